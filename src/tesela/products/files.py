@@ -1,0 +1,191 @@
+"""Reading and writing files so that a crash never leaves half of one.
+
+Writers make the whole file under the name they are given (a temporary one), flush it to the disk
+and only then return; `publish` gives it its final name and never overwrites.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import fitsio
+import numpy as np
+from numpy.typing import NDArray
+
+from tesela.errors import ProductError
+
+Card = tuple[str, Any, str]
+"""Keyword, value, comment."""
+
+_STRUCTURAL = re.compile(
+    r"^(SIMPLE|BITPIX|NAXIS\d*|EXTEND|PCOUNT|GCOUNT|XTENSION|TFIELDS|T(FORM|TYPE|UNIT|DIM|NULL|SCAL"
+    r"|ZERO)\d+|BSCALE|BZERO|EXTNAME|CHECKSUM|DATASUM|Z(IMAGE|TENSION|BITPIX|NAXIS\d*|TILE\d+|"
+    r"CMPTYPE|NAME\d+|VAL\d+|PCOUNT|GCOUNT|QUANTIZ|DITHER0|SIMPLE|EXTEND|BLANK|HECKSUM|DATASUM)|"
+    r"THEAP|COMMENT|HISTORY|CONTINUE|LONGSTRN|)$"
+)
+
+
+@dataclass
+class Hdu:
+    """One extension: an image array or a table (structured array), with its cards."""
+
+    name: str
+    data: NDArray[Any]
+    cards: Sequence[Card] = ()
+    compress: bool = False
+    """Lossless tile compression, for integer images."""
+
+
+@dataclass
+class FitsFile:
+    """What `read_fits` gives: arrays and cards by extension name."""
+
+    data: dict[str, NDArray[Any]] = field(default_factory=dict)
+    cards: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def write_fits(path: Path, hdus: Sequence[Hdu]) -> None:
+    """Write a FITS file with checksums and flush it to the disk.
+
+    Raises `ProductError` if the name is taken.
+    """
+    if path.exists():
+        raise ProductError(str(path), found="a file of that name", do="nothing is overwritten")
+    with fitsio.FITS(str(path), "rw") as fits:
+        for hdu in hdus:
+            header = [
+                {"name": k, "value": _plain(v), "comment": c} for k, v, c in hdu.cards
+            ]
+            if hdu.data.dtype.names:
+                fits.write_table(hdu.data, extname=hdu.name, header=header)
+            else:
+                fits.write_image(
+                    np.ascontiguousarray(hdu.data),
+                    extname=hdu.name,
+                    header=header,
+                    compress="rice" if hdu.compress else None,
+                )
+            fits[-1].write_checksum()
+    sync(path)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value
+
+
+def read_fits(path: Path, names: Sequence[str] | None = None) -> FitsFile:
+    """Read the named extensions (all by default) and every extension's cards.
+
+    Images come back in native byte order. Raises `ProductError` if the file is missing, damaged
+    or lacks an extension.
+    """
+    if not path.is_file():
+        raise ProductError(str(path), found="no such file", do="run `tesela audit` or make it anew")
+    result = FitsFile()
+    try:
+        with fitsio.FITS(str(path)) as fits:
+            for hdu in fits:
+                name = hdu.get_extname()
+                if not name:
+                    continue
+                result.cards[name] = _cards(hdu)
+                if names is None or name in names:
+                    result.data[name] = hdu.read()
+    except (OSError, ValueError) as error:
+        raise ProductError(str(path), found=str(error), expected="a whole FITS file") from error
+    missing = set(names or ()) - set(result.data)
+    if missing:
+        raise ProductError(
+            str(path), found=f"no extension {', '.join(sorted(missing))}", expected="our format"
+        )
+    return result
+
+
+def _cards(hdu: Any) -> dict[str, Any]:
+    header = hdu.read_header()
+    return {
+        record["name"]: record["value"]
+        for record in header.records()
+        if record.get("name") and not _STRUCTURAL.match(record["name"])
+    }
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, read in pieces of 1 MiB."""
+    digest = hashlib.sha256()
+    with path.open("rb") as handle:
+        while piece := handle.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def data_hash(arrays: Mapping[str, NDArray[Any]]) -> str:
+    """SHA-256 of pixels and columns, in the order of their names; no dates, no headers."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.asarray(arrays[name])
+        if array.dtype.kind == "O":
+            array = array.astype("U")
+        little = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False))
+        digest.update(f"{name}:{little.dtype.str}:{little.shape};".encode())
+        digest.update(memoryview(little.view(np.uint8).reshape(-1)))
+    return digest.hexdigest()
+
+
+def sync(path: Path) -> None:
+    """Flush a file to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def publish(temporary: Path, final: Path) -> None:
+    """Give a finished file its final name, atomically, refusing to overwrite.
+
+    If the final name already is this very file (a crash came between the two steps), it is kept.
+    """
+    final.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(temporary, final)
+    except FileExistsError:
+        if not os.path.samefile(temporary, final):
+            raise ProductError(
+                str(final), found="a file of that name", do="nothing is overwritten"
+            ) from None
+    sync(final.parent)
+    temporary.unlink()
+
+
+@contextlib.contextmanager
+def atomic_copy_target(final: Path) -> Iterator[Path]:
+    """A temporary name beside `final`; published when the block ends well, removed otherwise."""
+    final.parent.mkdir(parents=True, exist_ok=True)
+    temporary = final.with_name(f".{final.name}.{os.getpid()}.part")
+    try:
+        yield temporary
+        sync(temporary)
+        publish(temporary, final)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def quiet_fits() -> Iterator[None]:
+    """Foreign headers are full of small sins; those that matter are checked by name."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

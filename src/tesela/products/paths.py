@@ -1,0 +1,66 @@
+"""Every file and folder name of a site, as functions that say a path and never create it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def survey_file(site: Path) -> Path:
+    """The settings of the installation."""
+    return site / "survey.toml"
+
+
+def cameras_folder(site: Path) -> Path:
+    """Cameras of this site's own, one TOML each."""
+    return site / "cameras"
+
+
+def ledger_file(site: Path) -> Path:
+    """The administrative database."""
+    return site / "ledger.sqlite"
+
+
+def lock_file(site: Path) -> Path:
+    """Held by the one controller of a site with SQLite."""
+    return site / "controller.lock"
+
+
+def work_folder(site: Path) -> Path:
+    """Temporary files of running attempts; swept at start."""
+    return site / "work"
+
+
+def logs_folder(site: Path) -> Path:
+    """Logs of attempts."""
+    return site / "logs"
+
+
+def raw(night: str, filename: str) -> Path:
+    """A raw frame, relative to the site."""
+    return Path("raw") / night / filename
+
+
+def refcat(name: str, version: int) -> Path:
+    """A reference catalogue, relative to the site."""
+    return Path("products") / "refcat" / f"{name}.v{version}.parquet"
+
+
+def master(key: str, version: int) -> Path:
+    """A master, relative to the site; keys are `KIND.telescope.camera...night`."""
+    kind = key.split(".", 1)[0].lower()
+    return Path("products") / "master" / kind / f"{key}.v{version}.fits"
+
+
+def reduced(frame: str, night: str, version: int) -> Path:
+    """A reduced image, relative to the site."""
+    return Path("products") / "reduced" / night / f"{frame}.v{version}.fits"
+
+
+def coadd(tile: str, band: str, version: int) -> Path:
+    """A coadd, relative to the site."""
+    return Path("products") / "coadd" / tile / f"{tile}.{band}.v{version}.fits"
+
+
+def catalogue(tile: str, band: str, version: int) -> Path:
+    """A single catalogue, relative to the site."""
+    return Path("products") / "catalogue" / tile / f"{tile}.{band}.v{version}.parquet"
