@@ -1,0 +1,1 @@
+"""Filters and light: curves, spectra, synthetic magnitudes, extinction, colour terms."""
