@@ -51,9 +51,7 @@ def build(cls: type[T], table: Mapping[str, Any], where: str) -> T:
     for name, fld in fields.items():
         if name in table:
             values[name] = _convert(hints[name], table[name], f"{where}.{name}")
-        elif (
-            fld.default is dataclasses.MISSING and fld.default_factory is dataclasses.MISSING
-        ):
+        elif fld.default is dataclasses.MISSING and fld.default_factory is dataclasses.MISSING:
             raise ConfigError(where, found=f"no {name}", expected=f"{name} = ...")
     return cls(**values)
 

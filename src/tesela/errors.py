@@ -42,9 +42,7 @@ class TeselaError(Exception):
         return _rebuild, (type(self), self.what, self.found, self.expected, self.do)
 
 
-def _rebuild(
-    cls: type[TeselaError], what: str, found: str, expected: str, do: str
-) -> TeselaError:
+def _rebuild(cls: type[TeselaError], what: str, found: str, expected: str, do: str) -> TeselaError:
     return cls(what, found=found, expected=expected, do=do)
 
 
@@ -61,7 +59,7 @@ class Duplicate(BadInput):
 
 
 class QualityError(TeselaError):
-    """The data cannot give the result (too few stars, no solution): skipped, never retried blindly."""
+    """The data cannot give the result (too few stars, no solution): skipped with its reason."""
 
 
 class ProductError(TeselaError):

@@ -61,9 +61,7 @@ def write_fits(path: Path, hdus: Sequence[Hdu]) -> None:
         raise ProductError(str(path), found="a file of that name", do="nothing is overwritten")
     with fitsio.FITS(str(path), "rw") as fits:
         for hdu in hdus:
-            header = [
-                {"name": k, "value": _plain(v), "comment": c} for k, v, c in hdu.cards
-            ]
+            header = [{"name": k, "value": _plain(v), "comment": c} for k, v, c in hdu.cards]
             if hdu.data.dtype.names:
                 fits.write_table(hdu.data, extname=hdu.name, header=header)
             else:
@@ -140,7 +138,7 @@ def data_hash(arrays: Mapping[str, NDArray[Any]]) -> str:
             array = array.astype("U")
         little = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False))
         digest.update(f"{name}:{little.dtype.str}:{little.shape};".encode())
-        digest.update(memoryview(little.view(np.uint8).reshape(-1)))
+        digest.update(little.tobytes())
     return digest.hexdigest()
 
 
@@ -162,7 +160,7 @@ def publish(temporary: Path, final: Path) -> None:
     try:
         os.link(temporary, final)
     except FileExistsError:
-        if not os.path.samefile(temporary, final):
+        if not temporary.samefile(final):
             raise ProductError(
                 str(final), found="a file of that name", do="nothing is overwritten"
             ) from None

@@ -1,0 +1,253 @@
+"""The images of the pipeline and their files: masters, reduced images, coadds.
+
+A reduced image is one FITS file: IMAGE (electrons, float32, sky subtracted), MASK (uint8, the
+seven codes, compressed without loss), VARIANCE (electrons squared, float32), then SKY (the coarse
+mesh of what was subtracted), PSF and SOURCES. Readers go by the names of the extensions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tesela.products import files, maskbit
+from tesela.products.files import Card, Hdu
+
+Table = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """Something that was done to the pixels, with its parameters."""
+
+    name: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+def operation_cards(operations: Sequence[Operation]) -> list[Card]:
+    """`HIERARCH TSL OPn NAME` and its parameters, in the order they were done."""
+    cards: list[Card] = []
+    for n, operation in enumerate(operations, 1):
+        cards.append((f"TSL OP{n} NAME", operation.name, ""))
+        for key, value in operation.parameters.items():
+            cards.append((f"TSL OP{n} {key.upper()}", _card_value(value), ""))
+    return cards
+
+
+def _card_value(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return " ".join(str(v) for v in value)[:60]
+    if isinstance(value, float):
+        return float(f"{value:.9g}")
+    return value
+
+
+@dataclass
+class Psf:
+    """A point-spread function as stored: named arrays and numbers that `pixels.psf` understands."""
+
+    arrays: dict[str, NDArray[Any]]
+    numbers: dict[str, float]
+
+    def hdu(self) -> Hdu:
+        """One row whose cells are the arrays."""
+        return Hdu(
+            "PSF", _one_row(self.arrays), [(f"TSL {k}", v, "") for k, v in self.numbers.items()]
+        )
+
+    @classmethod
+    def from_hdu(cls, data: NDArray[Any], cards: Mapping[str, Any]) -> Psf:
+        """The inverse of `hdu`."""
+        arrays = {name: np.ascontiguousarray(data[name][0]) for name in data.dtype.names or ()}
+        prefix = "TSL "
+        return cls(
+            arrays, {k[len(prefix) :].lower(): v for k, v in cards.items() if k.startswith(prefix)}
+        )
+
+
+def _one_row(arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+    kinds = [(k, np.asarray(v).dtype, np.shape(v)) for k, v in arrays.items()]
+    row = np.zeros(1, dtype=kinds)
+    for name, value in arrays.items():
+        row[name][0] = value
+    return row
+
+
+def to_records(table: Table) -> NDArray[Any]:
+    """Columns of equal length as a structured array; cells may be vectors."""
+    kinds = [(k, v.dtype.str, v.shape[1:]) for k, v in table.items()]
+    n = len(next(iter(table.values()))) if table else 0
+    records = np.zeros(n, dtype=kinds)
+    for name, values in table.items():
+        records[name] = values
+    return records
+
+
+def to_columns(records: NDArray[Any]) -> Table:
+    """The inverse of `to_records`."""
+    return {name: np.ascontiguousarray(records[name]) for name in records.dtype.names or ()}
+
+
+@dataclass
+class Master:
+    """A combined calibration frame in the geometry of the trimmed image.
+
+    `image` is float32: ADU for a bias, relative response (1 on average) for a flat. `mask` is
+    uint8 with `MaskBit.BAD` where the detector cannot be trusted.
+    """
+
+    kind: str
+    image: NDArray[np.float32]
+    mask: NDArray[np.uint8]
+    cards: list[Card] = field(default_factory=list)
+
+    def write(self, path: Path) -> None:
+        """Write IMAGE and MASK."""
+        unit = "adu" if self.kind == "BIAS" else ""
+        files.write_fits(
+            path,
+            [
+                Hdu("IMAGE", self.image, [("BUNIT", unit, "unit of the pixels"), *self.cards]),
+                Hdu("MASK", self.mask, maskbit.cards(), compress=True),
+            ],
+        )
+
+    @classmethod
+    def read(cls, path: Path) -> Master:
+        """Read a master back."""
+        fits = files.read_fits(path, ["IMAGE", "MASK"])
+        cards = fits.cards["IMAGE"]
+        return cls(
+            str(cards.get("MSTKIND", "")),
+            fits.data["IMAGE"],
+            fits.data["MASK"],
+            [(k, v, "") for k, v in cards.items()],
+        )
+
+    def data_hash(self) -> str:
+        """Hash of the pixels."""
+        return files.data_hash({"IMAGE": self.image, "MASK": self.mask})
+
+
+@dataclass
+class ReducedImage:
+    """A calibrated frame. Arrays are (ny, nx); electrons, sky subtracted."""
+
+    image: NDArray[np.float32]
+    mask: NDArray[np.uint8]
+    variance: NDArray[np.float32]
+    sky_mesh: NDArray[np.float32]
+    """Coarse map of the sky that was subtracted, electrons; `SKYMESH` tells its pitch."""
+    psf: Psf
+    sources: Table
+    cards: list[Card]
+
+    def write(self, path: Path) -> None:
+        """Write the six extensions."""
+        files.write_fits(
+            path,
+            [
+                Hdu("IMAGE", self.image, [("BUNIT", "electron", ""), *self.cards]),
+                Hdu("MASK", self.mask, maskbit.cards(), compress=True),
+                Hdu("VARIANCE", self.variance, [("BUNIT", "electron2", "")]),
+                Hdu("SKY", self.sky_mesh, [("BUNIT", "electron", "")]),
+                self.psf.hdu(),
+                Hdu("SOURCES", to_records(self.sources)),
+            ],
+        )
+
+    @classmethod
+    def read(cls, path: Path) -> ReducedImage:
+        """Read a reduced image back."""
+        fits = files.read_fits(path)
+        return cls(
+            fits.data["IMAGE"],
+            fits.data["MASK"],
+            fits.data["VARIANCE"],
+            fits.data["SKY"],
+            Psf.from_hdu(fits.data["PSF"], fits.cards["PSF"]),
+            to_columns(fits.data["SOURCES"]),
+            [(k, v, "") for k, v in fits.cards["IMAGE"].items()],
+        )
+
+    def data_hash(self) -> str:
+        """Hash of pixels, sky, PSF and source list."""
+        return files.data_hash(
+            {
+                "IMAGE": self.image,
+                "MASK": self.mask,
+                "VARIANCE": self.variance,
+                "SKY": self.sky_mesh,
+                **{f"PSF.{k}": v for k, v in self.psf.arrays.items()},
+                **{f"SOURCES.{k}": v for k, v in self.sources.items()},
+            }
+        )
+
+
+@dataclass
+class Coadd:
+    """A tile in one band. Electrons per second on the scale of `MAGZP`; all (ny, nx).
+
+    `weight` is the inverse variance of sky, read noise, flat and scale alone (0: no data);
+    `variance` includes the photons of the sources; `mask` carries what all or any inputs said
+    (saturated cores are flagged, not punched out); `count` is the number of inputs.
+    """
+
+    image: NDArray[np.float32]
+    weight: NDArray[np.float32]
+    variance: NDArray[np.float32]
+    mask: NDArray[np.uint8]
+    count: NDArray[np.uint8]
+    psf: Psf
+    cards: list[Card]
+
+    def write(self, path: Path) -> None:
+        """Write the six extensions."""
+        files.write_fits(
+            path,
+            [
+                Hdu("IMAGE", self.image, [("BUNIT", "electron/s", ""), *self.cards]),
+                Hdu("MASK", self.mask, maskbit.cards(), compress=True),
+                Hdu("WEIGHT", self.weight, [("BUNIT", "s2/electron2", "")]),
+                Hdu("VARIANCE", self.variance, [("BUNIT", "electron2/s2", "")]),
+                Hdu("COUNT", self.count, compress=True),
+                self.psf.hdu(),
+            ],
+        )
+
+    @classmethod
+    def read(cls, path: Path) -> Coadd:
+        """Read a coadd back."""
+        fits = files.read_fits(path)
+        return cls(
+            fits.data["IMAGE"],
+            fits.data["WEIGHT"],
+            fits.data["VARIANCE"],
+            fits.data["MASK"],
+            fits.data["COUNT"],
+            Psf.from_hdu(fits.data["PSF"], fits.cards["PSF"]),
+            [(k, v, "") for k, v in fits.cards["IMAGE"].items()],
+        )
+
+    def data_hash(self) -> str:
+        """Hash of the pixels and the PSF."""
+        return files.data_hash(
+            {
+                "IMAGE": self.image,
+                "WEIGHT": self.weight,
+                "VARIANCE": self.variance,
+                "MASK": self.mask,
+                "COUNT": self.count,
+                **{f"PSF.{k}": v for k, v in self.psf.arrays.items()},
+            }
+        )
+
+
+def card_dict(cards: Sequence[Card]) -> dict[str, Any]:
+    """Cards as keyword -> value."""
+    return {key: value for key, value, _ in cards}
