@@ -1,0 +1,1 @@
+"""Geometry on the sphere: WCS, catalogue matching, astrometric solution, epochs, tiles."""

@@ -1,0 +1,64 @@
+"""Positions at another time: proper motion, and old equinoxes brought to ICRS."""
+
+from __future__ import annotations
+
+import numpy as np
+from astropy import units
+from astropy.coordinates import FK5, SkyCoord
+from astropy.time import Time
+from numpy.typing import ArrayLike, NDArray
+
+from tesela.sky import tangent
+
+Floats = NDArray[np.float64]
+
+_MAS_PER_RADIAN = 180.0 / np.pi * 3600.0 * 1000.0
+
+
+def propagate(
+    ra_deg: ArrayLike,
+    dec_deg: ArrayLike,
+    pmra_masyr: ArrayLike,
+    pmdec_masyr: ArrayLike,
+    from_year: float,
+    to_year: float,
+) -> tuple[Floats, Floats]:
+    """Move positions along their proper motion, as straight lines in space, without parallax.
+
+    Parameters
+    ----------
+    ra_deg, dec_deg : (n,) array_like
+        ICRS at epoch `from_year` (Julian years, e.g. 2016.0 for Gaia DR3).
+    pmra_masyr, pmdec_masyr : (n,) array_like
+        Proper motion, mas/yr; the first includes the cosine of the declination. NaN means unknown
+        and counts as none.
+    from_year, to_year : float
+        Epochs in years.
+
+    Returns
+    -------
+    ra, dec : (n,) float64, degrees, at epoch `to_year`
+    """
+    years = to_year - from_year
+    east_step = np.nan_to_num(np.asarray(pmra_masyr, dtype=np.float64)) * years / _MAS_PER_RADIAN
+    north_step = np.nan_to_num(np.asarray(pmdec_masyr, dtype=np.float64)) * years / _MAS_PER_RADIAN
+    ra = np.radians(np.asarray(ra_deg, dtype=np.float64))
+    dec = np.radians(np.asarray(dec_deg, dtype=np.float64))
+    zero = np.zeros(np.broadcast(ra, dec).shape)
+    east = np.stack([-np.sin(ra) + zero, np.cos(ra) + zero, zero], axis=-1)
+    north = np.stack([-np.sin(dec) * np.cos(ra), -np.sin(dec) * np.sin(ra), np.cos(dec) + zero], -1)
+    start = tangent.unit_vectors(ra_deg, dec_deg)
+    return tangent.positions(start + east_step[..., None] * east + north_step[..., None] * north)
+
+
+def precess_to_icrs(
+    ra_deg: ArrayLike, dec_deg: ArrayLike, equinox_year: float
+) -> tuple[Floats, Floats]:
+    """Bring positions on the mean equator and equinox of a date (FK5) to ICRS, degrees."""
+    frame = FK5(equinox=Time(equinox_year, format="jyear"))
+    there = SkyCoord(
+        np.asarray(ra_deg, dtype=np.float64) * units.deg,
+        np.asarray(dec_deg, dtype=np.float64) * units.deg,
+        frame=frame,
+    ).icrs
+    return np.asarray(there.ra.deg), np.asarray(there.dec.deg)
