@@ -1,0 +1,32 @@
+"""What happened: the append-only record."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from tesela.ledger import queries, schema
+from tesela.ledger.clock import now_mjd
+
+
+def record(
+    conn: Connection, what: str, *, kind: str = "", key: str = "", detail: str = "", who: str = ""
+) -> None:
+    """Append one event."""
+    row = {"at_mjd": now_mjd(), "what": what, "kind": kind, "key": key}
+    conn.execute(schema.event.insert().values(**row, detail=detail, who=who))
+
+
+def history(conn: Connection, key: str) -> dict[str, list[dict[str, Any]]]:
+    """Return the events, versions, attempts and verdicts of everything called `key`."""
+    parts = {
+        "events": queries.EVENTS_OF_KEY,
+        "versions": queries.PRODUCTS_OF_KEY,
+        "attempts": queries.ATTEMPTS_OF_KEY,
+        "verdicts": queries.VERDICTS_OF_KEY,
+    }
+    return {
+        name: [dict(row) for row in conn.execute(query, {"key": key}).mappings()]
+        for name, query in parts.items()
+    }

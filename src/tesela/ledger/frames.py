@@ -1,0 +1,165 @@
+"""Raw frames: taken in once, never changed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from tesela.errors import Duplicate, NotFound
+from tesela.ledger import events, products, queries, schema
+from tesela.ledger.clock import now_mjd
+from tesela.ledger.insert import insert_once
+from tesela.ledger.keys import NO_FILTER, Configuration
+from tesela.products.frame import FrameFacts
+
+NO_FILTER_TYPES = ("bias", "dark")
+
+
+def configuration_of(facts: FrameFacts) -> Configuration:
+    """Return what a frame's calibrations must share with it."""
+    serial = NO_FILTER if facts.obstype in NO_FILTER_TYPES else facts.filter_serial
+    return Configuration.of(facts.telescope, facts.camera, facts.ccd, serial, facts.readout_mode)
+
+
+def by_name(conn: Connection, name: str) -> dict[str, Any] | None:
+    """Return a frame with its exposure's facts, or None."""
+    row = conn.execute(queries.FRAME_BY_NAME, {"name": name}).mappings().first()
+    if row is None:
+        return None
+    found = dict(row)
+    found["footprint"] = json.loads(found.pop("footprint_json"))
+    return found
+
+
+def get(conn: Connection, name: str) -> dict[str, Any]:
+    """Return a frame; raise `NotFound` if it was never taken in."""
+    found = by_name(conn, name)
+    if found is None:
+        raise NotFound(name, found="no frame of that name", do="ingest it, or check the name")
+    return found
+
+
+def by_sha(conn: Connection, sha256: str, data_sha256: str) -> list[dict[str, Any]]:
+    """Return name and hashes of the frames with this file or these pixels."""
+    wanted = {"sha256": sha256, "data_sha256": data_sha256}
+    return [dict(row) for row in conn.execute(queries.FRAMES_BY_SHA, wanted).mappings()]
+
+
+def is_known(conn: Connection, facts: FrameFacts) -> bool:
+    """Whether this very file is here already; raise `Duplicate` if name and content disagree."""
+    for row in by_sha(conn, facts.sha256, facts.data_sha256):
+        if row["name"] == facts.name and row["sha256"] == facts.sha256:
+            return True
+        if row["name"] != facts.name:
+            raise Duplicate(
+                facts.name,
+                found=f"the same content as frame {row['name']}",
+                expected="a frame that is not here yet",
+                do="keep one name; nothing was taken in",
+            )
+    known = by_name(conn, facts.name)
+    if known is not None:
+        raise Duplicate(
+            facts.name,
+            found=f"other content (sha256 {facts.sha256[:12]}) than the frame of that name here"
+            f" ({known['sha256'][:12]})",
+            expected="one content for one name",
+            do="rename it if it is another exposure; nothing was overwritten",
+        )
+    return False
+
+
+def add(conn: Connection, facts: FrameFacts, tiles: Iterable[str] = ()) -> int:
+    """Take a frame in: product, exposure, frame and the tiles its pointing may touch.
+
+    Returns the product's id. Raises `Duplicate` if name or content are here already.
+    """
+    if is_known(conn, facts):
+        raise Duplicate(facts.name, found="this very frame is here already")
+    product_id = products.insert(
+        conn,
+        products.NewProduct(
+            kind="raw",
+            key=facts.name,
+            version=1,
+            path=facts.path,
+            files=((facts.path, facts.sha256, 0),),
+            checksum=facts.sha256,
+            data_hash=facts.data_sha256,
+        ),
+    )
+    insert_once(conn, schema.project, {"name": facts.project}, ["name"])
+    exposure_id = _exposure(conn, facts)
+    conn.execute(
+        schema.frame.insert().values(
+            product_id=product_id,
+            exposure_id=exposure_id,
+            name=facts.name,
+            ccd=str(facts.ccd),
+            band=facts.band,
+            filter_serial=facts.filter_serial,
+            configuration=str(configuration_of(facts)),
+            nx=facts.nx,
+            ny=facts.ny,
+            sha256=facts.sha256,
+            data_sha256=facts.data_sha256,
+            footprint_json=json.dumps(facts.footprint),
+        )
+    )
+    set_tiles(conn, product_id, facts.band, tiles, source="pointing")
+    events.record(conn, "ingested", kind="raw", key=facts.name, detail=facts.path)
+    return product_id
+
+
+def _exposure(conn: Connection, facts: FrameFacts) -> int:
+    """Return the id of the exposure, made by the first of its frames."""
+    row = {
+        "key": f"{facts.telescope}.{facts.camera}.{facts.exposure}",
+        "telescope": facts.telescope,
+        "camera": facts.camera,
+        "night": facts.night,
+        "obstype": facts.obstype,
+        "flat_kind": facts.flat_kind,
+        "readout_mode": facts.readout_mode,
+        "mjd_start": facts.mjd_start,
+        "exptime_s": facts.exptime_s,
+        "ra_deg": facts.ra_deg,
+        "dec_deg": facts.dec_deg,
+        "airmass": facts.airmass,
+        "object": facts.object,
+        "project": facts.project,
+    }
+    insert_once(conn, schema.exposure, row, ["key"])
+    found = conn.execute(
+        schema.exposure.select().where(schema.exposure.c.key == row["key"])
+    ).first()
+    assert found is not None  # noqa: S101 - inserted one statement above
+    return int(found.id)
+
+
+def set_tiles(
+    conn: Connection, frame_id: int, band: str, tiles: Iterable[str], *, source: str
+) -> None:
+    """Replace the tiles that a frame touches (`source`: pointing, wcs)."""
+    table = schema.frame_tile
+    conn.execute(table.delete().where(table.c.frame_id == frame_id))
+    for name in sorted(set(tiles)):
+        insert_once(conn, schema.tile, {"name": name}, ["name"])
+        row = {"frame_id": frame_id, "tile": name, "band": band, "source": source}
+        conn.execute(table.insert().values(**row))
+
+
+def tiles_of(conn: Connection, frame_id: int) -> list[str]:
+    """Return the names of the tiles that a frame touches."""
+    rows = conn.execute(queries.TILES_OF_FRAME, {"frame_id": frame_id})
+    return [row.tile for row in rows]
+
+
+def refuse(conn: Connection, path: str, sha256: str, reason: str) -> None:
+    """Record that a file was not taken in, and why; the same refusal again is one row."""
+    row = {"path": path, "sha256": sha256, "reason": reason, "at_mjd": now_mjd()}
+    insert_once(conn, schema.refused, row, ["path", "sha256"], update=["reason", "at_mjd"])
+    events.record(conn, "ingest refused", kind="raw", key=path, detail=reason)

@@ -1,0 +1,1 @@
+"""Alembic's home: one file a revision under `versions`."""

@@ -1,0 +1,169 @@
+"""What was made, in versions that are never overwritten, and what from."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from tesela.errors import LedgerError
+from tesela.ledger import events, queries, schema
+from tesela.ledger.clock import now_mjd
+
+File = tuple[str, str, int]
+"""Path relative to the site, sha256, bytes."""
+
+
+@dataclass(frozen=True)
+class NewProduct:
+    """A version about to be committed."""
+
+    kind: str
+    key: str
+    version: int
+    path: str = ""
+    files: tuple[File, ...] = ()
+    checksum: str = ""
+    data_hash: str = ""
+    code_version: str = ""
+    settings_hash: str = ""
+    attempt_id: int | None = None
+    warnings: tuple[str, ...] = ()
+    operations: tuple[str, ...] = ()
+
+
+def insert(conn: Connection, new: NewProduct, sources: Iterable[tuple[int, str]] = ()) -> int:
+    """Commit a version with its edges (source id, role); it becomes the current one.
+
+    Returns its id.
+    """
+    table = schema.product
+    conn.execute(
+        table.update()
+        .where(table.c.kind == new.kind, table.c.key == new.key, table.c.is_current)
+        .values(is_current=False)
+    )
+    result = conn.execute(
+        table.insert().values(
+            kind=new.kind,
+            key=new.key,
+            version=new.version,
+            state="valid",
+            is_current=True,
+            path=new.path,
+            files_json=json.dumps(new.files),
+            checksum=new.checksum,
+            data_hash=new.data_hash,
+            code_version=new.code_version,
+            settings_hash=new.settings_hash,
+            attempt_id=new.attempt_id,
+            made_mjd=now_mjd(),
+            warnings_json=json.dumps(new.warnings),
+            operations_json=json.dumps(new.operations),
+        )
+    )
+    key = result.inserted_primary_key
+    if key is None:
+        raise LedgerError(f"{new.kind} {new.key}", found="no row after insert")
+    product_id = int(key[0])
+    rows = [{"product": product_id, "source": s, "role": role} for s, role in sources]
+    if rows:
+        conn.execute(schema.edge.insert(), rows)
+    return product_id
+
+
+def current(conn: Connection, kind: str, key: str) -> dict[str, Any] | None:
+    """Return the version that is served, or None."""
+    row = conn.execute(queries.CURRENT, {"kind": kind, "key": key}).mappings().first()
+    return None if row is None else dict(row)
+
+
+def next_version(conn: Connection, kind: str, key: str) -> int:
+    """Return the number the next version will carry."""
+    return int(conn.scalar(queries.LAST_VERSION, {"kind": kind, "key": key}) or 0) + 1
+
+
+def inputs(conn: Connection, product_id: int) -> list[dict[str, Any]]:
+    """Return what a product was made from: id, kind, key, version, role, state, path."""
+    rows = conn.execute(queries.INPUTS, {"product": product_id}).mappings()
+    return [dict(row) for row in rows]
+
+
+def input_ids(conn: Connection, product_id: int) -> frozenset[int]:
+    """Return the ids behind the edges of role `input`."""
+    return frozenset(row["id"] for row in inputs(conn, product_id) if row["role"] == "input")
+
+
+def users(conn: Connection, kind: str, key: str, *, past: bool = False) -> list[tuple[str, str]]:
+    """Return (kind, key) of all that was made from (kind, key), directly or not.
+
+    With `past` also what only an older version of it used.
+    """
+    query = queries.PAST_USERS if past else queries.USERS
+    return [(row.kind, row.key) for row in conn.execute(query, {"kind": kind, "key": key})]
+
+
+def retire(conn: Connection, product_id: int, reason: str) -> None:
+    """Take a current version out of service without a successor."""
+    table = schema.product
+    row = conn.execute(table.select().where(table.c.id == product_id)).mappings().one()
+    conn.execute(
+        table.update().where(table.c.id == product_id).values(state="invalid", is_current=False)
+    )
+    kind, key = row["kind"], row["key"]
+    detail = f"version {row['version']}: {reason}"
+    events.record(conn, "retired", kind=kind, key=key, detail=detail)
+
+
+def invalidate(conn: Connection, product_id: int) -> None:
+    """Mark a version invalid that another has replaced."""
+    table = schema.product
+    conn.execute(table.update().where(table.c.id == product_id).values(state="invalid"))
+
+
+def set_stale(conn: Connection, product_id: int, why: str) -> None:
+    """Note that a newer choice of inputs exists ('' takes the note back)."""
+    table = schema.product
+    conn.execute(
+        table.update().where(table.c.id == product_id, table.c.stale != why).values(stale=why)
+    )
+
+
+def add_quality(
+    conn: Connection,
+    product_id: int,
+    metrics: Mapping[str, Any],
+    *,
+    rejections: Iterable[str] = (),
+    seconds: float | None = None,
+    peak_memory_mb: float | None = None,
+) -> None:
+    """Store what was measured on a version; it passes if nothing rejected it."""
+    reasons = tuple(rejections)
+    columns = set(schema.quality.c.keys()) - {
+        "product_id", "passed", "reason", "metrics_json", "seconds", "peak_memory_mb"
+    }  # fmt: skip
+    typed = {name: _number(metrics[name]) for name in columns & set(metrics)}
+    conn.execute(
+        schema.quality.insert().values(
+            product_id=product_id,
+            passed=not reasons,
+            reason="; ".join(reasons),
+            metrics_json=json.dumps(dict(metrics), sort_keys=True, default=float),
+            seconds=seconds,
+            peak_memory_mb=peak_memory_mb,
+            **typed,
+        )
+    )
+
+
+def _number(value: Any) -> float | None:
+    """NaN and infinity are NULL: no number was measured."""
+    if value is None:
+        return None
+    number = float(value)
+    return number if math.isfinite(number) else None

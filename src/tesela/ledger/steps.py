@@ -1,0 +1,38 @@
+"""The steps as the running program describes them; everyone else reads them from here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+from sqlalchemy.engine import Connection
+
+from tesela.ledger import events, schema
+from tesela.ledger.insert import insert_once
+
+
+@dataclass(frozen=True)
+class StepRow:
+    """What a step makes and needs."""
+
+    name: str
+    kind: str
+    code_version: str
+    settings_hash: str
+    cores: int
+    memory_mb: float
+    seconds_per_mpix: float
+
+
+def register(conn: Connection, steps: Iterable[StepRow]) -> None:
+    """Write the steps down; a changed code or setting is an event, and makes nothing due."""
+    for step in steps:
+        table = schema.step
+        known = conn.execute(table.select().where(table.c.name == step.name)).mappings().first()
+        if known is not None and dict(known) == asdict(step):
+            continue
+        row = asdict(step)
+        insert_once(conn, table, row, ["name"], update=[n for n in row if n != "name"])
+        if known is not None:
+            detail = f"code {step.code_version}, settings {step.settings_hash}"
+            events.record(conn, "step changed", kind="step", key=step.name, detail=detail)

@@ -1,0 +1,326 @@
+"""What is to be done: dirty keys, waiting keys, tasks and their attempts."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from tesela.ledger import queries, schema
+from tesela.ledger.clock import SECONDS_A_DAY, now_mjd
+
+LEASE_S = 3600.0
+
+
+@dataclass(frozen=True)
+class Due:
+    """A key whose product may have to be made, and why."""
+
+    kind: str
+    key: str
+    why: str
+    fresh: bool
+    """Choose calibrations anew even where the recorded ones still hold."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A task that this controller runs now."""
+
+    task_id: int
+    attempt_id: int
+    number: int
+    step: str
+    kind: str
+    key: str
+    megapixels: float
+    memory_faults: int
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How an attempt ended: outcome done, failed or late; fault_class '' unless it failed."""
+
+    outcome: str
+    fault_class: str = ""
+    seconds: float | None = None
+    peak_memory_mb: float | None = None
+    log: str = ""
+
+
+# ---------------------------------------------------------------- dirty and waiting
+
+
+def mark_dirty(
+    conn: Connection,
+    targets: Iterable[tuple[str, str]],
+    why: str,
+    *,
+    not_before: float = 0.0,
+    fresh: bool = False,
+) -> None:
+    """Have the planner look at (kind, key) of each target, not before an MJD."""
+    rows = [
+        {"kind": kind, "key": key, "not_before": not_before, "why": why, "fresh": fresh}
+        for kind, key in targets
+    ]
+    if rows:
+        conn.execute(queries.MARK_DIRTY, rows)
+
+
+def due(conn: Connection, now: float, limit: int) -> list[Due]:
+    """Return dirty keys whose time has come, calibrations first."""
+    rows = conn.execute(queries.DUE, {"now": now, "limit": limit})
+    return [Due(row.kind, row.key, row.why, bool(row.fresh)) for row in rows]
+
+
+def clear(conn: Connection, kind: str, key: str, *, waiting: bool = True) -> None:
+    """The planner has looked: the key is no longer dirty, nor waiting unless said so."""
+    for table in (schema.dirty, schema.waiting) if waiting else (schema.dirty,):
+        conn.execute(table.delete().where(table.c.kind == kind, table.c.key == key))
+
+
+def set_waiting(
+    conn: Connection, item: Due, reason: str, *, pending: bool, family: str = ""
+) -> None:
+    """Keep a key until something it lacks arrives."""
+    row = {"kind": item.kind, "key": item.key, "now": now_mjd(), "reason": reason}
+    rest = {"pending": pending, "fresh": item.fresh, "configuration": family}
+    conn.execute(queries.SET_WAITING, {**row, **rest})
+
+
+def waiting(conn: Connection, kind: str, key: str) -> dict[str, Any] | None:
+    """Return why a key waits, or None."""
+    table = schema.waiting
+    query = table.select().where(table.c.kind == kind, table.c.key == key)
+    row = conn.execute(query).mappings().first()
+    return None if row is None else dict(row)
+
+
+def dirty(conn: Connection, kind: str, key: str) -> dict[str, Any] | None:
+    """Return why a key is due for a look, or None."""
+    table = schema.dirty
+    query = table.select().where(table.c.kind == kind, table.c.key == key)
+    row = conn.execute(query).mappings().first()
+    return None if row is None else dict(row)
+
+
+def wake(conn: Connection, kind: str, key: str, why: str, *, not_before: float = 0.0) -> bool:
+    """Look again at a key if it waits; returns whether it did."""
+    wanted = {"kind": kind, "key": key, "why": why, "not_before": not_before}
+    return conn.execute(queries.WAKE_KEY, wanted).rowcount > 0
+
+
+def wake_family(conn: Connection, family: str, why: str, *, pending_only: bool) -> None:
+    """Look again at the frames and masters of a CCD and read-out mode that wait."""
+    query = queries.WAKE_FAMILY_PENDING if pending_only else queries.WAKE_FAMILY
+    conn.execute(query, {"family": family, "why": why, "not_before": 0.0})
+
+
+def wake_pending(conn: Connection, why: str) -> int:
+    """Look again at everything that waits for something under way; returns how many."""
+    return conn.execute(queries.WAKE_PENDING, {"why": why, "not_before": 0.0}).rowcount
+
+
+def is_pending(conn: Connection, kind: str, key: str) -> bool:
+    """Whether the product of a key may still change by what is under way."""
+    return bool(conn.scalar(queries.IS_PENDING, {"kind": kind, "key": key}))
+
+
+def last_not_before(conn: Connection) -> float | None:
+    """Return the latest quiet period's end among dirty keys, or None."""
+    table = schema.dirty
+    row = conn.execute(table.select().order_by(table.c.not_before.desc()).limit(1)).first()
+    return None if row is None else float(row.not_before)
+
+
+# ---------------------------------------------------------------- tasks
+
+
+def get(conn: Connection, kind: str, key: str) -> dict[str, Any] | None:
+    """Return the task that makes (kind, key), or None."""
+    table = schema.task
+    query = table.select().where(table.c.kind == kind, table.c.key == key)
+    row = conn.execute(query).mappings().first()
+    return None if row is None else dict(row)
+
+
+@dataclass(frozen=True)
+class NewTask:
+    """A task as the planner asks for it."""
+
+    step: str
+    kind: str
+    key: str
+    wanted_hash: str
+    sources: tuple[tuple[int, str], ...]
+    """(product id, role) of every input."""
+    why: str
+    megapixels: float
+    priority: int
+
+
+def put(conn: Connection, new: NewTask) -> int:
+    """Make a task ready, replacing what the same task wanted before; returns its id."""
+    conn.execute(
+        queries.PUT_TASK,
+        {
+            "step": new.step,
+            "kind": new.kind,
+            "key": new.key,
+            "priority": new.priority,
+            "wanted_hash": new.wanted_hash,
+            "why": new.why,
+            "megapixels": new.megapixels,
+            "not_before": 0.0,
+        },
+    )
+    found = get(conn, new.kind, new.key)
+    assert found is not None  # noqa: S101 - put one statement above
+    table = schema.task_input
+    conn.execute(table.delete().where(table.c.task_id == found["id"]))
+    rows = [{"task_id": found["id"], "source": s, "role": role} for s, role in new.sources]
+    if rows:
+        conn.execute(table.insert(), rows)
+    return int(found["id"])
+
+
+def withdraw(conn: Connection, task: dict[str, Any] | None, reason: str) -> None:
+    """Take a ready task back; one that runs is left to end."""
+    if task is None or task["state"] != "ready":
+        return
+    table = schema.task
+    conn.execute(
+        table.update()
+        .where(table.c.id == task["id"], table.c.state == "ready")
+        .values(state="done", wanted_hash="", reason=f"withdrawn: {reason}")
+    )
+
+
+def claim(conn: Connection, limit: int, *, now: float | None = None) -> list[Claim]:
+    """Take up to `limit` ready tasks, most urgent first; each gets a new attempt."""
+    at = now_mjd() if now is None else now
+    rows = conn.execute(queries.NEXT_READY, {"now": at, "limit": limit}).mappings().all()
+    claims = []
+    for row in rows:
+        number = row["attempts"] + 1
+        attempt_id = _open_attempt(conn, row["id"], number, at)
+        taken = conn.execute(
+            queries.CLAIM,
+            {
+                "task_id": row["id"],
+                "attempt_id": attempt_id,
+                "lease_until": at + LEASE_S / SECONDS_A_DAY,
+            },
+        ).rowcount
+        if taken:
+            names = ("step", "kind", "key", "megapixels", "memory_faults")
+            claims.append(
+                Claim(row["id"], attempt_id, number, **{name: row[name] for name in names})
+            )
+    return claims
+
+
+def _open_attempt(conn: Connection, task_id: int, number: int, at: float) -> int:
+    row = {"task_id": task_id, "number": number, "host": socket.gethostname()}
+    result = conn.execute(schema.attempt.insert().values(**row, started_mjd=at))
+    key = result.inserted_primary_key
+    assert key is not None  # noqa: S101 - a single insert has one
+    return int(key[0])
+
+
+def inputs_of(conn: Connection, task_id: int) -> list[dict[str, Any]]:
+    """Return the inputs chosen for a task: role, id, kind, key, version, path, data_hash."""
+    rows = conn.execute(queries.INPUTS_OF_TASK, {"task_id": task_id}).mappings()
+    return [dict(row) for row in rows]
+
+
+def end(
+    conn: Connection,
+    claim: Claim,
+    state: str,
+    ending: Ending,
+    *,
+    reason: str = "",
+    delay_s: float = 0.0,
+) -> bool:
+    """Close an attempt and move its task to `state`; False if another attempt holds it by now."""
+    counted = ending.fault_class
+    moved = conn.execute(
+        queries.END_TASK,
+        {
+            "state": state,
+            "reason": reason,
+            "not_before": now_mjd() + delay_s / SECONDS_A_DAY if delay_s else 0.0,
+            "fault": int(counted == "fault"),
+            "interruption": int(counted == "infrastructure"),
+            "memory": int(counted == "memory"),
+            "task_id": claim.task_id,
+            "attempt_id": claim.attempt_id,
+        },
+    ).rowcount
+    close_attempt(conn, claim.attempt_id, ending if moved else Ending("late", log=ending.log))
+    return bool(moved)
+
+
+def close_attempt(conn: Connection, attempt_id: int, ending: Ending) -> None:
+    """Write down how an attempt ended, once."""
+    table = schema.attempt
+    conn.execute(
+        table.update()
+        .where(table.c.id == attempt_id, table.c.outcome == "running")
+        .values(
+            ended_mjd=now_mjd(),
+            outcome=ending.outcome,
+            fault_class=ending.fault_class,
+            seconds=ending.seconds,
+            peak_memory_mb=ending.peak_memory_mb,
+            log=ending.log,
+        )
+    )
+
+
+def recover(conn: Connection, why: str) -> list[int]:
+    """Make the running tasks of a dead controller ready; returns the attempts closed.
+
+    An interruption by the controller's own end is nobody's fault and is not counted.
+    """
+    rows = conn.execute(queries.RUNNING).all()
+    for row in rows:
+        close_attempt(conn, row.attempt_id, Ending("failed", "infrastructure", log=why))
+    table = schema.task
+    conn.execute(
+        table.update()
+        .where(table.c.state == "running")
+        .values(state="ready", attempt_id=None, lease_until=None)
+    )
+    return [row.attempt_id for row in rows]
+
+
+def next_retry(conn: Connection) -> float | None:
+    """Return the earliest MJD at which a ready task may run, or None without ready tasks."""
+    table = schema.task
+    query = table.select().where(table.c.state == "ready").order_by(table.c.not_before).limit(1)
+    row = conn.execute(query).first()
+    return None if row is None else float(row.not_before)
+
+
+def retry(conn: Connection, kind: str, key: str) -> bool:
+    """Make a dead or skipped task ready again; returns whether there was one."""
+    table = schema.task
+    changed = conn.execute(
+        table.update()
+        .where(
+            table.c.kind == kind,
+            table.c.key == key,
+            table.c.state.in_(("dead", "skipped")),
+            table.c.wanted_hash != "",
+        )
+        .values(
+            state="ready", faults=0, interruptions=0, memory_faults=0, not_before=0.0, reason=""
+        )
+    ).rowcount
+    return changed > 0
