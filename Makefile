@@ -1,0 +1,52 @@
+# `make demo` and `make test` do all their own set-up; they need git, make and Python 3.11-3.13.
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := demo
+
+.PHONY: demo test check bench format clean help
+
+help:
+	@echo "make demo    a simulated 12-filter night, from raw frames to calibrated tiles (in ./$(DEMO))"
+	@echo "make test    the test suite, with line coverage"
+	@echo "make check   ruff, mypy and the import contract"
+	@echo "make bench   the benchmarks of docs/benchmarks.md"
+
+$(BIN)/python:
+	@python="$$(bash tools/find-python)" || exit 1; \
+	"$$python" -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo "This Python cannot make virtual environments: install its venv module (on Debian or Ubuntu: sudo apt install python3-venv)." >&2; exit 1; }
+
+$(VENV)/.demo: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[simulate]'
+	@touch $@
+
+$(VENV)/.test: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	@touch $@ $(VENV)/.demo
+
+demo: $(VENV)/.demo
+	$(BIN)/tesela demo $(DEMO)
+
+test: $(VENV)/.test
+	$(BIN)/tesela doctor
+	$(BIN)/python -m coverage erase
+	$(BIN)/python -m coverage run -m pytest $(PYTEST)
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report --fail-under=85 --skip-covered
+
+check: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.test
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.test
+	$(BIN)/python benchmarks/run.py
+
+clean:
+	rm -rf $(VENV) $(DEMO) build dist .coverage* .mypy_cache .ruff_cache .pytest_cache

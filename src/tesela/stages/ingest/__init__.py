@@ -1,0 +1,1 @@
+"""Check and describe what comes from outside: raw frames and reference catalogues."""

@@ -1,0 +1,7 @@
+"""Build calibration frames from raw ones, compare them with their predecessors, propose them."""
+
+from tesela.stages.masters.bias import build_bias
+from tesela.stages.masters.flat import build_flat
+from tesela.stages.masters.settings import MasterInputs, MasterOutputs, MastersSettings
+
+__all__ = ["MasterInputs", "MasterOutputs", "MastersSettings", "build_bias", "build_flat"]

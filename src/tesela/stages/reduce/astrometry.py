@@ -1,0 +1,138 @@
+"""Where the frame points: a distorted tangent projection against the reference."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tesela.errors import QualityError
+from tesela.products.images import Table
+from tesela.sky import epoch, solve
+from tesela.sky.nominal import nominal
+from tesela.sky.wcs import Wcs
+from tesela.stages.reduce.frame import Frame
+from tesela.stages.reduce.measure import Sources
+from tesela.stages.reduce.settings import AstrometrySettings, ReduceInputs
+
+_MIN_SNR = 8.0
+_BRIGHT_SNR = 50.0
+_DEFAULT_REFERENCE_ERROR_ARCSEC = 0.05
+
+
+def solve_frame(
+    frame: Frame, sources: Sources, inputs: ReduceInputs, settings: AstrometrySettings
+) -> Wcs:
+    """Match the star list with the reference, at the epoch of the exposure, and fit.
+
+    Adds `ra`, `dec` and `i_ref` (row of the reference, -1 for none) to the sources.
+    """
+    facts, camera, table = inputs.facts, inputs.camera, sources.table
+    if facts.ra_deg is None or facts.dec_deg is None:
+        raise QualityError(facts.name, found="no pointing", expected="RA and Dec in the header")
+    guess = nominal(
+        facts.ra_deg, facts.dec_deg, camera.pixel_scale_arcsec, camera.cd_signs, camera.shape
+    )
+    reach_deg = (
+        0.5 * np.hypot(*camera.shape) * camera.pixel_scale_arcsec / 3600
+        + settings.max_offset_arcsec / 3600
+        + settings.reference_margin_arcmin / 60
+    )
+    near = _near(inputs.refcat, facts.ra_deg, facts.dec_deg, reach_deg)
+    if near.size == 0:
+        raise QualityError(
+            facts.name,
+            found=f"no reference star within {reach_deg:.2f} deg of "
+            f"({facts.ra_deg:.4f}, {facts.dec_deg:.4f})",
+            expected="a reference catalogue that covers the field",
+            do="add one with `tesela refcat add`, or check the pointing",
+        )
+    ref_ra, ref_dec, ref_err = reference_positions(inputs.refcat, near, facts.mjd_mid)
+    mag = reference_brightness(inputs.refcat, near)
+    snr = table["flux_psf"] / np.maximum(table["flux_psf_err"], 1e-6)
+    usable = np.flatnonzero((snr > _MIN_SNR) & ((table["flags"] & 12) == 0))
+    solution = solve.solve(
+        table["x_win"][usable],
+        table["y_win"][usable],
+        table["flux_psf"][usable],
+        ref_ra,
+        ref_dec,
+        mag,
+        guess,
+        x_err=table["x_err"][usable],
+        y_err=table["y_err"][usable],
+        ref_err_arcsec=ref_err,
+        degree=settings.degree,
+        max_offset_arcsec=settings.max_offset_arcsec,
+        max_rotation_deg=settings.max_rotation_deg,
+        max_scale_error=settings.max_scale_error,
+    )
+    wcs = solution.wcs
+    table["ra"], table["dec"] = wcs.pix_to_sky(table["x_win"], table["y_win"])
+    table["i_ref"] = np.full(len(sources), -1, np.int64)
+    table["i_ref"][usable[solution.i_det]] = near[solution.i_ref]
+    _record(frame, solution, snr[usable[solution.i_det]])
+    return wcs
+
+
+def _record(frame: Frame, solution: solve.Solution, snr: NDArray[np.float64]) -> None:
+    bright = snr > _BRIGHT_SNR
+    frame.did(
+        "astrometry", projection="TPV", degree=solution.degree, matches=solution.n_matched
+    )
+    frame.metrics.update(
+        n_astrometry=int(solution.n_matched),
+        astrometry_rms_ra_arcsec=float(solution.rms_arcsec[0]),
+        astrometry_rms_dec_arcsec=float(solution.rms_arcsec[1]),
+        astrometry_rms_bright_ra_arcsec=_rms(solution.dx_arcsec[bright]),
+        astrometry_rms_bright_dec_arcsec=_rms(solution.dy_arcsec[bright]),
+        astrometry_degree=int(solution.degree),
+        pointing_offset_arcsec=float(solution.offset_arcsec),
+        rotation_deg=float(solution.rotation_deg),
+        scale_ratio=float(solution.scale_ratio),
+    )
+
+
+def _rms(values: NDArray[np.float64]) -> float | None:
+    return float(np.sqrt(np.mean(values**2))) if values.size else None
+
+
+def _near(refcat: Table, ra: float, dec: float, radius_deg: float) -> NDArray[np.int64]:
+    """Rows of the catalogue within a radius."""
+    a, d, a0, d0 = np.radians(refcat["ra"]), np.radians(refcat["dec"]), *np.radians((ra, dec))
+    haversine = np.sin((d - d0) / 2) ** 2 + np.cos(d) * np.cos(d0) * np.sin((a - a0) / 2) ** 2
+    return np.flatnonzero(haversine < np.sin(np.radians(radius_deg) / 2) ** 2)
+
+
+def reference_positions(
+    refcat: Table, rows: NDArray[np.int64], mjd: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Positions at the epoch of observation, and their errors (arcsec)."""
+    ra, dec = refcat["ra"][rows], refcat["dec"][rows]
+    if "pmra" in refcat and "pmdec" in refcat and "ref_epoch" in refcat:
+        year = 2000 + (mjd - 51544.5) / 365.25
+        ra, dec = epoch.propagate(
+            ra, dec, refcat["pmra"][rows], refcat["pmdec"][rows], refcat["ref_epoch"][rows], year
+        )
+    error = np.full(len(rows), _DEFAULT_REFERENCE_ERROR_ARCSEC)
+    if "ra_err_mas" in refcat and "dec_err_mas" in refcat:
+        error = np.hypot(refcat["ra_err_mas"][rows], refcat["dec_err_mas"][rows]) / 1000 / 2**0.5
+    return ra, dec, error
+
+
+def reference_brightness(refcat: Table, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Any magnitude to sort by: the column, of all that look like one, with most values."""
+    best = np.zeros(len(rows))
+    most = 0
+    for name in sorted(refcat):
+        values = refcat[name]
+        if values.dtype.kind != "f" or name in _NO_MAGNITUDES or "err" in name.casefold():
+            continue
+        part = values[rows]
+        known = np.isfinite(part) & (part > 0) & (part < 40)
+        if np.count_nonzero(known) > most:
+            most = int(np.count_nonzero(known))
+            best = np.where(known, part, np.nanmax(np.where(known, part, np.nan)) + 1)
+    return best
+
+
+_NO_MAGNITUDES = {"ra", "dec", "pmra", "pmdec", "ref_epoch", "parallax"}

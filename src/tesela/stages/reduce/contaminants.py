@@ -1,0 +1,41 @@
+"""Light that is not of the sky: cosmic rays, satellites and aircraft."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tesela.pixels import cosmics, trails
+from tesela.products.maskbit import MaskBit
+from tesela.stages.reduce.frame import Frame
+from tesela.stages.reduce.settings import CosmicSettings, TrailSettings
+
+
+def mask_cosmics(frame: Frame, settings: CosmicSettings) -> None:
+    """Flag cosmic rays; detected objects are not left out, for they are hit too."""
+    assert frame.sky is not None  # noqa: S101 - the recipe subtracts the sky before
+    hits = cosmics.find(
+        frame.image,
+        frame.metrics["readnoise_e"],
+        frame.unusable,
+        sky_e=frame.sky,
+        sigclip=settings.sigclip,
+        sigfrac=settings.sigfrac,
+        objlim=settings.objlim,
+        fwhm_px=frame.fwhm_px,
+    )
+    pixels = frame.set(MaskBit.COSMIC_RAY, hits)
+    frame.did("cosmic rays", sigclip=settings.sigclip, objlim=settings.objlim, pixels=pixels)
+    frame.metrics["fraction_cosmics"] = float(hits.mean())
+
+
+def mask_trails(frame: Frame, settings: TrailSettings) -> None:
+    """Flag trails found by summing along all lines of the frame."""
+    assert frame.objects is not None  # noqa: S101 - the recipe finds objects before
+    noise = np.sqrt(frame.sky_variance())
+    found = trails.find(
+        frame.image, frame.unusable | frame.objects, noise, threshold=settings.threshold
+    )
+    painted = trails.paint(found, frame.image.shape, settings.grow_px)
+    pixels = frame.set(MaskBit.TRAIL, painted)
+    frame.did("trails", threshold=settings.threshold, found=len(found), pixels=pixels)
+    frame.metrics["n_trails"] = len(found)

@@ -1,0 +1,100 @@
+"""The reduced image as a product: its cards and the columns of its star list."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tesela.pixels.psf_model import PsfModel
+from tesela.products.files import Card
+from tesela.products.images import Psf, ReducedImage, Table, operation_cards
+from tesela.sky.wcs import Wcs
+from tesela.stages.reduce.frame import Frame
+from tesela.stages.reduce.measure import Sources
+from tesela.stages.reduce.settings import ReduceInputs, ReduceOutputs, ReduceSettings
+
+_COLUMNS = {
+    "x_win": "x", "y_win": "y", "x_err": "x_err", "y_err": "y_err", "ra": "ra", "dec": "dec",
+    "flux_psf": "flux_psf", "flux_psf_err": "flux_psf_err", "chi2_psf": "chi2_psf",
+    "flux_auto": "flux_auto", "flux_auto_err": "flux_auto_err", "flux_aper": "flux_aper",
+    "flux_aper_err": "flux_aper_err", "flux_radius": "flux_radius", "fwhm_px": "fwhm",
+    "a": "a", "b": "b", "theta": "theta", "peak": "peak", "flags": "flags", "i_ref": "i_ref",
+}  # fmt: skip
+_DOUBLE = {"x", "y", "ra", "dec"}
+
+
+def assemble(  # noqa: PLR0917
+    frame: Frame,
+    sources: Sources,
+    psf: PsfModel,
+    wcs: Wcs,
+    inputs: ReduceInputs,
+    settings: ReduceSettings,
+) -> ReduceOutputs:
+    """Gather image, mask, variance, sky, PSF, sources and cards."""
+    assert frame.sky_mesh is not None  # noqa: S101 - the recipe subtracts the sky before
+    arrays, numbers = psf.to_arrays()
+    image = ReducedImage(
+        image=np.ascontiguousarray(frame.image, np.float32),
+        mask=frame.mask,
+        variance=np.ascontiguousarray(frame.variance(), np.float32),
+        sky_mesh=frame.sky_mesh,
+        psf=Psf(arrays, numbers),
+        sources=star_list(sources),
+        cards=[
+            *_facts_cards(inputs),
+            *((key, value, "") for key, value in wcs.to_cards().items()),
+            *_metric_cards(frame, settings),
+            *operation_cards(frame.operations),
+        ],
+    )
+    footprint = tuple((float(ra), float(dec)) for ra, dec in wcs.footprint())
+    return ReduceOutputs(image, frame.metrics, footprint, frame.warnings)
+
+
+def star_list(sources: Sources) -> Table:
+    """The columns that are kept, in the types they are kept in."""
+    table: Table = {}
+    for source, name in _COLUMNS.items():
+        values = sources.table[source]
+        if values.dtype.kind == "f":
+            values = values.astype(np.float64 if name in _DOUBLE else np.float32)
+        table[name] = values
+    return table
+
+
+def _facts_cards(inputs: ReduceInputs) -> list[Card]:
+    facts = inputs.facts
+    return [
+        ("FRAME", facts.name, "name of the raw frame"),
+        ("OBJECT", facts.object, ""),
+        ("TELESCOP", facts.telescope, ""),
+        ("CAMERA", facts.camera, ""),
+        ("CCD", facts.ccd, ""),
+        ("FILTER", facts.band, "band"),
+        ("FILTSER", facts.filter_serial, "serial of the physical filter"),
+        ("EXPTIME", facts.exptime_s, "[s]"),
+        ("MJD-OBS", facts.mjd_start, "[d] start, UTC"),
+        ("MJD-MID", facts.mjd_mid, "[d] middle, UTC"),
+        ("AIRMASS", facts.airmass, ""),
+        ("PROJECT", facts.project, ""),
+    ]
+
+
+def _metric_cards(frame: Frame, settings: ReduceSettings) -> list[Card]:
+    m = frame.metrics
+    return [
+        ("MAGZP", m["zeropoint_mag"], "[mag] for 1 electron/s, PSF flux"),
+        ("MAGZPERR", m["zeropoint_err_mag"], "[mag]"),
+        ("MAGZPN", m["n_zeropoint"], "stars of the zero point"),
+        ("MAGZPAP", m["zeropoint_aperture_mag"], "[mag] for 1 electron/s, aperture"),
+        ("APRADIUS", m["zeropoint_aperture_px"], "[pixel] radius of that aperture"),
+        ("FWHM", m["fwhm_arcsec"], "[arcsec] median over the field"),
+        ("ELLIPTIC", m["ellipticity"], "1 - b/a of the PSF"),
+        ("SKYLEVEL", m["sky_e"], "[electron] median of the sky model"),
+        ("SKYRMS", m["sky_rms_e"], "[electron]"),
+        ("SKYMESH", settings.sky.mesh_px, "[pixel] pitch of the mesh in SKY"),
+        ("RDNOISE", m["readnoise_e"], "[electron]"),
+        ("ASTRRMS1", m["astrometry_rms_ra_arcsec"], "[arcsec] along RA"),
+        ("ASTRRMS2", m["astrometry_rms_dec_arcsec"], "[arcsec] along Dec"),
+        ("ASTRNUM", m["n_astrometry"], "stars of the astrometric solution"),
+    ]

@@ -1,0 +1,107 @@
+"""The star list: detection, apertures, PSF model and PSF photometry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tesela.cameras import Camera
+from tesela.pixels import apertures, detect, psf, psf_photometry
+from tesela.pixels.psf_model import PsfModel
+from tesela.products.columns import APERTURE_DIAMETERS_ARCSEC
+from tesela.products.images import Table
+from tesela.products.maskbit import MaskBit
+from tesela.stages.reduce.frame import Frame
+from tesela.stages.reduce.settings import PsfSettings, ReduceInputs, ReduceSettings
+
+
+@dataclass
+class Sources:
+    """What was detected, and the apertures (px) it was measured in."""
+
+    table: Table
+    diameters_px: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.table["x"])
+
+
+def detect_sources(frame: Frame, settings: ReduceSettings, camera: Camera) -> Sources:
+    """Final detection, without cosmic rays and trails; the OBJECT code; all apertures.
+
+    The last aperture is the one of the zero point, after the catalogue's eight.
+    """
+    unusable = frame.unusable & ((frame.mask & MaskBit.SATURATED) == 0)
+    saturated = (frame.mask & MaskBit.SATURATED) > 0
+    objects, segmentation = detect.extract(
+        frame.image,
+        frame.sky_variance(),
+        unusable,
+        threshold_sigma=settings.sky.threshold_sigma,
+        min_area_px=settings.sky.min_area_px,
+        saturated=saturated,
+    )
+    frame.objects = detect.object_mask(segmentation, grow_px=settings.sky.object_grow_px)
+    frame.set(MaskBit.OBJECT, segmentation > 0)
+    arcsec = (*APERTURE_DIAMETERS_ARCSEC, settings.photometry.aperture_arcsec)
+    diameters_px = np.array(arcsec) / camera.pixel_scale_arcsec
+    measured = apertures.measure(
+        frame.image, frame.variance(), unusable, segmentation, objects, diameters_px=diameters_px
+    )
+    table = {**objects, **measured}
+    table["snr"] = table["flux_auto"] / np.maximum(table["flux_auto_err"], 1e-6)
+    frame.did("detection", threshold_sigma=settings.sky.threshold_sigma, sources=len(table["x"]))
+    frame.metrics["n_sources"] = len(table["x"])
+    return Sources(table, diameters_px)
+
+
+def model_psf(
+    frame: Frame, sources: Sources, settings: PsfSettings, inputs: ReduceInputs
+) -> PsfModel:
+    """The PSF as a function of the position, from bright, isolated, unsaturated stars."""
+    table = sources.table
+    scale = inputs.camera.pixel_scale_arcsec
+    stars = psf.select_stars(table, max_stars=settings.max_stars)
+    fwhm_px = float(np.median(table["fwhm_px"][stars]))
+    model = psf.fit(
+        frame.image,
+        frame.variance(),
+        frame.unusable,
+        table["x_win"][stars],
+        table["y_win"][stars],
+        fwhm_guess_px=fwhm_px,
+        degree=settings.degree,
+        norm_radius_px=settings.norm_radius_arcsec / scale,
+    )
+    ny, nx = frame.image.shape
+    grid_y, grid_x = (g.ravel() for g in np.mgrid[0 : ny - 1 : 4j, 0 : nx - 1 : 4j])
+    fwhm = model.fwhm_px(grid_x, grid_y)
+    frame.fwhm_px = float(np.median(fwhm))
+    frame.did("psf", model="Moffat and residual map", stars=model.n_stars, degree=model.degree)
+    frame.metrics.update(
+        fwhm_px=frame.fwhm_px,
+        fwhm_arcsec=frame.fwhm_px * scale,
+        fwhm_variation=float(np.ptp(fwhm) / np.median(fwhm)),
+        ellipticity=float(np.median(model.ellipticity(grid_x, grid_y))),
+        psf_beta=float(model.beta),
+        psf_chi2=float(model.chi2),
+        n_psf_stars=int(model.n_stars),
+    )
+    return model
+
+
+def fit_psf_fluxes(frame: Frame, sources: Sources, model: PsfModel) -> None:
+    """PSF flux and position of every source, neighbours subtracted."""
+    table = sources.table
+    fitted = psf_photometry.photometry(
+        frame.image, frame.variance(), frame.unusable, model, table["x_win"], table["y_win"]
+    )
+    table["flux_psf"], table["flux_psf_err"] = fitted["flux"], fitted["err"]
+    table["chi2_psf"] = fitted["chi2"]
+    table["x_psf"], table["y_psf"] = fitted["x"], fitted["y"]
+    snr = np.maximum(fitted["flux"] / np.maximum(fitted["err"], 1e-6), 0.1)
+    width = model.fwhm_px(table["x_win"], table["y_win"]) / 2.3548
+    table["x_err"] = table["y_err"] = (1.2 * width / snr).astype(np.float32)
+    frame.did("psf photometry", normalised_px=model.norm_radius_px)

@@ -1,0 +1,24 @@
+"""The reduction of one frame, in the order in which it has to be done."""
+
+from __future__ import annotations
+
+from tesela.stages.reduce import astrometry, contaminants, detector, measure, photometry, sky
+from tesela.stages.reduce.finish import assemble
+from tesela.stages.reduce.settings import ReduceInputs, ReduceOutputs, ReduceSettings
+
+
+def reduce(inputs: ReduceInputs, settings: ReduceSettings) -> ReduceOutputs:
+    """Raw frame and masters to a calibrated image with mask, variance, PSF, WCS and zero point.
+
+    Raises `QualityError`, with the reason, if the frame cannot be calibrated.
+    """
+    frame = detector.remove_signature(inputs)
+    sky.subtract(frame, settings.sky)
+    contaminants.mask_cosmics(frame, settings.cosmics)
+    contaminants.mask_trails(frame, settings.trails)
+    sources = measure.detect_sources(frame, settings, inputs.camera)
+    psf = measure.model_psf(frame, sources, settings.psf, inputs)
+    measure.fit_psf_fluxes(frame, sources, psf)
+    wcs = astrometry.solve_frame(frame, sources, inputs, settings.astrometry)
+    photometry.calibrate(frame, sources, inputs, settings.photometry)
+    return assemble(frame, sources, psf, wcs, inputs, settings)

@@ -1,0 +1,110 @@
+"""What the reduction takes, gives and can be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tesela.cameras import Camera
+from tesela.config import Reference
+from tesela.products.frame import FrameFacts
+from tesela.products.images import Master, ReducedImage, Table
+
+
+@dataclass(frozen=True)
+class SkySettings:
+    """The sky model and the objects it leaves out."""
+
+    mesh_px: int = 192
+    threshold_sigma: float = 1.5
+    min_area_px: int = 5
+    object_grow_px: float = 4.0
+
+
+@dataclass(frozen=True)
+class CosmicSettings:
+    """L.A.Cosmic's limits."""
+
+    sigclip: float = 4.5
+    sigfrac: float = 0.3
+    objlim: float = 5.0
+
+
+@dataclass(frozen=True)
+class TrailSettings:
+    """Trails of satellites and aircraft."""
+
+    threshold: float = 7.0
+    grow_px: float = 2.0
+
+
+@dataclass(frozen=True)
+class PsfSettings:
+    """The model of the point-spread function."""
+
+    degree: int = 2
+    max_stars: int = 300
+    norm_radius_arcsec: float = 15.0
+    """One normalisation in all bands, so that colours agree."""
+
+
+@dataclass(frozen=True)
+class AstrometrySettings:
+    """How far the pointing may be off, and the distortion to fit."""
+
+    degree: int = 3
+    max_offset_arcsec: float = 120.0
+    max_rotation_deg: float = 3.0
+    max_scale_error: float = 0.02
+    reference_margin_arcmin: float = 3.0
+
+
+@dataclass(frozen=True)
+class PhotometrySettings:
+    """The frame's zero point."""
+
+    aperture_arcsec: float = 6.0
+    """Diameter of the aperture whose zero point is stated beside that of the PSF."""
+    min_snr: float = 20.0
+    floor_mag: float = 0.005
+
+
+@dataclass(frozen=True)
+class ReduceSettings:
+    """Settings of the step `reduce`."""
+
+    sky: SkySettings = field(default_factory=SkySettings)
+    cosmics: CosmicSettings = field(default_factory=CosmicSettings)
+    trails: TrailSettings = field(default_factory=TrailSettings)
+    psf: PsfSettings = field(default_factory=PsfSettings)
+    astrometry: AstrometrySettings = field(default_factory=AstrometrySettings)
+    photometry: PhotometrySettings = field(default_factory=PhotometrySettings)
+
+
+@dataclass
+class ReduceInputs:
+    """A raw frame with the masters and the reference that were chosen for it."""
+
+    facts: FrameFacts
+    header: dict[str, Any]
+    pixels: NDArray[np.uint16]
+    camera: Camera
+    bias: Master
+    flat: Master
+    refcat: Table
+    reference: Reference
+    """How this frame's band is found in the reference catalogue."""
+
+
+@dataclass
+class ReduceOutputs:
+    """The reduced image and what was measured on the way."""
+
+    image: ReducedImage
+    metrics: dict[str, Any]
+    footprint: tuple[tuple[float, float], ...]
+    """Corners by the fitted WCS."""
+    warnings: list[str] = field(default_factory=list)
