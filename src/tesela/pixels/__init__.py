@@ -1,0 +1,1 @@
+"""Algorithms on arrays: numbers in, numbers out."""

@@ -1,0 +1,305 @@
+"""A straight streak followed at full resolution: direction, width, ends, evenness."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+WIDTHS_PX = (1, 2, 3, 4, 5, 7, 9, 12, 15, 19, 24)
+CHUNKS = 48
+PIECES = 12
+MIN_SHARE = 0.25
+
+
+@dataclass(frozen=True)
+class Streak:
+    """A straight streak measured on the image.
+
+    Attributes
+    ----------
+    x0, y0, x1, y1 : float, pixels
+        Ends of the axis, pixel centres being whole numbers.
+    width_px, snr, surface_brightness : float
+        As in `trails.Trail`, `snr` with the noise as given.
+    evenness : float
+        Significance from the median of its pieces over that from their mean: 1 for a trail, 0 for
+        a few bright spots in line or the spike of a star.
+    contrast : float
+        Excess over the brighter side over the excess over both sides: 1 for a trail, 0 for a step.
+    """
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+    width_px: float
+    snr: float
+    surface_brightness: float
+    evenness: float
+    contrast: float
+
+
+@dataclass(frozen=True)
+class _Strip:
+    """The image along a line: values (n_t, n_u) in noises and whether they are good."""
+
+    start: tuple[float, float]
+    direction: tuple[float, float]
+    values: np.ndarray
+    raw: np.ndarray
+    good: np.ndarray
+    reach: int
+
+
+def refine(
+    image: np.ndarray,
+    bad: np.ndarray,
+    noise: float | np.ndarray,
+    ends: tuple[float, ...],
+    *,
+    reach_px: int,
+    clip_sigma: float,
+) -> Streak | None:
+    """Follow a streak near the line `ends` (x0, y0, x1, y1) and measure it.
+
+    Parameters
+    ----------
+    image : (ny, nx) float32, sky-subtracted
+    bad : (ny, nx) bool, True = leave out
+    noise : float or (ny, nx) float32, units of the image
+    reach_px : int
+        Half width of the strip looked at; the streak must lie within a quarter of it of the line.
+    clip_sigma : float
+        Single values are clipped at so many noises before they are summed.
+
+    Returns
+    -------
+    Streak, or None where there is too little unmasked data
+    """
+    first = _chord(ends, image.shape)
+    if first is None:
+        return None
+    (x0, y0), (ux, uy), length = first
+    t = [(ends[i] - x0) * ux + (ends[i + 1] - y0) * uy for i in (0, 2)]
+    span = (max(min(t), 0.0), min(max(t), length))
+    width = 5
+    for reach in (reach_px // 4, reach_px // 8, 2):
+        strip = _cut(image, bad, noise, (x0, y0, ux, uy, length), reach_px, clip_sigma)
+        table = _table(strip, CHUNKS)
+        if table is None:
+            return None
+        shift0, shift1, width = _tilt(table, span, length, reach)
+        a = (x0 - uy * shift0, y0 + ux * shift0)
+        b = (x0 + ux * length - uy * shift1, y0 + uy * length + ux * shift1)
+        turned = _chord((*a, *b), image.shape)
+        if turned is None:
+            return None
+        (x0, y0), (ux, uy), length = turned
+        strip = _cut(image, bad, noise, (x0, y0, ux, uy, length), reach_px, clip_sigma)
+        table = _table(strip, CHUNKS)
+        if table is None:
+            return None
+        span = _extent(table, width, length)
+    return _measure(strip, table, span, width, length)
+
+
+def _chord(
+    ends: tuple[float, ...], shape: tuple[int, ...]
+) -> tuple[tuple[float, float], tuple[float, float], float] | None:
+    """The line through `ends` from border to border: start, direction, length."""
+    x0, y0, x1, y1 = ends
+    length = math.hypot(x1 - x0, y1 - y0)
+    if length == 0:
+        return None
+    ux, uy = (x1 - x0) / length, (y1 - y0) / length
+    low, high = -math.inf, math.inf
+    for origin, slope, size in ((x0, ux, shape[1]), (y0, uy, shape[0])):
+        if abs(slope) < 1e-9:
+            if not 0 <= origin <= size - 1:
+                return None
+            continue
+        a, b = (0 - origin) / slope, (size - 1 - origin) / slope
+        low, high = max(low, min(a, b)), min(high, max(a, b))
+    if high - low < CHUNKS:
+        return None
+    return (x0 + low * ux, y0 + low * uy), (ux, uy), high - low
+
+
+def _cut(
+    image: np.ndarray,
+    bad: np.ndarray,
+    noise: float | np.ndarray,
+    line: tuple[float, float, float, float, float],
+    reach: int,
+    clip_sigma: float,
+) -> _Strip:
+    """Nearest pixels on a grid of one pixel along and across the line."""
+    x0, y0, ux, uy, length = line
+    t = np.arange(int(length) + 1, dtype=np.float32)[:, None]
+    u = np.arange(-reach, reach + 1, dtype=np.float32)
+    x = np.rint(x0 + t * ux - u * uy).astype(np.int32)
+    y = np.rint(y0 + t * uy + u * ux).astype(np.int32)
+    inside = (x >= 0) & (y >= 0) & (x < image.shape[1]) & (y < image.shape[0])
+    x[~inside] = 0
+    y[~inside] = 0
+    good = inside & ~bad[y, x]
+    sigma = np.asarray(noise, np.float32)
+    raw = np.where(good, image[y, x], np.float32(0))
+    values = raw / (sigma[y, x] if sigma.ndim else sigma)
+    np.clip(values, -clip_sigma, clip_sigma, out=values)
+    return _Strip((x0, y0), (ux, uy), values, raw, good, reach)
+
+
+@dataclass(frozen=True)
+class _Table:
+    """Running sums over u of a strip's chunks: (n_chunk, n_u + 1) of signal and of weight."""
+
+    signal: np.ndarray
+    weight: np.ndarray
+    edges: np.ndarray
+    reach: int
+
+    def box(
+        self, chunks: np.ndarray, centre: np.ndarray, width: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Signal and weight of boxes `width` wide about `centre` (integer u) in `chunks`."""
+        low = np.clip(centre + self.reach - (width - 1) // 2, 0, 2 * self.reach + 1)
+        high = np.clip(low + width, 0, 2 * self.reach + 1)
+        signal = self.signal[chunks, high] - self.signal[chunks, low]
+        return signal, self.weight[chunks, high] - self.weight[chunks, low]
+
+
+def _table(strip: _Strip, n_chunks: int) -> _Table | None:
+    edges = np.linspace(0, len(strip.values), n_chunks + 1).astype(int)
+    signal = np.add.reduceat(strip.values, edges[:-1], axis=0, dtype=np.float64)
+    weight = np.add.reduceat(strip.good, edges[:-1], axis=0, dtype=np.float64)
+    outer = np.abs(np.arange(-strip.reach, strip.reach + 1)) > 0.6 * strip.reach
+    if weight.sum() < MIN_SHARE * strip.values.size:
+        return None
+    # The surroundings, taken over a few chunks each way so that they add little noise.
+    kernel = np.ones(9)
+    side_signal = np.convolve(signal[:, outer].sum(axis=1), kernel, mode="same")
+    side_weight = np.convolve(weight[:, outer].sum(axis=1), kernel, mode="same")
+    level = side_signal / np.maximum(side_weight, 1)
+    signal -= level[:, None] * weight
+    zero = np.zeros((n_chunks, 1))
+    return _Table(
+        np.hstack([zero, np.cumsum(signal, axis=1)]),
+        np.hstack([zero, np.cumsum(weight, axis=1)]),
+        edges,
+        strip.reach,
+    )
+
+
+def _tilt(
+    table: _Table, span: tuple[float, float], length: float, reach: int
+) -> tuple[float, float, int]:
+    """Shifts (px) of the line at both ends of the chord, and the width, of highest S/N in span."""
+    middle = 0.5 * (table.edges[1:] + table.edges[:-1])
+    chunks = np.flatnonzero((middle >= span[0]) & (middle <= span[1]))
+    if chunks.size < 2:
+        chunks = np.arange(len(middle))
+    share = (middle[chunks] - span[0]) / max(span[1] - span[0], 1.0)
+    shifts = np.arange(-reach, reach + 1)
+    at0, at1 = (grid.ravel()[:, None] for grid in np.meshgrid(shifts, shifts))
+    centre = np.rint(at0 + (at1 - at0) * share).astype(int)
+    best = (-math.inf, 0, 0, 1)
+    for width in WIDTHS_PX:
+        signal, weight = table.box(chunks[None, :], centre, width)
+        snr = signal.sum(axis=1) / np.sqrt(np.maximum(weight.sum(axis=1), 1.0))
+        k = int(np.argmax(snr))
+        if snr[k] > best[0]:
+            best = (float(snr[k]), int(at0[k, 0]), int(at1[k, 0]), width)
+    _, first, last, width = best
+    slope = (last - first) / max(span[1] - span[0], 1.0)
+    # A box of even width has its centre half a pixel up.
+    half = 0.0 if width % 2 else 0.5
+    return first - slope * span[0] + half, first + slope * (length - span[0]) + half, width
+
+
+def _extent(table: _Table, width: int, length: float) -> tuple[float, float]:
+    """Part of the chord over which the streak has its highest S/N, one chunk added at each end."""
+    n = len(table.edges) - 1
+    signal, weight = table.box(np.arange(n), np.zeros(n, int), width)
+    total = np.concatenate([[0.0], np.cumsum(signal)])
+    used = np.concatenate([[0.0], np.cumsum(weight)])
+    first, last = np.triu_indices(n + 1, k=2)
+    snr = (total[last] - total[first]) / np.sqrt(np.maximum(used[last] - used[first], 1.0))
+    k = int(np.argmax(snr))
+    start, end = max(first[k] - 1, 0), min(last[k] + 1, n)
+    # Close to the border a trail has left the frame.
+    low = 0.0 if start <= 3 else float(table.edges[start])
+    high = length if end >= n - 3 else float(table.edges[end])
+    return low, high
+
+
+def _measure(
+    strip: _Strip, table: _Table, span: tuple[float, float], width: int, length: float
+) -> Streak | None:
+    rows = slice(int(span[0]), max(int(math.ceil(span[1])), int(span[0]) + PIECES))
+    values, good = strip.values[rows], strip.good[rows]
+    count = good.sum(axis=0)
+    u = np.arange(-strip.reach, strip.reach + 1)
+    profile = values.sum(axis=0, dtype=np.float64) / np.maximum(count, 1)
+    core = (u >= -((width - 1) // 2)) & (u <= width // 2)
+    half = _half_width(profile, count, width)
+    left = (u < -half - 1) & (u >= -half - 1 - strip.reach // 2)
+    right = (u > half + 1) & (u <= half + 1 + strip.reach // 2)
+    if min(count[core].sum(), count[left].sum(), count[right].sum()) < PIECES:
+        return None
+    sides = [_mean(profile, count, side) for side in (left, right)]
+    level = 0.5 * (sides[0] + sides[1])
+    excess = _mean(profile, count, core) - level
+    snr = excess * math.sqrt(count[core].sum())
+    pieces = np.array_split(np.arange(len(values)), PIECES)
+    parts = [
+        values[piece][:, core].sum() / good[piece][:, core].sum() - level
+        for piece in pieces
+        if good[piece][:, core].sum() > width
+    ]
+    evenness = float(np.median(parts)) / excess if parts and excess > 0 else 0.0
+    contrast = (_mean(profile, count, core) - max(sides)) / excess if excess > 0 else 0.0
+    light = strip.raw[rows]
+    wide = np.abs(u) <= half
+    inner, outer = light[:, wide][good[:, wide]], light[:, left | right][good[:, left | right]]
+    return Streak(
+        x0=strip.start[0] + strip.direction[0] * span[0],
+        y0=strip.start[1] + strip.direction[1] * span[0],
+        x1=strip.start[0] + strip.direction[0] * span[1],
+        y1=strip.start[1] + strip.direction[1] * span[1],
+        width_px=2.0 * half,
+        snr=snr,
+        surface_brightness=float(_clipped_mean(inner) - _clipped_mean(outer)),
+        evenness=evenness,
+        contrast=contrast,
+    )
+
+
+def _half_width(profile: np.ndarray, count: np.ndarray, width: int) -> float:
+    """Half width to which the light of both sides together exceeds three times its error."""
+    centre = len(profile) // 2
+    far = np.abs(np.arange(len(profile)) - centre) > 0.6 * centre
+    level = float(np.average(profile[far], weights=np.maximum(count[far], 1e-9)))
+    half = max(width // 2, 1)
+    while half + 1 < 0.6 * centre:
+        sides = [centre - half - 1, centre + half + 1]
+        error = 1.0 / math.sqrt(max(count[sides].sum(), 1))
+        if float(profile[sides].mean()) - level < 3.0 * error:
+            break
+        half += 1
+    return half + 0.5 if width > 1 else 0.5 * max(half, 1) + 0.5
+
+
+def _mean(profile: np.ndarray, count: np.ndarray, where: np.ndarray) -> float:
+    return float((profile[where] * count[where]).sum() / max(count[where].sum(), 1))
+
+
+def _clipped_mean(values: np.ndarray) -> float:
+    """Mean within 3 robust sigma of the median: stars on a trail are not the trail."""
+    middle = np.median(values)
+    sigma = 1.4826 * np.median(np.abs(values - middle))
+    return (
+        float(values[np.abs(values - middle) <= 3 * sigma].mean()) if sigma > 0 else float(middle)
+    )

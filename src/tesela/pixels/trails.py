@@ -1,0 +1,272 @@
+"""Straight trails of satellites, aircraft and meteors, down to far below the noise of a pixel."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from scipy.ndimage import find_objects, label, uniform_filter
+
+from tesela.errors import BadInput
+from tesela.pixels import radon
+from tesela.pixels.streak import Streak, refine
+
+CLIP_SIGMA = 4.0
+BACKGROUND_BINS = 33
+BIG_FRAME_PX = 16_000_000
+CANDIDATE_SIGMA = 5.0
+MAX_REFINED = 8
+MIN_LENGTH = 0.15
+MAX_WIDTH_PX = 26.0
+AXIS_TOLERANCE_DEG = 0.3
+
+
+@dataclass(frozen=True)
+class Trail:
+    """A straight trail, in 0-based pixel coordinates (pixel centres are whole numbers).
+
+    Attributes
+    ----------
+    x0, y0, x1, y1 : float, pixels
+        Ends of its axis.
+    width_px : float
+        Full width over which its light is measurable.
+    snr : float
+        Significance of its light, values beyond 4 sigma clipped.
+    surface_brightness : float
+        Mean excess over its surroundings within its width, in units of the image per pixel.
+    """
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+    width_px: float
+    snr: float
+    surface_brightness: float
+
+
+def find(
+    image: np.ndarray,
+    mask: np.ndarray,
+    noise: float | np.ndarray,
+    *,
+    bin: int | None = None,  # noqa: A002 - the word observers use
+    threshold: float = 7.0,
+    max_trails: int = 5,
+) -> list[Trail]:
+    """Find straight trails in a sky-subtracted image.
+
+    The image in units of its noise, clipped at 4 sigma, is binned and summed along all lines and
+    pieces of lines (`radon.brightest_lines`). The best are followed at full resolution, where
+    their direction, width and ends are fitted, and taken as trails when they are significant,
+    long, about as bright all along, and brighter than both sides. What is aligned with the rows
+    or columns within 0.3 degrees is left out: there a detector has many lines of its own.
+
+    Parameters
+    ----------
+    image : (ny, nx) float32
+        Sky-subtracted.
+    mask : (ny, nx) bool, True = leave out
+        Stars, bad and saturated pixels. Straight thin pieces of it, which a bright trail taken
+        for an object leaves behind, are looked at all the same.
+    noise : float or (ny, nx) float32, in units of the image
+        Standard deviation of a pixel.
+    bin : int, optional
+        Pixels a bin; 4, or 8 for frames above 16 megapixels.
+    threshold : float
+        Least significance of a trail. Noise alone reaches 5 to 6.
+    max_trails : int
+
+    Returns
+    -------
+    list of Trail, in the order found (the more significant first, but for overlaps)
+    """
+    if image.ndim != 2 or mask.shape != image.shape:
+        raise BadInput(
+            "image to search for trails",
+            found=f"shape {image.shape} with a mask of {mask.shape}",
+            expected="2 dimensions, the same for both",
+        )
+    step = bin or (8 if image.size > BIG_FRAME_PX else 4)
+    if min(image.shape) < 32 * step:
+        return []  # too small for a line to stand out
+    bad = mask | ~np.isfinite(image)
+    bad = _without_streaks(bad, step)
+    signal, weight = _binned(image, bad, noise, step)
+    scale = _calibrate(signal, weight)
+    shortest = MIN_LENGTH * min(image.shape)
+    trails: list[Trail] = []
+    while len(trails) < max_trails:
+        before = len(trails)
+        lines = radon.brightest_lines(
+            signal,
+            weight,
+            min_length=max(int(shortest / step), 8),
+            min_weight=0.5 * shortest * step,
+        )
+        closed = np.zeros(signal.shape, np.bool_)
+        refined = 0
+        for line in lines:
+            if line.snr < CANDIDATE_SIGMA or refined == MAX_REFINED or len(trails) == max_trails:
+                break
+            if _share_closed(line, closed) > 0.3:
+                continue
+            refined += 1
+            ends = tuple((v + 0.5) * step - 0.5 for v in (line.x0, line.y0, line.x1, line.y1))
+            streak = refine(image, bad, noise, ends, reach_px=8 * step, clip_sigma=CLIP_SIGMA)
+            if streak is not None and _is_trail(streak, scale, threshold, shortest):
+                trails.append(_trail(streak, scale))
+                closed |= _binned_paint(streak, signal.shape, step)
+            else:
+                closed |= _around(line, signal.shape)
+        signal[closed] = 0
+        weight[closed] = 0
+        if len(trails) == before:
+            break
+    return trails
+
+
+def paint(trails: list[Trail], shape: tuple[int, int], grow_px: float = 0.0) -> np.ndarray:
+    """Return the (ny, nx) bool mask of pixels within width / 2 + `grow_px` of a trail's axis."""
+    mask = np.zeros(shape, np.bool_)
+    for trail in trails:
+        ends = (float(trail.x0), float(trail.y0), float(trail.x1), float(trail.y1))
+        _paint(mask, *ends, 0.5 * trail.width_px + grow_px)
+    return mask
+
+
+def _trail(streak: Streak, scale: float) -> Trail:
+    return Trail(
+        x0=streak.x0,
+        y0=streak.y0,
+        x1=streak.x1,
+        y1=streak.y1,
+        width_px=streak.width_px,
+        snr=streak.snr / scale,
+        surface_brightness=streak.surface_brightness,
+    )
+
+
+def _is_trail(streak: Streak, scale: float, threshold: float, shortest: float) -> bool:
+    dx, dy = abs(streak.x1 - streak.x0), abs(streak.y1 - streak.y0)
+    off_axis = math.degrees(math.atan2(min(dx, dy), max(dx, dy)))
+    return (
+        streak.snr / scale >= threshold
+        and math.hypot(dx, dy) >= shortest
+        and off_axis > AXIS_TOLERANCE_DEG
+        and streak.width_px <= MAX_WIDTH_PX
+        and streak.evenness >= 0.5
+        and streak.contrast >= 0.5
+    )
+
+
+def _binned(
+    image: np.ndarray, bad: np.ndarray, noise: float | np.ndarray, step: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sums and counts of the unmasked, clipped image in units of noise, large scales removed."""
+    plane = np.asarray(noise, dtype=np.float32)
+    plane = np.ascontiguousarray(
+        np.broadcast_to(plane, image.shape) if plane.ndim else plane[None, None]
+    )
+    signal, weight = _sum_bins(
+        np.ascontiguousarray(image, dtype=np.float32), bad, plane, step, np.float32(CLIP_SIGMA)
+    )
+    size = min(BACKGROUND_BINS, min(signal.shape) | 1)
+    level = uniform_filter(signal, size, mode="constant")
+    level /= np.maximum(uniform_filter(weight, size, mode="constant"), 0.05 * step**2)
+    signal -= level * weight
+    return signal, weight
+
+
+def _calibrate(signal: np.ndarray, weight: np.ndarray) -> float:
+    """Factor by which the noise given is too small, at least 1, from the scatter of the bins."""
+    used = weight > 0.5 * weight.max()
+    if not used.any():
+        return 1.0
+    values = signal[used] / np.sqrt(weight[used])
+    return max(1.0, 1.4826 * float(np.median(np.abs(values - np.median(values)))))
+
+
+def _without_streaks(bad: np.ndarray, step: int) -> np.ndarray:
+    """Open the straight, thin, slanted islands of the mask: a bright trail is no object."""
+    ny, nx = (n // step for n in bad.shape)
+    blocks = bad[: ny * step, : nx * step].reshape(ny, step, nx, step)
+    dense = blocks.mean(axis=(1, 3), dtype=np.float32) > 0.4
+    islands, n_islands = label(dense, structure=np.ones((3, 3), bool))
+    long_enough = MIN_LENGTH * min(ny, nx)
+    opened = bad
+    for number, box in enumerate(find_objects(islands, n_islands), start=1):
+        if max(side.stop - side.start for side in box) < long_enough:
+            continue
+        y, x = np.nonzero(islands[box] == number)
+        (cxx, cxy), (_, cyy) = np.cov(x, y)
+        angle = 0.5 * math.degrees(math.atan2(2 * cxy, cxx - cyy)) % 90.0
+        minor, major = np.linalg.eigvalsh([[cxx, cxy], [cxy, cyy]])
+        if minor < 0.01 * major and 1.0 < angle < 89.0:
+            if opened is bad:
+                opened = bad.copy()
+            for j, i in zip((y + box[0].start) * step, (x + box[1].start) * step):
+                opened[j : j + step, i : i + step] = False
+    return opened
+
+
+def _share_closed(line: radon.Line, closed: np.ndarray) -> float:
+    steps = np.linspace(0, 1, 33)
+    y = np.rint(line.y0 + steps * (line.y1 - line.y0)).astype(int)
+    x = np.rint(line.x0 + steps * (line.x1 - line.x0)).astype(int)
+    inside = (y >= 0) & (x >= 0) & (y < closed.shape[0]) & (x < closed.shape[1])
+    return float(closed[y[inside], x[inside]].mean()) if inside.any() else 1.0
+
+
+def _around(line: radon.Line, shape: tuple[int, int]) -> np.ndarray:
+    mask = np.zeros(shape, np.bool_)
+    _paint(mask, float(line.x0), float(line.y0), float(line.x1), float(line.y1), 3.0)
+    return mask
+
+
+def _binned_paint(streak: Streak, shape: tuple[int, int], step: int) -> np.ndarray:
+    mask = np.zeros(shape, np.bool_)
+    ends = [(v + 0.5) / step - 0.5 for v in (streak.x0, streak.y0, streak.x1, streak.y1)]
+    _paint(mask, *ends, 0.5 * streak.width_px / step + 2.5)
+    return mask
+
+
+@njit(cache=True)
+def _sum_bins(image, bad, noise, step, clip):  # type: ignore[no-untyped-def]  # pragma: no cover
+    ny, nx = image.shape[0] // step, image.shape[1] // step
+    signal = np.zeros((ny, nx), np.float32)
+    weight = np.zeros((ny, nx), np.float32)
+    whole = noise.size == 1
+    sigma = noise[0, 0]
+    for y in range(ny * step):
+        for x in range(nx * step):
+            if bad[y, x]:
+                continue
+            if not whole:
+                sigma = noise[y, x]
+            value = image[y, x] / sigma
+            signal[y // step, x // step] += min(max(value, -clip), clip)
+            weight[y // step, x // step] += np.float32(1)
+    return signal, weight
+
+
+@njit(cache=True)
+def _paint(mask, x0, y0, x1, y1, half):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Set the pixels within `half` of the segment."""
+    ny, nx = mask.shape
+    dx, dy = x1 - x0, y1 - y0
+    square = max(dx * dx + dy * dy, 1e-12)
+    for y in range(max(int(min(y0, y1) - half), 0), min(int(max(y0, y1) + half) + 2, ny)):
+        # The part of the axis that may reach this row, then its columns.
+        low, high = 0.0, 1.0
+        if dy != 0:
+            a, b = (y - half - y0) / dy, (y + half - y0) / dy
+            low, high = max(low, min(a, b)), min(high, max(a, b))
+        a, b = x0 + low * dx, x0 + high * dx
+        for x in range(max(int(min(a, b) - half), 0), min(int(max(a, b) + half) + 2, nx)):
+            t = min(max(((x - x0) * dx + (y - y0) * dy) / square, 0.0), 1.0)
+            if (x - x0 - t * dx) ** 2 + (y - y0 - t * dy) ** 2 <= half * half:
+                mask[y, x] = True
