@@ -84,9 +84,9 @@ def read(header: Mapping[str, Any], shape: tuple[int, int] | None) -> Numbers:
 
 
 def _number(header: Mapping[str, Any], name: str, default: float | None = None) -> float:
-    value = header.get(name, default)
+    value: Any = header.get(name, default)
     try:
-        number = float(value)  # type: ignore[arg-type]
+        number = float(value)
     except (TypeError, ValueError):
         number = np.nan
     if not np.isfinite(number):

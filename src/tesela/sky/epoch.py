@@ -15,7 +15,7 @@ Floats = NDArray[np.float64]
 _MAS_PER_RADIAN = 180.0 / np.pi * 3600.0 * 1000.0
 
 
-def propagate(
+def propagate(  # noqa: PLR0917
     ra_deg: ArrayLike,
     dec_deg: ArrayLike,
     pmra_masyr: ArrayLike,

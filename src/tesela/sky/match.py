@@ -39,7 +39,7 @@ def nearest(
     one, two = tangent.unit_vectors(ra1_deg, dec1_deg), tangent.unit_vectors(ra2_deg, dec2_deg)
     keep1 = np.flatnonzero(np.isfinite(one).all(axis=1))
     keep2 = np.flatnonzero(np.isfinite(two).all(axis=1))
-    i1, i2, length = mutual_nearest(one[keep1], two[keep2], chord(radius_arcsec))
+    i1, i2, length = mutual_nearest(one[keep1], cKDTree(two[keep2]), chord(radius_arcsec))
     sep_arcsec = np.degrees(2.0 * np.arcsin(0.5 * length)) * 3600.0
     return keep1[i1], keep2[i2], sep_arcsec
 
@@ -62,17 +62,27 @@ def groups(ra_deg: ArrayLike, dec_deg: ArrayLike, radius_arcsec: float) -> Indic
     return order[label]
 
 
-def mutual_nearest(one: Floats, two: Floats, radius: float) -> tuple[Indices, Indices, Floats]:
-    """Pairs of points, shapes (n, k) and (m, k), that are each other's nearest within `radius`.
+def mutual_nearest(one: Floats, two: cKDTree, radius: float) -> tuple[Indices, Indices, Floats]:
+    """Pairs of points that are each other's nearest within `radius`.
 
-    Returns i1, i2 and the distance in the unit of the points, ordered by i1.
+    Parameters
+    ----------
+    one : (n, k) float64
+    two : cKDTree of (m, k) points
+    radius : float
+        In the unit of the points.
+
+    Returns
+    -------
+    i1, i2 : (j,) int64, ordered by i1
+    distance : (j,) float64
     """
-    if len(one) == 0 or len(two) == 0:
+    if len(one) == 0 or two.n == 0:
         return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
-    distance, partner = cKDTree(two).query(one, distance_upper_bound=np.nextafter(radius, np.inf))
+    distance, partner = two.query(one, distance_upper_bound=np.nextafter(radius, np.inf))
     i1 = np.flatnonzero(np.isfinite(distance))
     i2 = partner[i1]
-    _, back = cKDTree(one).query(two[i2])
+    _, back = cKDTree(one).query(two.data[i2])
     mutual = back == i1
     return i1[mutual], i2[mutual].astype(np.int64), distance[i1[mutual]]
 

@@ -86,7 +86,7 @@ class Polynomial:
 
     def jacobian(self, u: Floats, v: Floats) -> tuple[Floats, Floats, Floats, Floats]:
         """Derivatives xi_u, xi_v, eta_u, eta_v at (u, v); no unit."""
-        found = []
+        found: list[Floats] = []
         radius = np.hypot(u, v)
         safe = np.where(radius > 0, radius, 1.0)
         for powers, radial in zip(self.powers, self.radial):
@@ -94,7 +94,9 @@ class Polynomial:
             for axis, coordinate in enumerate((u, v)):
                 derivative = polynomial.polyder(powers, axis=axis)
                 value = polynomial.polyval2d(u, v, derivative)
-                found.append(value + slope * coordinate / safe if radial.any() else value)
+                if radial.any():
+                    value = value + slope * coordinate / safe
+                found.append(np.asarray(value, dtype=np.float64))
         return found[0], found[1], found[2], found[3]
 
     def invert(

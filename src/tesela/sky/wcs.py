@@ -93,9 +93,7 @@ class Wcs:
         )
 
     @classmethod
-    def from_cards(
-        cls, header: Mapping[str, Any], shape: tuple[int, int] | None = None
-    ) -> Wcs:
+    def from_cards(cls, header: Mapping[str, Any], shape: tuple[int, int] | None = None) -> Wcs:
         """Read RA---TAN or RA---TPV cards; `shape` overrides NAXIS2, NAXIS1 (or ZNAXISn).
 
         Tangent-plane CTYPEs that come with PV cards for both axes are read as TPV, as SCAMP writes
@@ -118,7 +116,7 @@ class Wcs:
         arrays = (self.crval, self.crpix, self.cd, self.pv)
         return (*(None if a is None else a.tobytes() for a in arrays), self.shape)
 
-    # -- the transform ---------------------------------------------------------------------------
+    # -- the transform ------------------------------------------------------------------------
 
     def pix_to_plane(self, x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
         """Standard coordinates (xi, eta) in degrees about `crval` of pixels (x, y) from 0."""
@@ -169,7 +167,7 @@ class Wcs:
         (a, b), (c, d) = self.cd
         return a * dx + b * dy, c * dx + d * dy
 
-    # -- what the transform looks like --------------------------------------------------------------
+    # -- what the transform looks like --------------------------------------------------------
 
     @property
     def matrix(self) -> Floats:
@@ -210,7 +208,7 @@ class Wcs:
         y = np.array([-0.5, -0.5, ny - 0.5, ny - 0.5])
         return self.pix_to_sky(x, y)
 
-    # -- relatives ------------------------------------------------------------------------------------
+    # -- relatives ----------------------------------------------------------------------------
 
     def cutout(self, x0: float, y0: float, shape: tuple[int, int]) -> Wcs:
         """WCS of the section that begins at pixel (x0, y0) and has the given (ny, nx)."""
