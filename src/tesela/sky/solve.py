@@ -38,7 +38,8 @@ _MAX_DIFFERENCES = 150_000  # pairs that enter the histograms of shifts
 _VOTERS = 80
 _MAX_JUDGED = 500
 _START_RADIUS_ARCSEC = 10.0
-_MIN_RADIUS_PX = 0.8
+_MIN_JUDGED_RADIUS_PX = 0.8
+_MIN_FIT_RADIUS_PX = 0.4
 _DISPLACEMENTS = np.exp(2j * np.pi * np.arange(6) / 6)
 
 
@@ -308,7 +309,7 @@ def _judge(field: _Field, proposal: pattern.Similarity, min_matches: int) -> _Ve
     design = np.column_stack([np.ones(len(points)), points / unit])
     affine = fit.least_squares(design, proposal(points))
     radius = 2.0 * field.window.cell
-    smallest = _MIN_RADIUS_PX * field.guess.pixel_scale_arcsec
+    smallest = _MIN_JUDGED_RADIUS_PX * field.guess.pixel_scale_arcsec
     best: _Verdict | None = None
     while radius > smallest:
         moved = design @ affine
@@ -373,7 +374,7 @@ def _finish(
 ) -> Solution:
     wcs = _to_wcs(field, verdict.affine)
     radius = min(_START_RADIUS_ARCSEC, 2.0 * verdict.radius)
-    smallest = _MIN_RADIUS_PX * guess.pixel_scale_arcsec
+    smallest = _MIN_FIT_RADIUS_PX * guess.pixel_scale_arcsec
     used = i = k = np.empty(0, dtype=np.int64)
     stars = _matched(field, i, k)
     for wanted in [*range(1, degree + 1), degree, degree]:
