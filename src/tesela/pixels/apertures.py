@@ -146,11 +146,12 @@ def _pixel(image, variance, bad, labels, label, x, y, xc, yc):  # type: ignore[n
     if not bad[y, x] and not (seg and labels[y, x] != 0 and labels[y, x] != label):
         return image[y, x], variance[y, x], 0
     ox, oy = int(np.round(2.0 * xc - x)), int(np.round(2.0 * yc - y))
-    if 0 <= ox < nx and 0 <= oy < ny and not bad[oy, ox]:
-        if not (seg and labels[oy, ox] != 0 and labels[oy, ox] != label):
-            # Its value is used twice: (2 f)^2 v in all, of which f^2 v is already counted.
-            return image[oy, ox], 3.0 * variance[oy, ox], 1
-    return 0.0, 0.0, 1
+    if ox < 0 or ox >= nx or oy < 0 or oy >= ny or bad[oy, ox]:
+        return 0.0, 0.0, 1
+    if seg and labels[oy, ox] != 0 and labels[oy, ox] != label:
+        return 0.0, 0.0, 1
+    # Its value is used twice: (2 f)^2 v in all, of which f^2 v is already counted.
+    return image[oy, ox], 3.0 * variance[oy, ox], 1
 
 
 @njit(cache=True)

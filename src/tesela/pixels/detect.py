@@ -161,7 +161,8 @@ def _columns(
     if saturated is not None:
         flags[_count_touching(segmentation, saturated, len(found)) > 0] |= FLAG_SATURATED
     objects: Objects = {
-        name: np.ascontiguousarray(found[name], np.float64) for name in ("x", "y", "a", "b", "theta")
+        name: np.ascontiguousarray(found[name], np.float64)
+        for name in ("x", "y", "a", "b", "theta")
     }
     objects["npix"] = np.ascontiguousarray(found["npix"], np.int32)
     objects["flux_iso"] = np.ascontiguousarray(found["flux"], np.float64)

@@ -102,9 +102,7 @@ def fit(
             _solve_once(state, data, noise, bad)
             _reject(state, len(state.x))
     chi2 = float(np.median(state.chi2[state.good]))
-    return replace(
-        state.model, n_stars=int(state.good.sum()), chi2=chi2, used=state.good.copy()
-    )
+    return replace(state.model, n_stars=int(state.good.sum()), chi2=chi2, used=state.good.copy())
 
 
 def _prepare(
@@ -196,12 +194,10 @@ def _solve_once(
 def _solve_shape(
     state: _State, normal: NDArray[np.float64], right: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Update the polynomials and beta; return each good star's change of (ln FWHM, e1, e2, beta)."""
+    """Update polynomials and beta; return each good star's change of ln FWHM, e1, e2, beta."""
     model, good = state.model, state.good
     N, r = normal[good], right[good]
-    inner = np.linalg.solve(
-        N[:, :3, :3], np.concatenate([N[:, :3, SHAPE], r[:, :3, None]], axis=2)
-    )
+    inner = np.linalg.solve(N[:, :3, :3], np.concatenate([N[:, :3, SHAPE], r[:, :3, None]], axis=2))
     S = N[:, SHAPE, SHAPE] - N[:, SHAPE, :3] @ inner[:, :, :4]
     t = r[:, SHAPE] - np.einsum("nij,nj->ni", N[:, SHAPE, :3], inner[:, :, 4])
     u, v = model._reduced(state.x[good], state.y[good])
@@ -255,9 +251,7 @@ def _update_map(
     """Add to the residual map what the present model leaves."""
     stars, local, basis = _inputs(state)
     maps = state.model.residual
-    matrix, vector = _collect_residuals(
-        data, noise, bad, stars, local, maps, basis, state.radius
-    )
+    matrix, vector = _collect_residuals(data, noise, bad, stars, local, maps, basis, state.radius)
     n = maps.shape[1]
     diagonal = np.einsum("jikk->jik", matrix)
     # The ridge answers for nodes that saw next to nothing: they stay as they are.
@@ -292,22 +286,26 @@ def _taper(r: NDArray[np.float64], radius: float) -> NDArray[np.float64]:
 
 
 @njit(cache=True)
-def _map_value(maps, basis, dx, dy):  # type: ignore[no-untyped-def]  # pragma: no cover
-    n = maps.shape[1]
-    node_x, node_y = OVERSAMPLING * dx + n // 2, OVERSAMPLING * dy + n // 2
-    k, m = int(np.floor(node_x)), int(np.floor(node_y))
+def _local_map(maps, basis, surface):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """The residual map at one star."""
+    for j in range(maps.shape[1]):
+        for i in range(maps.shape[2]):
+            surface[j, i] = 0.0
+            for b in range(maps.shape[0]):
+                surface[j, i] += basis[b] * maps[b, j, i]
+
+
+@njit(cache=True)
+def _map_value(surface, wx, wy, k, m):  # type: ignore[no-untyped-def]  # pragma: no cover
+    n = surface.shape[0]
     if k < 1 or k >= n - 2 or m < 1 or m >= n - 2:
         return 0.0
-    wx, wy = np.empty(4), np.empty(4)
-    cubic_weights(node_x - k, wx)
-    cubic_weights(node_y - m, wy)
     value = 0.0
-    for b in range(maps.shape[0]):
-        for q in range(4):
-            row = 0.0
-            for p in range(4):
-                row += wx[p] * maps[b, m + q - 1, k + p - 1]
-            value += basis[b] * wy[q] * row
+    for q in range(4):
+        row = surface[m + q - 1]
+        value += wy[q] * (
+            wx[0] * row[k - 1] + wx[1] * row[k] + wx[2] * row[k + 1] + wx[3] * row[k + 2]
+        )
     return value
 
 
@@ -348,10 +346,20 @@ def _gather(data, noise, bad, star, local, maps, basis, radius, value, grad, whe
     ny, nx = data.shape
     x, y = star[0], star[1]
     fwhm = np.exp(local[5])
+    surface = np.empty(maps.shape[1:])
+    _local_map(maps, basis, surface)
+    # Nodes lie every half pixel: all pixels of a star share one phase of the interpolation.
+    ix, iy = int(np.floor(x + 0.5)), int(np.floor(y + 0.5))
+    node_x = OVERSAMPLING * (ix - x) + maps.shape[2] // 2
+    node_y = OVERSAMPLING * (iy - y) + maps.shape[1] // 2
+    k0, m0 = int(np.floor(node_x)), int(np.floor(node_y))
+    wx, wy = np.empty(4), np.empty(4)
+    cubic_weights(node_x - k0, wx)
+    cubic_weights(node_y - m0, wy)
     n = core_bad = 0
     s1 = sp = spp = sv = spv = 0.0
-    for j in range(int(np.floor(y + 0.5)) - radius, int(np.floor(y + 0.5)) + radius + 1):
-        for i in range(int(np.floor(x + 0.5)) - radius, int(np.floor(x + 0.5)) + radius + 1):
+    for j in range(iy - radius, iy + radius + 1):
+        for i in range(ix - radius, ix + radius + 1):
             dx, dy = i - x, j - y
             r2 = dx * dx + dy * dy
             if r2 > radius * radius:
@@ -360,7 +368,8 @@ def _gather(data, noise, bad, star, local, maps, basis, radius, value, grad, whe
                 core_bad += r2 < fwhm * fwhm
                 continue
             _derivatives(dx, dy, local, grad[n])
-            grad[n, 0] += _map_value(maps, basis, dx, dy)
+            k, m = k0 + OVERSAMPLING * (i - ix), m0 + OVERSAMPLING * (j - iy)
+            grad[n, 0] += _map_value(surface, wx, wy, k, m)
             value[n, 0], where[n, 0], where[n, 1] = data[j, i], dx, dy
             p, v = grad[n, 0], noise[j, i]
             s1, sp, spp, sv, spv = s1 + 1.0, sp + p, spp + p * p, sv + v, spv + p * v
@@ -411,9 +420,12 @@ def _normal_equations(data, noise, bad, stars, local, maps, basis, radius):  # t
                 grad[k, a] *= peak
             for a in range(7):
                 right[s, a] += w * grad[k, a] * residual
-                for b in range(7):
+                for b in range(a + 1):
                     normal[s, a, b] += w * grad[k, a] * grad[k, b]
             quality[s, 0] += residual * residual * w
+        for a in range(7):
+            for b in range(a):
+                normal[s, b, a] = normal[s, a, b]
         quality[s, 1], quality[s, 2] = core_bad, n
     return normal, right, quality
 

@@ -118,7 +118,10 @@ class PsfModel:
 
     def to_arrays(self) -> tuple[dict[str, NDArray[Any]], dict[str, float | int]]:
         """Arrays and scalars from which `from_arrays` makes the same model."""
-        arrays = {"coefficients": self.coefficients.copy(), "residual": self.residual.copy()}
+        arrays: dict[str, NDArray[Any]] = {
+            "coefficients": self.coefficients.copy(),
+            "residual": self.residual.copy(),
+        }
         scalars: dict[str, float | int] = {
             "beta": self.beta,
             "x_ref": self.frame[0],

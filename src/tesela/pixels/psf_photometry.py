@@ -84,7 +84,7 @@ def photometry(
     planes = (data, noise, bad)
     order = _first_order(planes, params, basis, model.residual, result, wings, options)
     for _ in range(iterations):
-        _round(planes, params, basis, model.residual, xs, ys, result, wings, options, order)
+        _round(planes, params, basis, model.residual, xs, ys, result, wings, options, order, False)
     lost = result[:, 5] < MIN_COVERAGE
     result[lost, :2] = np.nan
     result[lost, 4] = np.nan
@@ -122,7 +122,7 @@ def _first_order(
         scratch_planes, params, basis, maps, start_x, start_y, scratch, wings, fixed, everyone, True
     )
     order = np.argsort(-scratch[:, 0], kind="stable")
-    _round(planes, params, basis, maps, start_x, start_y, result, wings, fixed, order)
+    _round(planes, params, basis, maps, start_x, start_y, result, wings, fixed, order, False)
     return order
 
 
@@ -220,7 +220,7 @@ def _fit_one(data, noise, bad, stamp, x0, y0, centre, flux, radius, moving, with
 
 
 @njit(cache=True)
-def _round(planes, params, basis, maps, start_x, start_y, result, wings, options, order, keep=False):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _round(planes, params, basis, maps, start_x, start_y, result, wings, options, order, keep):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Fit every source once, in `order`; `planes[0]` is the residual image and is updated.
 
     With `keep` nothing is subtracted: every source is measured as if it were alone.
