@@ -156,9 +156,10 @@ def mode(values: np.ndarray, *, mask: np.ndarray | None = None) -> float:
     if spread == 0:
         return float(middle)
     step = spread / MODE_BINS_PER_SIGMA
+    start = middle - 6 * spread
     if np.issubdtype(values.dtype, np.integer):
         step = max(1.0, round(step))  # bins of whole units, or the digitisation beats with them
-    start = np.floor(middle - 6 * spread) - 0.5
+        start = np.floor(start) - 0.5
     edges = start + step * np.arange(int(12 * spread / step) + 3)
     histogram = np.histogram(sample, bins=edges)[0].astype(np.float64)
     smooth = gaussian_filter1d(histogram, MODE_SMOOTHING_SIGMA * spread / step, mode="constant")

@@ -280,4 +280,4 @@ def _ccd(header: Header, camera: Camera, where: str) -> str:
 
 def _footprint(pointing: tuple[float, float], camera: Camera) -> tuple[tuple[float, float], ...]:
     guess = nominal(*pointing, camera.pixel_scale_arcsec, camera.cd_signs, camera.shape)
-    return tuple((float(ra), float(dec)) for ra, dec in guess.footprint())
+    return tuple((float(ra), float(dec)) for ra, dec in zip(*guess.footprint()))

@@ -55,7 +55,8 @@ def build_flat(inputs: MasterInputs, settings: MastersSettings) -> MasterOutputs
         gain=1.0,
         variance=scale,  # photon noise of a scaled flat: 1 / electrons
     )
-    image = combined.image / np.float32(combine.mode(combined.image, mask=bad))
+    # The median of the good pixels: a zero point then refers to the typical pixel of the CCD.
+    image = combined.image / np.float32(np.median(combined.image[~bad]))
     mask = _cold_and_hot(image, bad, settings)
     master = Master("FLAT", image, mask)
     noise = float(1 / np.sqrt(np.sum(modes)))
@@ -85,7 +86,7 @@ def build_flat(inputs: MasterInputs, settings: MastersSettings) -> MasterOutputs
             Operation("bias", {}),
             Operation("gain", {}),
             Operation("combine", {"method": "clipped mean", "sigma": settings.clip_sigma}),
-            Operation("normalise", {"by": "mode of the whole CCD"}),
+            Operation("normalise", {"by": "median of the whole CCD"}),
         ],
     )
 

@@ -64,7 +64,7 @@ def remove_signature(inputs: ReduceInputs) -> Frame:
     frame.did("gain", e_per_adu=[round(float(g), 4) for g in gain])
     frame.did("saturation", pixels=n_saturated)
     _remove_crosstalk(frame, inputs, noise.astype(np.float32))
-    frame.did("flat", normalised="mode of the whole CCD")
+    frame.did("flat", normalised="median of the whole CCD")
     frame.image = badpixels.fill(frame.image, bad)
     frame.did("bad pixels", pixels=n_bad, method="inverse distance, 5x5")
     frame.metrics.update(

@@ -47,7 +47,7 @@ def assemble(  # noqa: PLR0917
             *operation_cards(frame.operations),
         ],
     )
-    footprint = tuple((float(ra), float(dec)) for ra, dec in wcs.footprint())
+    footprint = tuple((float(ra), float(dec)) for ra, dec in zip(*wcs.footprint()))
     return ReduceOutputs(image, frame.metrics, footprint, frame.warnings)
 
 

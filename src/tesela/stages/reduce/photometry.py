@@ -15,6 +15,8 @@ from tesela.stages.reduce.measure import Sources
 from tesela.stages.reduce.settings import PhotometrySettings, ReduceInputs
 
 Floats = NDArray[np.float64]
+_ENOUGH, _FEWEST = 12, 3
+_LOWEST_SNR = 5.0
 
 
 def calibrate(
@@ -72,12 +74,12 @@ def _fit(  # noqa: PLR0917
     settings: PhotometrySettings,
 ) -> ZeroPoint:
     rate = flux / inputs.facts.exptime_s
-    bright = (flux > settings.min_snr * flux_err) & (flux > 0)
-    if np.count_nonzero(bright) < 3:
+    bright = _brightest(flux, flux_err, settings.min_snr)
+    if np.count_nonzero(bright) < _FEWEST:
         raise QualityError(
             inputs.facts.name,
-            found=f"{np.count_nonzero(bright)} reference stars with S/N > {settings.min_snr:g}",
-            expected="at least 3 for a zero point",
+            found=f"{np.count_nonzero(bright)} reference stars with S/N > {_LOWEST_SNR:g}",
+            expected=f"at least {_FEWEST} for a zero point",
             do="check transparency, filter and the reference's magnitude limits",
         )
     reference = inputs.reference
@@ -92,6 +94,14 @@ def _fit(  # noqa: PLR0917
         colour_coefficient=reference.colour_coefficient if has_colour else None,  # type: ignore[arg-type]
         floor=settings.floor_mag,
     )
+
+
+def _brightest(flux: Floats, flux_err: Floats, snr: float) -> NDArray[np.bool_]:
+    """Stars above `snr`; where too few, the limit is halved, so that short frames have a zero."""
+    bright = (flux > snr * flux_err) & (flux > 0)
+    if np.count_nonzero(bright) >= _ENOUGH or snr / 2 < _LOWEST_SNR:
+        return bright
+    return _brightest(flux, flux_err, snr / 2)
 
 
 def reference_magnitudes(
