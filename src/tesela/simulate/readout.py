@@ -1,0 +1,130 @@
+"""From electrons in the pixels to the numbers a camera writes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tesela.cameras import Amplifier, Section
+from tesela.simulate.detector import Detector
+
+TRAILING = 4e-4  # charge left behind by the last pixel of a row, decaying into the overscan
+TRAILING_DECAY = 0.35
+
+
+def read_out(electrons: np.ndarray, detector: Detector, rng: np.random.Generator) -> np.ndarray:
+    """Read the detector.
+
+    Parameters
+    ----------
+    electrons : ndarray, (ny, nx) float32
+        Charge in the trimmed image.
+    detector : Detector
+    rng : Generator
+        Read noise and this frame's drift of the bias.
+
+    Returns
+    -------
+    ndarray, (raw_ny, raw_nx) uint16
+        Raw frame, clipped to 16 bits.
+    """
+    camera = detector.camera
+    signal = _crosstalk(
+        [_read_order(electrons[amp.dest.slices], amp) for amp in camera.amplifiers],
+        detector.crosstalk,
+    )
+    raw = np.zeros((camera.raw_ny, camera.raw_nx), np.float32)
+    common = rng.normal(0, 3.0)
+    for k, amp in enumerate(camera.amplifiers):
+        level = detector.bias_adu[k] + common + rng.normal(0, 1.0)
+        rows = level + _row_curve(signal[k].shape[0], detector.row_shape[k], rng)
+        adu = signal[k] / np.float32(detector.gain[k])
+        _fill(raw, amp, adu, rows.astype(np.float32), detector, k)
+    noise = np.concatenate(
+        [rng.standard_normal((min(256, camera.raw_ny - y), camera.raw_nx), dtype=np.float32)
+         for y in range(0, camera.raw_ny, 256)]
+    )  # fmt: skip
+    for k, amp in enumerate(camera.amplifiers):
+        sigma = np.float32(detector.readnoise_e[k] / detector.gain[k])
+        for section in (amp.data, amp.prescan, amp.overscan, amp.parallel):
+            if section:
+                noise[section.slices] *= sigma
+    raw += noise
+    return np.clip(np.rint(raw), 0, 65535).astype(np.uint16)
+
+
+def _read_order(image: np.ndarray, amp: Amplifier) -> np.ndarray:
+    """View of an amplifier's pixels with the first one read at [0, 0]."""
+    return image[:: -1 if amp.flip_y else 1, :: -1 if amp.flip_x else 1]
+
+
+def _crosstalk(signal: list[np.ndarray], matrix: np.ndarray) -> list[np.ndarray]:
+    """Each output hears the others at the same instant of the read-out."""
+    if len({part.shape for part in signal}) > 1 or not matrix.any():
+        return signal
+    heard = []
+    for victim, own in enumerate(signal):
+        total = own.astype(np.float32, copy=True)
+        for aggressor, other in enumerate(signal):
+            if matrix[victim, aggressor]:
+                total += np.float32(matrix[victim, aggressor]) * other
+        heard.append(total)
+    return heard
+
+
+def _row_curve(n: int, shape: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(n,) ADU in the order of reading: start-up, slope and a slow wave that differs by frame."""
+    t = np.arange(n) / n
+    start, slope, wave = shape * (1 + rng.normal(0, 0.1, 3))
+    phase = rng.uniform(0, 2 * np.pi)
+    return start * np.exp(-t / 0.06) + slope * t + wave * np.sin(2 * np.pi * 1.5 * t + phase)
+
+
+def _bias_structure(shape: tuple[int, int], detector: Detector, k: int) -> np.ndarray:
+    """(h, w) ADU in read order: a glow in the corner of the output, and column offsets."""
+    h, w = shape
+    y, x = np.arange(h, dtype=np.float32)[:, None], np.arange(w, dtype=np.float32)[None, :]
+    glow = np.float32(detector.glow_adu[k]) * np.exp(-x / (0.12 * w)) * np.exp(-y / (0.1 * h))
+    offsets = np.random.Generator(np.random.PCG64(int(detector.column_seed[k]))).normal(0, 0.4, w)
+    return glow + offsets.astype(np.float32)
+
+
+def _fill(
+    raw: np.ndarray,
+    amp: Amplifier,
+    adu: np.ndarray,
+    rows: np.ndarray,
+    detector: Detector,
+    k: int,
+) -> None:
+    """Write one amplifier's sections into the raw frame."""
+    h, w = adu.shape
+    order = slice(None, None, -1 if amp.flip_y else 1), slice(None, None, -1 if amp.flip_x else 1)
+    data = adu + rows[:, None] + _bias_structure((h, w), detector, k)
+    raw[amp.data.slices] = data[order]
+    trailing = TRAILING * TRAILING_DECAY ** np.arange(64, dtype=np.float32)
+    if amp.overscan:
+        width = amp.overscan.shape[1]
+        strip = rows[:, None] + adu[:, -1:] * trailing[:width] if width <= 64 else None
+        if strip is None:
+            strip = np.repeat(rows[:, None], width, axis=1)
+            strip[:, :64] += adu[:, -1:] * trailing
+        raw[amp.overscan.slices] = strip[order]
+    if amp.prescan:
+        raw[amp.prescan.slices] = np.repeat(rows[order[0], None], amp.prescan.shape[1], axis=1)
+    if amp.parallel:
+        _fill_parallel(raw, amp.parallel, adu[-1], rows[-1], trailing, order)
+
+
+def _fill_parallel(
+    raw: np.ndarray,
+    section: Section,
+    last_row: np.ndarray,
+    level: np.float32,
+    trailing: np.ndarray,
+    order: tuple[slice, slice],
+) -> None:
+    height, width = section.shape
+    strip = np.full((height, width), level, np.float32)
+    depth = min(height, trailing.size)
+    strip[:depth] += trailing[:depth, None] * last_row[:width]
+    raw[section.slices] = strip[order]
