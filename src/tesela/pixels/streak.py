@@ -11,6 +11,7 @@ WIDTHS_PX = (1, 2, 3, 4, 5, 7, 9, 12, 15, 19, 24)
 CHUNKS = 48
 PIECES = 12
 MIN_SHARE = 0.25
+MIN_GAP_PX = 24
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Streak:
         a few bright spots in line or the spike of a star.
     contrast : float
         Excess over the brighter side over the excess over both sides: 1 for a trail, 0 for a step.
+    of_object : bool
+        It looks like what is left around a masked object: the spike of a star, an edge-on galaxy.
     """
 
     x0: float
@@ -39,6 +42,7 @@ class Streak:
     surface_brightness: float
     evenness: float
     contrast: float
+    of_object: bool
 
 
 @dataclass(frozen=True)
@@ -84,10 +88,9 @@ def refine(
     (x0, y0), (ux, uy), length = first
     t = [(ends[i] - x0) * ux + (ends[i + 1] - y0) * uy for i in (0, 2)]
     span = (max(min(t), 0.0), min(max(t), length))
-    width = 5
+    strip = _cut(image, bad, noise, (x0, y0, ux, uy, length), reach_px, clip_sigma)
+    table = _table(strip, CHUNKS)
     for reach in (reach_px // 4, reach_px // 8, 2):
-        strip = _cut(image, bad, noise, (x0, y0, ux, uy, length), reach_px, clip_sigma)
-        table = _table(strip, CHUNKS)
         if table is None:
             return None
         shift0, shift1, width = _tilt(table, span, length, reach)
@@ -102,7 +105,7 @@ def refine(
         if table is None:
             return None
         span = _extent(table, width, length)
-    return _measure(strip, table, span, width, length)
+    return _measure(strip, span, width)
 
 
 def _chord(
@@ -235,10 +238,8 @@ def _extent(table: _Table, width: int, length: float) -> tuple[float, float]:
     return low, high
 
 
-def _measure(
-    strip: _Strip, table: _Table, span: tuple[float, float], width: int, length: float
-) -> Streak | None:
-    rows = slice(int(span[0]), max(int(math.ceil(span[1])), int(span[0]) + PIECES))
+def _measure(strip: _Strip, span: tuple[float, float], width: int) -> Streak | None:
+    rows = slice(int(span[0]), max(math.ceil(span[1]), int(span[0]) + PIECES))
     values, good = strip.values[rows], strip.good[rows]
     count = good.sum(axis=0)
     u = np.arange(-strip.reach, strip.reach + 1)
@@ -262,8 +263,7 @@ def _measure(
     evenness = float(np.median(parts)) / excess if parts and excess > 0 else 0.0
     contrast = (_mean(profile, count, core) - max(sides)) / excess if excess > 0 else 0.0
     light = strip.raw[rows]
-    wide = np.abs(u) <= half
-    inner, outer = light[:, wide][good[:, wide]], light[:, left | right][good[:, left | right]]
+    inner, outer = light[:, core][good[:, core]], light[:, left | right][good[:, left | right]]
     return Streak(
         x0=strip.start[0] + strip.direction[0] * span[0],
         y0=strip.start[1] + strip.direction[1] * span[0],
@@ -274,19 +274,55 @@ def _measure(
         surface_brightness=float(_clipped_mean(inner) - _clipped_mean(outer)),
         evenness=evenness,
         contrast=contrast,
+        of_object=_is_of_object(strip, span, core, left | right, level),
     )
 
 
+def _is_of_object(
+    strip: _Strip, span: tuple[float, float], core: np.ndarray, sides: np.ndarray, level: float
+) -> bool:
+    """Whether one masked object explains the streak.
+
+    Its mask, the longest gap of the axis, then is most of what is masked there and leaves the
+    axis much less covered than its sides; or the light fades with the distance from it.
+    """
+    margin = 2 * len(strip.good) // CHUNKS
+    t0, t1 = max(int(span[0]) - margin, 0), min(int(span[1]) + margin, len(strip.good))
+    open_axis = strip.good[t0:t1, core].mean(axis=1) > 0.5
+    steps = np.diff(np.concatenate([[True], open_axis, [True]]).astype(np.int8))
+    starts, stops = np.flatnonzero(steps < 0), np.flatnonzero(steps > 0)
+    if starts.size == 0:
+        return False
+    longest = int(np.argmax(stops - starts))
+    gap = int(stops[longest] - starts[longest])
+    if gap < MIN_GAP_PX:
+        return False
+    share = open_axis.mean() / max(strip.good[t0:t1, sides].mean(), 1e-3)
+    if share < 0.6 and gap > 0.5 * (~open_axis).sum():
+        return True
+    distance = np.abs(np.arange(t1 - t0) - 0.5 * (starts[longest] + stops[longest]))
+    values, good = strip.values[t0:t1, core].sum(axis=1), strip.good[t0:t1, core].sum(axis=1)
+    used = np.flatnonzero(good)
+    order = used[np.argsort(distance[used], kind="stable")]
+    third = max(len(order) // 3, 1)
+    near, far = order[:third], order[-third:]
+    bright = values[near].sum() / good[near].sum() - level
+    faint = values[far].sum() / good[far].sum() - level
+    error = math.sqrt(1.0 / good[near].sum() + 1.0 / good[far].sum())
+    return bool(bright - faint > 2.0 * error and faint < 0.6 * bright)
+
+
 def _half_width(profile: np.ndarray, count: np.ndarray, width: int) -> float:
-    """Half width to which the light of both sides together exceeds three times its error."""
+    """Half width to which both sides together exceed three errors and a twentieth of the peak."""
     centre = len(profile) // 2
     far = np.abs(np.arange(len(profile)) - centre) > 0.6 * centre
     level = float(np.average(profile[far], weights=np.maximum(count[far], 1e-9)))
+    faintest = 0.05 * (float(profile[centre]) - level)
     half = max(width // 2, 1)
     while half + 1 < 0.6 * centre:
         sides = [centre - half - 1, centre + half + 1]
         error = 1.0 / math.sqrt(max(count[sides].sum(), 1))
-        if float(profile[sides].mean()) - level < 3.0 * error:
+        if float(profile[sides].mean()) - level < max(3.0 * error, faintest):
             break
         half += 1
     return half + 0.5 if width > 1 else 0.5 * max(half, 1) + 0.5

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
-from scipy.ndimage import find_objects, label, uniform_filter
+from scipy.ndimage import binary_dilation, find_objects, label, uniform_filter
 
 from tesela.errors import BadInput
 from tesela.pixels import radon
@@ -21,6 +21,7 @@ MAX_REFINED = 8
 MIN_LENGTH = 0.15
 MAX_WIDTH_PX = 26.0
 AXIS_TOLERANCE_DEG = 0.3
+MAX_STREAK_BINS = 3.0
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Trail:
     snr : float
         Significance of its light, values beyond 4 sigma clipped.
     surface_brightness : float
-        Mean excess over its surroundings within its width, in units of the image per pixel.
+        Mean excess of its brighter core over its surroundings, in units of the image per pixel.
     """
 
     x0: float
@@ -110,7 +111,7 @@ def find(
         closed = np.zeros(signal.shape, np.bool_)
         refined = 0
         for line in lines:
-            if line.snr < CANDIDATE_SIGMA or refined == MAX_REFINED or len(trails) == max_trails:
+            if line.snr < CANDIDATE_SIGMA or refined == MAX_REFINED:
                 break
             if _share_closed(line, closed) > 0.3:
                 continue
@@ -118,12 +119,14 @@ def find(
             ends = tuple((v + 0.5) * step - 0.5 for v in (line.x0, line.y0, line.x1, line.y1))
             streak = refine(image, bad, noise, ends, reach_px=8 * step, clip_sigma=CLIP_SIGMA)
             if streak is not None and _is_trail(streak, scale, threshold, shortest):
+                # Its light is in every line that crosses it: take it out, then look again.
                 trails.append(_trail(streak, scale))
-                closed |= _binned_paint(streak, signal.shape, step)
-            else:
-                closed |= _around(line, signal.shape)
-        signal[closed] = 0
-        weight[closed] = 0
+                bad |= paint(trails[-1:], image.shape, step)
+                closed = _binned_paint(streak, signal.shape, step)
+                signal[closed] = 0
+                weight[closed] = 0
+                break
+            closed |= _around(line, signal.shape)
         if len(trails) == before:
             break
     return trails
@@ -133,17 +136,16 @@ def paint(trails: list[Trail], shape: tuple[int, int], grow_px: float = 0.0) -> 
     """Return the (ny, nx) bool mask of pixels within width / 2 + `grow_px` of a trail's axis."""
     mask = np.zeros(shape, np.bool_)
     for trail in trails:
-        ends = (float(trail.x0), float(trail.y0), float(trail.x1), float(trail.y1))
-        _paint(mask, *ends, 0.5 * trail.width_px + grow_px)
+        _paint(mask, trail.x0, trail.y0, trail.x1, trail.y1, 0.5 * trail.width_px + grow_px)
     return mask
 
 
 def _trail(streak: Streak, scale: float) -> Trail:
     return Trail(
-        x0=streak.x0,
-        y0=streak.y0,
-        x1=streak.x1,
-        y1=streak.y1,
+        x0=float(streak.x0),
+        y0=float(streak.y0),
+        x1=float(streak.x1),
+        y1=float(streak.y1),
         width_px=streak.width_px,
         snr=streak.snr / scale,
         surface_brightness=streak.surface_brightness,
@@ -160,6 +162,7 @@ def _is_trail(streak: Streak, scale: float, threshold: float, shortest: float) -
         and streak.width_px <= MAX_WIDTH_PX
         and streak.evenness >= 0.5
         and streak.contrast >= 0.5
+        and not streak.of_object
     )
 
 
@@ -167,13 +170,9 @@ def _binned(
     image: np.ndarray, bad: np.ndarray, noise: float | np.ndarray, step: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Sums and counts of the unmasked, clipped image in units of noise, large scales removed."""
-    plane = np.asarray(noise, dtype=np.float32)
-    plane = np.ascontiguousarray(
-        np.broadcast_to(plane, image.shape) if plane.ndim else plane[None, None]
-    )
-    signal, weight = _sum_bins(
-        np.ascontiguousarray(image, dtype=np.float32), bad, plane, step, np.float32(CLIP_SIGMA)
-    )
+    plane = np.ascontiguousarray(np.atleast_2d(np.asarray(noise, dtype=np.float32)))
+    pixels = np.ascontiguousarray(image, dtype=np.float32)
+    signal, weight = _sum_bins(pixels, bad, plane, step, np.float32(CLIP_SIGMA))
     size = min(BACKGROUND_BINS, min(signal.shape) | 1)
     level = uniform_filter(signal, size, mode="constant")
     level /= np.maximum(uniform_filter(weight, size, mode="constant"), 0.05 * step**2)
@@ -194,22 +193,27 @@ def _without_streaks(bad: np.ndarray, step: int) -> np.ndarray:
     """Open the straight, thin, slanted islands of the mask: a bright trail is no object."""
     ny, nx = (n // step for n in bad.shape)
     blocks = bad[: ny * step, : nx * step].reshape(ny, step, nx, step)
-    dense = blocks.mean(axis=(1, 3), dtype=np.float32) > 0.4
+    dense = blocks.mean(axis=(1, 3), dtype=np.float32) > 0.25
     islands, n_islands = label(dense, structure=np.ones((3, 3), bool))
     long_enough = MIN_LENGTH * min(ny, nx)
-    opened = bad
+    streaks = np.zeros_like(dense)
     for number, box in enumerate(find_objects(islands, n_islands), start=1):
         if max(side.stop - side.start for side in box) < long_enough:
             continue
         y, x = np.nonzero(islands[box] == number)
         (cxx, cxy), (_, cyy) = np.cov(x, y)
         angle = 0.5 * math.degrees(math.atan2(2 * cxy, cxx - cyy)) % 90.0
-        minor, major = np.linalg.eigvalsh([[cxx, cxy], [cxy, cyy]])
+        (minor, major), axes = np.linalg.eigh([[cxx, cxy], [cxy, cyy]])
         if minor < 0.01 * major and 1.0 < angle < 89.0:
-            if opened is bad:
-                opened = bad.copy()
-            for j, i in zip((y + box[0].start) * step, (x + box[1].start) * step):
-                opened[j : j + step, i : i + step] = False
+            # Stars that touch the trail stay masked, but for what lies on it.
+            away = np.abs((x - x.mean()) * axes[0, 0] + (y - y.mean()) * axes[1, 0])
+            on_axis = away < MAX_STREAK_BINS
+            streaks[y[on_axis] + box[0].start, x[on_axis] + box[1].start] = True
+    if not streaks.any():
+        return bad
+    streaks = binary_dilation(streaks, structure=np.ones((3, 3), bool))
+    opened = bad.copy()
+    opened[: ny * step, : nx * step] &= ~streaks.repeat(step, axis=0).repeat(step, axis=1)
     return opened
 
 
@@ -229,8 +233,10 @@ def _around(line: radon.Line, shape: tuple[int, int]) -> np.ndarray:
 
 def _binned_paint(streak: Streak, shape: tuple[int, int], step: int) -> np.ndarray:
     mask = np.zeros(shape, np.bool_)
-    ends = [(v + 0.5) / step - 0.5 for v in (streak.x0, streak.y0, streak.x1, streak.y1)]
-    _paint(mask, *ends, 0.5 * streak.width_px / step + 2.5)
+    x0, y0, x1, y1 = (
+        float((v + 0.5) / step - 0.5) for v in (streak.x0, streak.y0, streak.x1, streak.y1)
+    )
+    _paint(mask, x0, y0, x1, y1, 0.5 * streak.width_px / step + 2.5)
     return mask
 
 
