@@ -52,7 +52,7 @@ class Background:
         return from_mesh(self.mesh_level, self.shape, self.mesh_px)
 
     def rms(self) -> NDArray[np.float32]:
-        """Sky noise (one sigma) of every pixel, (ny, nx) float32, at least half the least cell's."""
+        """Sky noise (one sigma) of every pixel, (ny, nx) float32, at least half the least cell."""
         plane = from_mesh(self.mesh_rms, self.shape, self.mesh_px)
         # A spline may undershoot between steep neighbours; a noise of zero would be a lie.
         return np.maximum(plane, np.float32(0.5) * self.mesh_rms.min())

@@ -19,7 +19,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 OVERSAMPLING = 2
-_GAUSS = 0.28867513459481287  # 2-point Gauss-Legendre node on a unit pixel
+GAUSS = 0.28867513459481287  # 2-point Gauss-Legendre node on a unit pixel
 
 
 def terms(u: NDArray[np.float64], v: NDArray[np.float64], degree: int) -> NDArray[np.float64]:
@@ -185,9 +185,9 @@ def moffat_pixel(dx, dy, params):  # type: ignore[no-untyped-def]  # pragma: no 
     if q < 4.0:
         total = 0.0
         for sy in range(2):
-            v = dy + (2 * sy - 1) * _GAUSS
+            v = dy + (2 * sy - 1) * GAUSS
             for sx in range(2):
-                u = dx + (2 * sx - 1) * _GAUSS
+                u = dx + (2 * sx - 1) * GAUSS
                 qs = m11 * u * u + 2.0 * m12 * u * v + m22 * v * v
                 total += np.exp(-beta * np.log(1.0 + qs))
         return 0.25 * total
