@@ -167,3 +167,16 @@ def _number(value: Any) -> float | None:
         return None
     number = float(value)
     return number if math.isfinite(number) else None
+
+
+def quality_of(conn: Connection, product_id: int) -> dict[str, Any] | None:
+    """Return what was measured on a version, or None."""
+    table = schema.quality
+    row = conn.execute(table.select().where(table.c.product_id == product_id)).mappings().first()
+    return None if row is None else dict(row)
+
+
+def is_made_by(conn: Connection, attempt_id: int) -> bool:
+    """Whether an attempt's product was committed."""
+    table = schema.product
+    return conn.execute(table.select().where(table.c.attempt_id == attempt_id)).first() is not None

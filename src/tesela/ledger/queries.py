@@ -61,6 +61,22 @@ FRAMES_OF_TILE = text("""
     ORDER BY f.name
 """)
 
+EVERY_FRAME = text("""
+    SELECT f.name, f.configuration, x.obstype, x.night
+    FROM frame f JOIN exposure x ON x.id = f.exposure_id
+""")
+
+# Frames with a reduced image that a master of this configuration and time could concern.
+REDUCED_NEAR = text("""
+    SELECT f.name FROM frame f
+    JOIN exposure x ON x.id = f.exposure_id
+    JOIN product r ON r.kind = 'reduced' AND r.key = f.name AND r.is_current
+    WHERE x.obstype = 'science' AND x.mjd_start >= :begin AND x.mjd_start < :end
+      AND (f.configuration = :configuration
+           OR (f.configuration >= :low AND f.configuration < :high))
+    ORDER BY f.name
+""")
+
 # ---------------------------------------------------------------- products and edges
 
 CURRENT = text("SELECT * FROM product WHERE kind = :kind AND key = :key AND is_current")
@@ -184,6 +200,7 @@ WAKE = """
 WAKE_KEY = text(WAKE.format(which="kind = :kind AND key = :key"))
 WAKE_FAMILY = text(WAKE.format(which="configuration = :family"))
 WAKE_FAMILY_PENDING = text(WAKE.format(which="configuration = :family AND pending"))
+WAKE_KIND = text(WAKE.format(which="kind = :kind"))
 WAKE_PENDING = text(WAKE.format(which="pending"))
 
 DUE = text("""

@@ -62,6 +62,8 @@ Index(
     postgresql_where=sa.text("is_current"),
 )
 
+Index("ix_product_attempt_id", product.c.attempt_id)
+
 edge = Table(
     "edge",
     metadata,

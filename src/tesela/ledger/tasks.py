@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from tesela.ledger import queries, schema
@@ -306,6 +307,13 @@ def next_retry(conn: Connection) -> float | None:
     query = table.select().where(table.c.state == "ready").order_by(table.c.not_before).limit(1)
     row = conn.execute(query).first()
     return None if row is None else float(row.not_before)
+
+
+def count_open(conn: Connection) -> int:
+    """Return how many tasks are ready or running."""
+    table = schema.task
+    states = table.c.state.in_(("ready", "running"))
+    return int(conn.scalar(sa.select(sa.func.count()).where(states)) or 0)
 
 
 def retry(conn: Connection, kind: str, key: str) -> bool:

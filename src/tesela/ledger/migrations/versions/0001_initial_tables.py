@@ -239,6 +239,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["source"], ["product.id"], name=op.f("fk_edge_source")),
         sa.PrimaryKeyConstraint("product", "source", name=op.f("pk_edge")),
     )
+    op.create_index("ix_product_attempt_id", "product", ["attempt_id"], unique=False)
     op.create_index("ix_edge_source", "edge", ["source"], unique=False)
 
     op.create_table(

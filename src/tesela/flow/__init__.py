@@ -1,0 +1,1 @@
+"""What is due and why (`plan`), and doing it (`run`)."""

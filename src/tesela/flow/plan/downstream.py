@@ -1,0 +1,115 @@
+"""Whom a change concerns: the keys to look at again, marked in the same transaction."""
+
+from __future__ import annotations
+
+from sqlalchemy.engine import Connection
+
+from tesela.flow.plan.rules import Rules
+from tesela.ledger import frames, masters, products, queries, schema, tasks
+from tesela.ledger.clock import SECONDS_A_DAY, now_mjd
+from tesela.ledger.keys import Configuration, MasterKey, coadd_key
+
+PLANNED = ("master", "reduced", "coadd", "catalogue")
+"""Kinds that the planner makes; a calset or a raw frame is never due."""
+
+
+def frame_arrived(conn: Connection, name: str) -> None:
+    """A raw frame was taken in."""
+    frame = frames.get(conn, name)
+    if frame["obstype"] == "science":
+        tasks.mark_dirty(conn, [("reduced", name)], "frame ingested")
+    elif frame["obstype"] in ("bias", "flat"):
+        tasks.mark_dirty(conn, [("master", master_key_of(frame))], f"frame {name} ingested")
+
+
+def master_key_of(frame: dict[str, object]) -> str:
+    """Return the key of the master that a calibration frame belongs to."""
+    configuration = Configuration(*str(frame["configuration"]).split("."))
+    return str(MasterKey(str(frame["obstype"]).upper(), configuration, str(frame["night"])))
+
+
+def refcat_arrived(conn: Connection, name: str) -> None:
+    """A version of a reference catalogue was added: the waiting go on, the made are stale."""
+    why = f"reference catalogue {name} added"
+    conn.execute(queries.WAKE_KIND, {"kind": "reduced", "why": why, "not_before": 0.0})
+    users = [pair for pair in products.users(conn, "refcat", name) if pair[0] == "reduced"]
+    tasks.mark_dirty(conn, users, why)
+
+
+def reduced_changed(conn: Connection, rules: Rules, name: str, tiles_before: list[str]) -> None:
+    """A reduced image was made, skipped or retired: its coadds, old tiles and new."""
+    frame = frames.get(conn, name)
+    tiles = sorted({*tiles_before, *frames.tiles_of(conn, frame["product_id"])})
+    targets = [("coadd", coadd_key(tile, frame["band"])) for tile in tiles]
+    quiet_until = now_mjd() + rules.quiet_s / SECONDS_A_DAY if rules.quiet_s else 0.0
+    tasks.mark_dirty(conn, targets, f"reduced image {name}", not_before=quiet_until)
+
+
+def master_certified(conn: Connection, rules: Rules, key: MasterKey) -> None:
+    """A master may be used: those that wait, and those that may have chosen it."""
+    family = str(key.configuration.for_kind("BIAS"))
+    tasks.wake_family(conn, family, f"master {key} certified", pending_only=False)
+    interval = rules.validity(key)
+    reach = rules.fallback_days(key.master_kind)
+    own = key.configuration
+    # A bias concerns the frames of its CCD in every filter.
+    prefix = f"{own.telescope}.{own.camera}.{own.ccd}" if key.master_kind == "BIAS" else ""
+    wanted = {
+        "configuration": str(own),
+        "low": prefix + ".",
+        "high": prefix + "/" if prefix else "",
+        "begin": interval.begin - reach,
+        "end": interval.end + reach,
+    }
+    users = [("reduced", row.name) for row in conn.execute(queries.REDUCED_NEAR, wanted)]
+    tasks.mark_dirty(conn, users, f"master {key} certified")
+
+
+def settled(conn: Connection, kind: str, key: str) -> None:
+    """A key ended without a new version: whoever waited for it looks again."""
+    why = f"{kind} {key} is settled"
+    if kind == "master":
+        family = str(MasterKey.parse(key).configuration.for_kind("BIAS"))
+        tasks.wake_family(conn, family, why, pending_only=True)
+    elif kind == "reduced":
+        frame = frames.get(conn, key)
+        for tile in frames.tiles_of(conn, frame["product_id"]):
+            tasks.wake(conn, "coadd", coadd_key(tile, frame["band"]), why)
+    elif kind == "coadd":
+        tasks.wake(conn, "catalogue", key, why)
+
+
+def made(conn: Connection, rules: Rules, kind: str, key: str, tiles_before: list[str]) -> None:
+    """A new version was committed."""
+    if kind == "master":
+        row = products.current(conn, "master", key)
+        if row is not None and masters.get(conn, row["id"])["state"] == "certified":
+            master_certified(conn, rules, MasterKey.parse(key))
+    elif kind == "reduced":
+        reduced_changed(conn, rules, key, tiles_before)
+    elif kind == "coadd":
+        tasks.mark_dirty(conn, [("catalogue", key)], f"coadd {key} made")
+    settled(conn, kind, key)
+
+
+def retired(conn: Connection, rules: Rules, kind: str, key: str, reason: str) -> None:
+    """A current version was taken out of service: all that used it is due at once."""
+    users = [pair for pair in products.users(conn, kind, key) if pair[0] in PLANNED]
+    tasks.mark_dirty(conn, users, f"{kind} {key} retired: {reason}", fresh=True)
+    if kind == "reduced":
+        reduced_changed(conn, rules, key, [])
+
+
+def everything(conn: Connection, why: str, *, fresh: bool = False) -> int:
+    """Mark every key that is known: what a check of the whole site does; returns how many."""
+    targets: set[tuple[str, str]] = set()
+    for row in conn.execute(queries.EVERY_FRAME).mappings():
+        if row["obstype"] == "science":
+            targets.add(("reduced", row["name"]))
+        elif row["obstype"] in ("bias", "flat"):
+            targets.add(("master", master_key_of(dict(row))))
+    table = schema.frame_tile
+    for tile in conn.execute(table.select().with_only_columns(table.c.tile, table.c.band)):
+        targets |= {(kind, coadd_key(tile.tile, tile.band)) for kind in ("coadd", "catalogue")}
+    tasks.mark_dirty(conn, sorted(targets), why, fresh=fresh)
+    return len(targets)

@@ -1,0 +1,92 @@
+"""Verdicts and their consequences: what would be remade, then having it remade."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy.engine import Connection
+
+from tesela.errors import LedgerError, NotFound
+from tesela.flow.plan.downstream import PLANNED, master_key_of
+from tesela.ledger import frames, products, tasks, verdicts
+from tesela.ledger.keys import coadd_key
+
+Target = tuple[str, str]
+"""(kind, key) of a product."""
+
+FLAGGABLE = ("raw", "master", "reduced", "coadd")
+
+
+@dataclass(frozen=True)
+class Consequences:
+    """What a verdict, or its withdrawal, makes due."""
+
+    targets: tuple[Target, ...]
+    """Products that are made again (or retired, if nothing is left to make them from)."""
+    looked_at: tuple[Target, ...] = ()
+    """Keys the planner looks at besides, without work expected."""
+
+
+def of_flag(conn: Connection, kind: str, key: str) -> Consequences:
+    """Say what condemning (kind, key) makes due: all current products that used it."""
+    _check(conn, kind, key)
+    users = _planned(products.users(conn, kind, key))
+    if kind != "raw":
+        return Consequences(((kind, key), *users))
+    own = ("reduced", key)
+    # A flagged frame's own reduced image stays: it is only used no more.
+    looked_at = (own,) if frames.get(conn, key)["obstype"] == "science" else ()
+    return Consequences(tuple(t for t in users if t != own), looked_at)
+
+
+def of_unflag(conn: Connection, kind: str, key: str) -> Consequences:
+    """Say what taking a verdict back makes due: also where the frame was never used yet."""
+    _check(conn, kind, key)
+    if kind != "raw":
+        return Consequences(((kind, key), *_planned(products.users(conn, kind, key, past=True))))
+    frame = frames.get(conn, key)
+    if frame["obstype"] != "science":
+        master = master_key_of(frame)
+        past = _planned(products.users(conn, "master", master, past=True))
+        return Consequences((("master", master), *past))
+    tiles = frames.tiles_of(conn, frame["product_id"])
+    targets = tuple(
+        (made, coadd_key(tile, frame["band"])) for made in ("coadd", "catalogue") for tile in tiles
+    )
+    return Consequences(targets, (("reduced", key),))
+
+
+def flag(
+    conn: Connection, kind: str, key: str, *, reason: str, comment: str = "", who: str
+) -> Consequences:
+    """Condemn (kind, key) and mark what used it, in the caller's transaction."""
+    found = of_flag(conn, kind, key)
+    verdicts.set_bad(conn, kind, key, reason=reason, comment=comment, who=who)
+    _mark(conn, found, f"{kind} {key} flagged: {reason}")
+    return found
+
+
+def unflag(conn: Connection, kind: str, key: str, *, who: str) -> Consequences:
+    """Take a verdict back and mark what may use the product again."""
+    found = of_unflag(conn, kind, key)
+    verdicts.withdraw(conn, kind, key, who=who)
+    _mark(conn, found, f"{kind} {key} unflagged")
+    return found
+
+
+def _mark(conn: Connection, found: Consequences, why: str) -> None:
+    tasks.mark_dirty(conn, found.targets, why, fresh=True)
+    tasks.mark_dirty(conn, found.looked_at, why)
+
+
+def _planned(pairs: list[Target]) -> tuple[Target, ...]:
+    return tuple(pair for pair in pairs if pair[0] in PLANNED)
+
+
+def _check(conn: Connection, kind: str, key: str) -> None:
+    if kind not in FLAGGABLE:
+        raise LedgerError(kind, found="no such kind", expected=", ".join(FLAGGABLE))
+    if kind == "raw":
+        frames.get(conn, key)
+    elif products.next_version(conn, kind, key) == 1:
+        raise NotFound(f"{kind} {key}", found="no version of it", do="check the key")

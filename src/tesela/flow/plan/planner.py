@@ -1,0 +1,161 @@
+"""Dirty keys in, tasks out: compare what is wanted with what was made.
+
+Planning is idempotent: marking everything dirty and planning again changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from tesela.flow.plan import catalogues, coadds, downstream, masters, reduced
+from tesela.flow.plan.rules import STEPS, Rules
+from tesela.flow.plan.wanted import Wanted
+from tesela.ledger import masters as master_rows
+from tesela.ledger import products, tasks, verdicts
+from tesela.ledger.clock import now_mjd
+from tesela.ledger.engine import Ledger
+
+WANTED: dict[str, Callable[[Connection, Rules, tasks.Due], Wanted]] = {
+    "master": masters.wanted,
+    "reduced": reduced.wanted,
+    "coadd": coadds.wanted,
+    "catalogue": catalogues.wanted,
+}
+
+BATCH = 200
+BULK, INVALIDATION = 0, 10
+"""Priorities of tasks: remaking what stands on bad data comes before new work."""
+
+
+@dataclass
+class Report:
+    """What planning did."""
+
+    tasks: list[tuple[str, str, str]] = field(default_factory=list)
+    """(step, key, why) made ready."""
+    waiting: dict[tuple[str, str], str] = field(default_factory=dict)
+    """(kind, key) -> reason, as last seen."""
+    retired: list[tuple[str, str, str]] = field(default_factory=list)
+    """(kind, key, reason) taken out of service."""
+    unchanged: int = 0
+
+
+def plan(ledger: Ledger, rules: Rules, *, now: float | None = None) -> Report:
+    """Look at every dirty key whose time has come; transactions of `BATCH` keys.
+
+    `now` is an MJD; infinity ignores quiet periods.
+    """
+    report = Report()
+    while True:
+        with ledger.write() as conn:
+            if not plan_batch(conn, rules, report, now=now):
+                return report
+
+
+def rehearse(ledger: Ledger, rules: Rules) -> Report:
+    """Plan as `plan` would, and take everything back."""
+    report = Report()
+    with ledger.rehearse() as conn:
+        while plan_batch(conn, rules, report):
+            pass
+    return report
+
+
+def plan_batch(conn: Connection, rules: Rules, report: Report, *, now: float | None = None) -> bool:
+    """Look at up to `BATCH` dirty keys; False if there was none."""
+    items = tasks.due(conn, now_mjd() if now is None else now, BATCH)
+    for item in items:
+        # A key of this batch may be made dirty again by one before it: it is looked at again.
+        tasks.clear(conn, item.kind, item.key, waiting=False)
+        _consider(conn, rules, item, report)
+    return bool(items)
+
+
+def _consider(conn: Connection, rules: Rules, item: tasks.Due, report: Report) -> None:
+    """Compare one key's wanted inputs with its current version's, and act."""
+    wanted = _wanted(conn, rules, item)
+    current = products.current(conn, item.kind, item.key)
+    task = tasks.get(conn, item.kind, item.key)
+    report.waiting.pop((item.kind, item.key), None)
+    if wanted.nothing or wanted.keep:
+        tasks.clear(conn, item.kind, item.key)
+        tasks.withdraw(conn, task, wanted.nothing or "no work wanted")
+        if current is not None and wanted.nothing:
+            retire(conn, rules, item, current, wanted.nothing)
+            report.retired.append((item.kind, item.key, wanted.nothing))
+        downstream.settled(conn, item.kind, item.key)
+    elif wanted.missing:
+        tasks.withdraw(conn, task, wanted.missing)
+        _wait(conn, item, wanted, report)
+    elif task is not None and task["state"] == "running":
+        if task["wanted_hash"] == wanted.digest:
+            tasks.clear(conn, item.kind, item.key)
+        else:
+            again = "a task with other inputs is running; looked at again when it ends"
+            _wait(conn, item, Wanted(missing=again, pending=True, family=wanted.family), report)
+    else:
+        tasks.clear(conn, item.kind, item.key)
+        _compare(conn, item, wanted, (current, task), report)
+
+
+def _wanted(conn: Connection, rules: Rules, item: tasks.Due) -> Wanted:
+    flagged = verdicts.standing(conn, item.kind, item.key)
+    if flagged is not None:
+        return Wanted(nothing=f"flagged by {flagged['who']}: {flagged['reason']}")
+    return WANTED[item.kind](conn, rules, item)
+
+
+def _wait(conn: Connection, item: tasks.Due, wanted: Wanted, report: Report) -> None:
+    tasks.set_waiting(conn, item, wanted.missing, pending=wanted.pending, family=wanted.family)
+    report.waiting[item.kind, item.key] = wanted.missing
+    if not wanted.pending:
+        downstream.settled(conn, item.kind, item.key)
+
+
+def _compare(
+    conn: Connection,
+    item: tasks.Due,
+    wanted: Wanted,
+    made: tuple[dict[str, Any] | None, dict[str, Any] | None],
+    report: Report,
+) -> None:
+    """Make a task if the current version was made from something else."""
+    current, task = made
+    if current is not None and products.input_ids(conn, current["id"]) == wanted.inputs:
+        products.set_stale(conn, current["id"], wanted.stale)
+        tasks.withdraw(conn, task, "the current version has these inputs")
+        report.unchanged += 1
+        downstream.settled(conn, item.kind, item.key)
+        return
+    ended_so = task is not None and task["wanted_hash"] == wanted.digest
+    if task is not None and ended_so and task["state"] in ("ready", "skipped", "dead"):
+        report.unchanged += 1
+        if task["state"] != "ready":
+            downstream.settled(conn, item.kind, item.key)
+        return
+    new = tasks.NewTask(
+        step=STEPS[item.kind],
+        kind=item.kind,
+        key=item.key,
+        wanted_hash=wanted.digest,
+        sources=wanted.sources,
+        why=item.why,
+        megapixels=wanted.megapixels,
+        priority=INVALIDATION if item.fresh else BULK,
+    )
+    tasks.put(conn, new)
+    report.tasks.append((new.step, new.key, new.why))
+
+
+def retire(
+    conn: Connection, rules: Rules, item: tasks.Due, current: dict[str, Any], reason: str
+) -> None:
+    """Take a version out of service that nothing replaces, and have its users looked at."""
+    products.retire(conn, current["id"], reason)
+    if item.kind == "master":
+        master_rows.set_state(conn, current["id"], "invalid", reason)
+    downstream.retired(conn, rules, item.kind, item.key, reason)

@@ -1,0 +1,70 @@
+"""What a reduced image is made from: the raw frame, its calset, the reference catalogue."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from tesela.flow.plan.choice import choose_calset, recorded_calset
+from tesela.flow.plan.rules import REQUIRED_MASTERS, Rules
+from tesela.flow.plan.wanted import Wanted
+from tesela.ledger import frames, products, verdicts
+from tesela.ledger.keys import Configuration
+from tesela.ledger.tasks import Due
+
+SECONDS_A_DAY = 86400.0
+
+
+def wanted(conn: Connection, rules: Rules, item: Due) -> Wanted:
+    """Say what the reduced image of one frame should be made from."""
+    frame = frames.get(conn, item.key)
+    current = products.current(conn, "reduced", item.key)
+    flagged = verdicts.standing(conn, "raw", item.key)
+    if flagged is not None:
+        reason = f"flagged by {flagged['who']}: {flagged['reason']}"
+        return Wanted(keep=True) if current is not None else Wanted(nothing=reason)
+    configuration = Configuration(*frame["configuration"].split("."))
+    family = str(configuration.for_kind("BIAS"))
+    chosen = choose_calset(
+        conn,
+        rules,
+        REQUIRED_MASTERS,
+        configuration,
+        mjd_mid(frame),
+        recorded=None if item.fresh else recorded_calset(conn, current),
+        profile=rules.profile,
+    )
+    refcat, refcat_missing, refcat_stale = _reference(conn, rules, item, current)
+    missing = "; ".join(part for part in (chosen.missing, refcat_missing) if part)
+    if missing:
+        pending = chosen.pending and not refcat_missing
+        return Wanted(missing=missing, pending=pending, family=family)
+    return Wanted(
+        inputs=frozenset({frame["product_id"], chosen.calset_id} | refcat),
+        megapixels=frame["nx"] * frame["ny"] / 1e6,
+        stale="; ".join(part for part in (chosen.stale, refcat_stale) if part),
+        family=family,
+    )
+
+
+def mjd_mid(frame: dict[str, Any]) -> float:
+    """Return the middle of a frame's exposure."""
+    return float(frame["mjd_start"] + frame["exptime_s"] / 2 / SECONDS_A_DAY)
+
+
+def _reference(
+    conn: Connection, rules: Rules, item: Due, current: dict[str, Any] | None
+) -> tuple[set[int], str, str]:
+    """Return (id of the reference catalogue, what is missing, what is stale)."""
+    if not rules.refcat:
+        return set(), "", ""
+    newest = products.current(conn, "refcat", rules.refcat)
+    if newest is None:
+        return set(), f"no reference catalogue {rules.refcat}; add it with `refcat add`", ""
+    if current is not None and not item.fresh:
+        used = [r for r in products.inputs(conn, current["id"]) if r["kind"] == "refcat"]
+        if used and used[0]["state"] == "valid" and used[0]["id"] != newest["id"]:
+            stale = f"newer reference catalogue: {rules.refcat} version {newest['version']}"
+            return {used[0]["id"]}, "", stale
+    return {newest["id"]}, "", ""

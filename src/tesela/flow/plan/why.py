@@ -1,0 +1,172 @@
+"""Why a product is due, waits or is as it is; and why this calibration and not the others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from tesela.errors import NotFound
+from tesela.flow.plan import coadds, masters
+from tesela.flow.plan.choice import choose, missing_sentence, recorded_calset
+from tesela.flow.plan.reduced import mjd_mid
+from tesela.flow.plan.rules import REQUIRED_MASTERS, Rules
+from tesela.ledger import calsets, frames, products, tasks, verdicts
+from tesela.ledger import masters as master_rows
+from tesela.ledger.keys import Configuration, MasterKey
+from tesela.products.validity import Validity
+
+KINDS = ("raw", "master", "reduced", "coadd", "catalogue", "calset", "refcat")
+
+
+def explain(conn: Connection, rules: Rules, key: str) -> dict[str, Any]:
+    """Explain everything called `key`: its state, and the choices behind it.
+
+    Returns a table with `state` (a line a kind), and for a frame `calibrations`, for a coadd
+    `frames`, for a master `frames`.
+    """
+    kinds = [kind for kind in KINDS if _is_known(conn, kind, key)]
+    if not kinds:
+        raise NotFound(
+            key,
+            found="no frame or product of that name",
+            expected="a frame, a master's key or <tile>.<band>",
+            do="see `tesela status`",
+        )
+    answer: dict[str, Any] = {"key": key, "state": []}
+    if kinds == ["raw"] and frames.get(conn, key)["obstype"] == "science":
+        kinds.append("reduced")
+    for kind in kinds:
+        answer["state"] += state_lines(conn, kind, key)
+    if "raw" in kinds and frames.get(conn, key)["obstype"] == "science":
+        answer["calibrations"] = calibrations(conn, rules, key)
+    if "coadd" in kinds:
+        answer["frames"] = [_coadd_line(c) for c in coadds.candidates(conn, key)]
+    if "master" in kinds:
+        answer["frames"] = _master_lines(conn, rules, MasterKey.parse(key))
+    return answer
+
+
+def _is_known(conn: Connection, kind: str, key: str) -> bool:
+    return (
+        products.next_version(conn, kind, key) > 1
+        or tasks.get(conn, kind, key) is not None
+        or tasks.waiting(conn, kind, key) is not None
+        or tasks.dirty(conn, kind, key) is not None
+    )
+
+
+def state_lines(conn: Connection, kind: str, key: str) -> list[str]:
+    """Say of one product whether it is served, due, waiting, failed, stale, flagged."""
+    lines = []
+    current = products.current(conn, kind, key)
+    if current is not None:
+        lines.append(f"{kind}: version {current['version']} is current")
+        if current["stale"]:
+            lines.append(f"{kind}: stale, {current['stale']}")
+        quality = products.quality_of(conn, current["id"])
+        if quality is not None and not quality["passed"]:
+            lines.append(f"{kind}: did not pass: {quality['reason']}")
+    elif products.next_version(conn, kind, key) > 1:
+        lines.append(f"{kind}: no current version, the last was retired")
+    if (verdict := verdicts.standing(conn, kind, key)) is not None:
+        note = f" ({verdict['comment']})" if verdict["comment"] else ""
+        lines.append(f"{kind}: flagged by {verdict['who']}: {verdict['reason']}{note}")
+    if (dirty := tasks.dirty(conn, kind, key)) is not None:
+        lines.append(f"{kind}: to be looked at: {dirty['why']}")
+    if (waits := tasks.waiting(conn, kind, key)) is not None:
+        lines.append(f"{kind}: waits for {waits['reason']}")
+    if (task := tasks.get(conn, kind, key)) is not None and task["state"] != "done":
+        because = task["reason"] or task["why"]
+        lines.append(f"{kind}: task {task['state']}: {because}")
+    return lines
+
+
+def calibrations(conn: Connection, rules: Rules, name: str) -> list[dict[str, Any]]:
+    """Return, for each kind of master, the chosen one and every rejected with its reason."""
+    frame = frames.get(conn, name)
+    configuration = Configuration(*frame["configuration"].split("."))
+    recorded = recorded_calset(conn, products.current(conn, "reduced", name))
+    members = [] if recorded is None else calsets.members(conn, recorded)
+    return [
+        _explain_choice(conn, rules, (kind, configuration, mjd_mid(frame)), members)
+        for kind in REQUIRED_MASTERS
+    ]
+
+
+def _explain_choice(
+    conn: Connection,
+    rules: Rules,
+    need: tuple[str, Configuration, float],
+    members: list[dict[str, Any]],
+) -> dict[str, Any]:
+    kind, configuration, mjd = need
+    choice = choose(conn, rules, kind, configuration, mjd)
+    chosen = choice.master
+    in_use = [f"{m['key']} version {m['version']}" for m in members if m["key"].startswith(kind)]
+    own = configuration.for_kind(kind)
+    rejected = []
+    for row in master_rows.candidates(conn, kind, own.telescope, own.camera):
+        if chosen is not None and row["product_id"] == chosen["product_id"]:
+            continue
+        away = rules.fallback_days(kind) if chosen is None else choice.distance_days
+        rejected.append(
+            {
+                "key": row["key"],
+                "version": row["version"],
+                "reason": rejection(row, own, mjd, away, chosen is not None),
+            }
+        )
+    return {
+        "master_kind": kind,
+        "chosen": None if chosen is None else f"{chosen['key']} version {chosen['version']}",
+        "distance_days": choice.distance_days,
+        "in_use": in_use[0] if in_use else None,
+        "waits_for": missing_sentence(rules, configuration, choice),
+        "rejected": rejected,
+    }
+
+
+def rejection(
+    row: dict[str, Any], own: Configuration, mjd: float, limit_days: float, is_other_chosen: bool
+) -> str:
+    """Say why a master was not chosen for a configuration and an instant."""
+    theirs = Configuration(*row["configuration"].split("."))
+    for field, word in (
+        ("ccd", "CCD"),
+        ("filter_serial", "filter serial"),
+        ("readout_mode", "read-out mode"),
+    ):
+        if getattr(theirs, field) != getattr(own, field):
+            return f"other {word}: {getattr(theirs, field)}, not {getattr(own, field)}"
+    if row["state"] != "certified":
+        return row["state"] + (f": {row['reason']}" if row["reason"] else "")
+    away = Validity(row["valid_begin"], row["valid_end"]).distance(mjd)
+    if is_other_chosen:
+        return f"outside its validity by {away:.2f} d, the chosen by {limit_days:.2f} d"
+    return f"outside its validity by {away:.2f} d, beyond the {limit_days:g} d allowed"
+
+
+def _coadd_line(candidate: coadds.Candidate) -> dict[str, str]:
+    if candidate.awaited:
+        return {"frame": candidate.name, "state": "awaited", "reason": candidate.awaited}
+    if candidate.reduced_id is None:
+        return {"frame": candidate.name, "state": "left out", "reason": candidate.excluded}
+    return {"frame": candidate.name, "state": "used", "reason": ""}
+
+
+def _master_lines(conn: Connection, rules: Rules, key: MasterKey) -> list[dict[str, str]]:
+    found = masters.frames_of(conn, key)
+    usable = masters.usable_frames(found, rules.minimum(key.master_kind))
+    names = {row["name"] for row in usable}
+    lines = []
+    for row in found:
+        if row["name"] in names:
+            lines.append({"frame": row["name"], "state": "used", "reason": ""})
+        elif row["flagged"] is not None:
+            reason = f"flagged: {row['flagged']}"
+            lines.append({"frame": row["name"], "state": "left out", "reason": reason})
+        else:
+            reason = f"{row['flat_kind']} flat, another kind is preferred"
+            lines.append({"frame": row["name"], "state": "left out", "reason": reason})
+    return lines

@@ -1,0 +1,204 @@
+"""Making a result permanent: final names first, then one transaction.
+
+The journal of an attempt lists the final names before any is given. After a crash, names without
+a row are found there, without looking through the whole archive.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from sqlalchemy.engine import Connection
+
+from tesela.errors import ProductError
+from tesela.flow.plan import downstream
+from tesela.flow.plan.rules import Rules
+from tesela.flow.run.steps import Order, Report
+from tesela.ledger import frames, masters, products, queries, tasks
+from tesela.ledger.engine import Ledger
+from tesela.ledger.keys import MasterKey
+from tesela.products import paths
+from tesela.products.files import publish, sync
+
+JOURNAL = "commit.json"
+
+
+class Late(Exception):
+    """Another attempt holds the task by now: this result is dropped."""
+
+
+def commit(
+    ledger: Ledger, rules: Rules, site: Path, claim: tasks.Claim, work: tuple[Order, Report]
+) -> bool:
+    """Publish the files of a report and commit product, edges, quality and consequences.
+
+    Returns False if the attempt came late; then nothing of it is left.
+    """
+    order, report = work
+    finals = [site / file.final for file in report.files]
+    _write_journal(order, claim.attempt_id, [file.final for file in report.files])
+    try:
+        for file, final in zip(report.files, finals):
+            publish(Path(file.temporary), final)
+        with ledger.write() as conn:
+            _commit_rows(conn, rules, claim, order, report)
+    except Late:
+        for final in finals:
+            final.unlink(missing_ok=True)
+        with ledger.write() as conn:
+            tasks.close_attempt(conn, claim.attempt_id, tasks.Ending("late"))
+        return False
+    finally:
+        shutil.rmtree(order.out_dir, ignore_errors=True)
+    return True
+
+
+def _write_journal(order: Order, attempt_id: int, finals: list[str]) -> None:
+    for final in finals:
+        if Path(final).parts[:1] != ("products",) or ".." in Path(final).parts:
+            raise ProductError(
+                final, found="a name outside products/", do="take names from products.paths"
+            )
+    path = Path(order.out_dir) / JOURNAL
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"attempt": attempt_id, "files": finals}))
+    sync(path)
+    sync(path.parent)
+
+
+def _commit_rows(
+    conn: Connection, rules: Rules, claim: tasks.Claim, order: Order, report: Report
+) -> None:
+    outcome = report.outcome
+    assert outcome is not None  # noqa: S101 - only results are committed
+    ending = tasks.Ending("done", "", report.seconds, report.peak_memory_mb)
+    edges = [(row["id"], row["role"]) for row in tasks.inputs_of(conn, claim.task_id)]
+    if not tasks.end(conn, claim, "done", ending):
+        raise Late
+    before = products.current(conn, order.kind, order.key)
+    product_id = products.insert(conn, _row_of(claim, order, report), edges)
+    products.add_quality(
+        conn,
+        product_id,
+        outcome.metrics,
+        rejections=outcome.rejections,
+        seconds=report.seconds,
+        peak_memory_mb=report.peak_memory_mb,
+    )
+    tiles_before: list[str] = []
+    if order.kind == "master":
+        _commit_master(conn, rules, order, product_id, before["id"] if before else None)
+    elif order.kind == "reduced":
+        tiles_before = _commit_tiles(conn, rules, order, outcome.footprint)
+    tasks.wake(conn, order.kind, order.key, "its task ended")
+    downstream.made(conn, rules, order.kind, order.key, tiles_before)
+
+
+def _row_of(claim: tasks.Claim, order: Order, report: Report) -> products.NewProduct:
+    outcome = report.outcome
+    assert outcome is not None  # noqa: S101 - only results are committed
+    main = report.files[0] if report.files else None
+    return products.NewProduct(
+        kind=order.kind,
+        key=order.key,
+        version=order.version,
+        path=main.final if main else "",
+        files=tuple((file.final, file.sha256, file.size) for file in report.files),
+        checksum=main.sha256 if main else "",
+        data_hash=outcome.data_hash,
+        code_version=order.code_version,
+        settings_hash=order.settings_hash,
+        attempt_id=claim.attempt_id,
+        warnings=outcome.warnings,
+        operations=outcome.operations,
+    )
+
+
+def _commit_master(
+    conn: Connection, rules: Rules, order: Order, product_id: int, before: int | None
+) -> None:
+    """Enter the master; certify it if its gates let it and the settings say so."""
+    key = MasterKey.parse(order.key)
+    quality = products.quality_of(conn, product_id)
+    rejected = quality["reason"] if quality is not None and not quality["passed"] else ""
+    reason = rejected or ("" if rules.calibration.certify else "waits for a person to certify it")
+    validity = rules.validity(key)
+    masters.add(
+        conn,
+        product_id,
+        key,
+        masters.Interval(validity.begin, validity.end),
+        n_frames=sum(ref.kind == "raw" and ref.role == "input" for ref in order.inputs),
+        reason=reason,
+    )
+    if before is not None:
+        _replace_master(conn, before, order.version)
+    if not reason:
+        masters.certify(conn, product_id)
+
+
+def _replace_master(conn: Connection, before: int, version: int) -> None:
+    """The older version is invalid if it holds a frame flagged since, else only superseded."""
+    sources = [row["key"] for row in products.inputs(conn, before) if row["kind"] == "raw"]
+    flagged = [
+        name
+        for name in sources
+        if conn.execute(queries.STANDING_VERDICT, {"kind": "raw", "key": name}).first()
+    ]
+    if flagged:
+        products.invalidate(conn, before)
+        masters.set_state(conn, before, "invalid", f"made with flagged {', '.join(flagged)}")
+    else:
+        masters.set_state(conn, before, "superseded", f"by version {version}")
+
+
+def _commit_tiles(
+    conn: Connection,
+    rules: Rules,
+    order: Order,
+    footprint: tuple[tuple[float, float], ...] | None,
+) -> list[str]:
+    """Let the solved footprint replace the tiles of the pointing; returns those before."""
+    frame = frames.get(conn, order.key)
+    before = frames.tiles_of(conn, frame["product_id"])
+    if footprint is not None:
+        tiles = rules.tiles_touching(footprint, 0.0)
+        frames.set_tiles(conn, frame["product_id"], frame["band"], tiles, source="wcs")
+    return before
+
+
+def discard(order: Order) -> None:
+    """Remove the temporary files of a failed attempt."""
+    shutil.rmtree(order.out_dir, ignore_errors=True)
+
+
+def sweep(ledger: Ledger, site: Path) -> int:
+    """Remove what dead attempts left: temporary files, and final names without a row.
+
+    Returns the number of attempts swept. Raw frames are never touched.
+    """
+    work = paths.work_folder(site)
+    work.mkdir(parents=True, exist_ok=True)
+    swept = 0
+    for folder in sorted(path for path in work.iterdir() if path.is_dir()):
+        journal = folder / JOURNAL
+        if journal.is_file():
+            _unpublish(ledger, site, journal)
+        shutil.rmtree(folder, ignore_errors=True)
+        swept += 1
+    return swept
+
+
+def _unpublish(ledger: Ledger, site: Path, journal: Path) -> None:
+    """Take back the names that an attempt had given when it died before its transaction."""
+    try:
+        entry = json.loads(journal.read_text())
+    except ValueError:
+        return  # half a journal: no name was given yet
+    with ledger.read() as conn:
+        if products.is_made_by(conn, entry["attempt"]):
+            return
+    for final in entry["files"]:
+        (site / final).unlink(missing_ok=True)

@@ -1,0 +1,82 @@
+"""From a claimed task to the order a worker gets: paths made absolute, facts attached."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from tesela.flow.plan.reduced import mjd_mid
+from tesela.flow.run.steps import InputRef, Order, StepSpec
+from tesela.ledger import calsets, frames, masters, products, tasks
+from tesela.products import paths
+from tesela.products.frame import FrameFacts
+from tesela.products.validity import Validity
+
+_FACTS = tuple(FrameFacts.__dataclass_fields__)
+
+
+def write_order(conn: Connection, site: Path, claim: tasks.Claim, spec: StepSpec) -> Order:
+    """Describe one attempt completely: a worker asks nobody anything."""
+    mjd = None
+    if claim.kind == "reduced":
+        mjd = mjd_mid(frames.get(conn, claim.key))
+    rows = tasks.inputs_of(conn, claim.task_id)
+    return Order(
+        task_id=claim.task_id,
+        attempt=claim.attempt_id,
+        step=claim.step,
+        kind=claim.kind,
+        key=claim.key,
+        version=products.next_version(conn, claim.kind, claim.key),
+        inputs=tuple(_reference(conn, site, row, mjd) for row in rows),
+        settings=dict(spec.settings),
+        survey=str(paths.survey_file(site)),
+        site=str(site),
+        out_dir=str(paths.work_folder(site) / f"{claim.attempt_id}"),
+        code_version=spec.code_version,
+        settings_hash=spec.settings_hash,
+        memory_mb=spec.memory_mb * 2**claim.memory_faults,
+    )
+
+
+def _reference(conn: Connection, site: Path, row: dict[str, Any], mjd: float | None) -> InputRef:
+    kind = row["kind"]
+    members: tuple[InputRef, ...] = ()
+    facts: dict[str, Any] = {}
+    if kind == "raw":
+        facts = frame_facts(conn, row["key"])
+    elif kind == "master":
+        facts = _master_facts(conn, row["id"], mjd)
+    elif kind == "calset":
+        found = calsets.members(conn, row["id"])
+        members = tuple(_reference(conn, site, member, mjd) for member in found)
+    elif kind == "reduced":
+        facts = {**frame_facts(conn, row["key"]), "metrics": _metrics(conn, row["id"])}
+    elif kind == "coadd":
+        facts = {"metrics": _metrics(conn, row["id"])}
+    path = str(site / row["path"]) if row["path"] else ""
+    return InputRef(kind, row["key"], row["version"], path, row["role"], facts, members)
+
+
+def frame_facts(conn: Connection, name: str) -> dict[str, Any]:
+    """Return a frame's facts as `FrameFacts.as_dict` gives them."""
+    frame = frames.get(conn, name)
+    return {field: frame[field] for field in _FACTS}
+
+
+def _master_facts(conn: Connection, product_id: int, mjd: float | None) -> dict[str, Any]:
+    row = masters.get(conn, product_id)
+    names = ("master_kind", "configuration", "night", "valid_begin", "valid_end", "n_frames")
+    facts: dict[str, Any] = {name: row[name] for name in names}
+    facts["metrics"] = _metrics(conn, product_id)
+    if mjd is not None:
+        facts["distance_days"] = Validity(row["valid_begin"], row["valid_end"]).distance(mjd)
+    return facts
+
+
+def _metrics(conn: Connection, product_id: int) -> dict[str, Any]:
+    quality = products.quality_of(conn, product_id)
+    return {} if quality is None else dict(json.loads(quality["metrics_json"]))

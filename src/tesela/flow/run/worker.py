@@ -1,0 +1,91 @@
+"""The worker's half: run one step, write temporary files, tell how it went.
+
+A worker never opens the ledger and never touches a final name, so one that outlives its
+controller can do no harm.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import resource
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from tesela.errors import BadInput, QualityError
+from tesela.flow.run.steps import Order, Outcome, Report, WrittenFile
+from tesela.products.files import sha256_of, sync
+
+SINGLE_THREADED = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+"""One frame a core: parallelism is between frames."""
+
+_PR_SET_PDEATHSIG = 1
+_KIB_A_MB = 1024.0
+
+
+def initialise(controller_pid: int) -> None:
+    """Make this process die with its controller and leave Ctrl-C to it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != controller_pid:  # it died before the request took effect
+            os._exit(1)
+
+
+def perform(run: Callable[[Order], Outcome], order: Order) -> Report:
+    """Run one step and report; only a killed process reports nothing."""
+    started = time.perf_counter()
+    try:
+        Path(order.out_dir).mkdir(parents=True, exist_ok=True)
+        outcome = run(order)
+        files = tuple(_finish(temporary, final) for temporary, final in outcome.files)
+    except Exception as error:  # noqa: BLE001 - the one edge where everything is caught and kept
+        return Report(
+            None,
+            fault_class=classify(error),
+            message=f"{type(error).__name__}: {error}" if str(error) else type(error).__name__,
+            log=traceback.format_exc(),
+            seconds=time.perf_counter() - started,
+            peak_memory_mb=_peak_memory_mb(),
+        )
+    finally:
+        gc.collect()
+    return Report(
+        outcome,
+        files=files,
+        seconds=time.perf_counter() - started,
+        peak_memory_mb=_peak_memory_mb(),
+    )
+
+
+def classify(error: Exception) -> str:
+    """Return the class of a fault, which decides whether and how it is tried again."""
+    if isinstance(error, (QualityError, BadInput)):
+        return "quality"
+    if isinstance(error, MemoryError):
+        return "memory"
+    if isinstance(error, OSError):
+        return "infrastructure"
+    return "fault"
+
+
+def _finish(temporary: str, final: str) -> WrittenFile:
+    path = Path(temporary)
+    sync(path)
+    return WrittenFile(temporary, final, sha256_of(path), path.stat().st_size)
+
+
+def _peak_memory_mb() -> float:
+    """Highest resident memory of this process so far: an upper limit for its latest task."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _KIB_A_MB
