@@ -142,7 +142,8 @@ class ReducedImage:
     mask: NDArray[np.uint8]
     variance: NDArray[np.float32]
     sky_mesh: NDArray[np.float32]
-    """Coarse map of the sky that was subtracted, electrons; `SKYMESH` tells its pitch."""
+    """(2, my, mx): coarse maps of the sky that was subtracted (electrons) and of its variance
+    without sources (electrons squared); the card `SKYMESH` tells their pitch."""
     psf: Psf
     sources: Table
     cards: list[Card]
@@ -155,7 +156,11 @@ class ReducedImage:
                 Hdu("IMAGE", self.image, [("BUNIT", "electron", ""), *self.cards]),
                 Hdu("MASK", self.mask, maskbit.cards(), compress=True),
                 Hdu("VARIANCE", self.variance, [("BUNIT", "electron2", "")]),
-                Hdu("SKY", self.sky_mesh, [("BUNIT", "electron", "")]),
+                Hdu(
+                    "SKY",
+                    self.sky_mesh,
+                    [("PLANE1", "sky, electron", ""), ("PLANE2", "variance", "")],
+                ),
                 self.psf.hdu(),
                 Hdu("SOURCES", to_records(self.sources)),
             ],

@@ -65,16 +65,17 @@ def _refuse_what_is_no_fits(path: Path) -> None:
     if not path.is_file():
         raise BadInput(path.name, found="no such file", expected="a FITS file", do="check the path")
     if path.stat().st_size == 0:
-        raise BadInput(
-            path.name, found="an empty file", expected="a FITS file", do="copy it again"
-        )
+        raise BadInput(path.name, found="an empty file", expected="a FITS file", do="copy it again")
     try:
         opener = gzip.open if path.name.casefold().endswith(".gz") else open
         with opener(path, "rb") as handle:
             start = handle.read(2880)
     except (OSError, EOFError) as error:
         raise BadInput(
-            path.name, found=f"unreadable file ({error})", expected="a FITS file", do="copy it again"
+            path.name,
+            found=f"unreadable file ({error})",
+            expected="a FITS file",
+            do="copy it again",
         ) from error
     if not start.startswith(b"SIMPLE  ="):
         raise BadInput(

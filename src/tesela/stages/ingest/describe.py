@@ -230,9 +230,7 @@ def _filter(header: Header, camera: Camera, survey: Survey, where: str) -> tuple
     return band, serial
 
 
-def _pointing(
-    header: Header, camera: Camera, mjd: float, where: str
-) -> tuple[float, float]:
+def _pointing(header: Header, camera: Camera, mjd: float, where: str) -> tuple[float, float]:
     ra = _angle(header, camera.header.ra, where, hours=True)
     dec = _angle(header, camera.header.dec, where, hours=False)
     if not (0 <= ra < 360 and -90 <= dec <= 90):

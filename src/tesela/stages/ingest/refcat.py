@@ -117,6 +117,8 @@ def _from_arrow(table: pa.Table) -> dict[str, NDArray[Any]]:
 
 
 def _native(column: Any) -> NDArray[Any]:
-    filled = column.filled(np.nan) if hasattr(column, "filled") and column.dtype.kind == "f" else column
+    filled = (
+        column.filled(np.nan) if hasattr(column, "filled") and column.dtype.kind == "f" else column
+    )
     array = np.asarray(filled)
     return array.astype(array.dtype.newbyteorder("="))

@@ -53,9 +53,7 @@ def flats(master: Master, previous: Master | None, settings: MastersSettings) ->
     ratio = master.image[good] / previous.image[good]
     middle = float(np.median(ratio))
     scatter = float(1.4826 * np.median(np.abs(ratio - middle)))
-    agreement = Agreement(
-        {"compared": True, "median_ratio": middle, "scatter_ratio": scatter}
-    )
+    agreement = Agreement({"compared": True, "median_ratio": middle, "scatter_ratio": scatter})
     for name, value in (("median", abs(middle - 1)), ("scatter", scatter)):
         if value > settings.flat_change:
             agreement.reasons.append(

@@ -30,7 +30,9 @@ def build_flat(inputs: MasterInputs, settings: MastersSettings) -> MasterOutputs
         image, noise_adu = level_and_trim(
             raw, header, inputs.camera, facts.name, bias=inputs.bias.image, in_electrons=True
         )
-        gain = float(np.median(inputs.camera.with_header(header, facts.name).values("gain_e_per_adu")))
+        gain = float(
+            np.median(inputs.camera.with_header(header, facts.name).values("gain_e_per_adu"))
+        )
         level = combine.mode(image, mask=bad)
         reason = _unfit(level / gain, settings.flat_level_adu)
         if reason:

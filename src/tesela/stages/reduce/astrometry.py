@@ -76,9 +76,7 @@ def solve_frame(
 
 def _record(frame: Frame, solution: solve.Solution, snr: NDArray[np.float64]) -> None:
     bright = snr > _BRIGHT_SNR
-    frame.did(
-        "astrometry", projection="TPV", degree=solution.degree, matches=solution.n_matched
-    )
+    frame.did("astrometry", projection="TPV", degree=solution.degree, matches=solution.n_matched)
     frame.metrics.update(
         n_astrometry=int(solution.n_matched),
         astrometry_rms_ra_arcsec=float(solution.rms_arcsec[0]),

@@ -18,7 +18,7 @@ class Frame:
     """Arrays are (ny, nx); electrons.
 
     `readnoise_e` is the read noise of each pixel divided by its flat. `sky` is the model that was
-    subtracted, zero before that.
+    subtracted, None before that.
     """
 
     image: NDArray[np.float32]

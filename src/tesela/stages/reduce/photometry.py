@@ -33,7 +33,13 @@ def calibrate(
     matched, mag, err = matched[use], mag[use], err[use]
     colour = colour[use] if colour is not None else None
     psf_zero = _fit(
-        table["flux_psf"][matched], table["flux_psf_err"][matched], mag, err, colour, inputs, settings
+        table["flux_psf"][matched],
+        table["flux_psf_err"][matched],
+        mag,
+        err,
+        colour,
+        inputs,
+        settings,
     )
     aperture_zero = _fit(
         table["flux_aper"][matched, -1],
@@ -123,9 +129,7 @@ def reference_magnitudes(
     return refcat[reference.mag][rows], np.where(np.isfinite(err), err, 0.1)
 
 
-def reference_colour(
-    refcat: Table, rows: NDArray[np.int64], reference: Reference
-) -> Floats | None:
+def reference_colour(refcat: Table, rows: NDArray[np.int64], reference: Reference) -> Floats | None:
     """The colour of the colour term, None if the survey names none."""
     if not reference.colour:
         return None

@@ -24,14 +24,16 @@ def subtract(frame: Frame, settings: SkySettings) -> None:
     frame.objects = detect.object_mask(segmentation, grow_px=settings.object_grow_px)
     frame.did("provisional sky", mesh_px=settings.mesh_px, objects=len(objects["x"]))
     model = background.measure(frame.image, unusable | frame.objects, mesh_px=settings.mesh_px)
-    frame.sky, frame.sky_mesh = model.level(), model.mesh_level
+    frame.sky = model.level()
+    variance = background.measure(frame.sky_variance(), unusable, mesh_px=settings.mesh_px)
+    frame.sky_mesh = np.stack([model.mesh_level, variance.mesh_level])
     frame.image = frame.image - frame.sky
     frame.fwhm_px = _rough_fwhm(objects)
     frame.did("sky", mesh_px=settings.mesh_px, level_e=float(np.median(frame.sky)))
     frame.metrics.update(
         sky_e=float(np.median(frame.sky)),
         sky_rms_e=float(np.median(model.rms())),
-        sky_gradient=float(np.ptp(frame.sky_mesh) / max(float(np.median(frame.sky)), 1.0)),
+        sky_gradient=float(np.ptp(model.mesh_level) / max(float(np.median(frame.sky)), 1.0)),
     )
 
 

@@ -1,0 +1,91 @@
+"""Errors and depths from the noise that empty apertures show.
+
+Resampled pixels are correlated: sums over N pixels scatter more than sqrt(N) times one pixel. The
+law of Labbe et al. 2003, measured on this very coadd, replaces the sky's part of each error; the
+photons of the source are added to it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tesela.pixels import noise
+from tesela.pixels.noise import NoiseModel
+from tesela.stages.catalog.detection import Field, Sources
+from tesela.stages.catalog.settings import CatalogSettings
+
+_SEED = 20170703
+_DEPTH_DIAMETER_ARCSEC = 3.0
+
+
+def empirical(field: Field, sources: Sources, settings: CatalogSettings) -> NoiseModel:
+    """Noise against area, from random empty apertures of the catalogue's sizes."""
+    radii = np.unique(np.clip(sources.diameters_px / 2, 1.0, None))
+    return noise.empty_apertures(
+        field.image,
+        field.weight,
+        sources.segmentation,
+        list(radii),
+        n=settings.noise_apertures,
+        seed=_SEED,
+    )
+
+
+def apply(field: Field, sources: Sources, model: NoiseModel) -> None:
+    """Replace the sky's part of every error by the measured one, at the local weight."""
+    table = sources.table
+    ix, iy = _pixel(field, table["x_win"], table["y_win"])
+    weight = field.weight[iy, ix]
+    median = float(np.median(field.weight[field.covered]))
+    local = np.sqrt(median / np.where(weight > 0, weight, np.inf))
+    sky_sigma = np.sqrt(field.sky_variance[iy, ix].astype(float))
+    area = np.pi * (sources.diameters_px / 2) ** 2
+    table["flux_aper_err"] = _with_sky(
+        table["flux_aper_err"], sky_sigma[:, None], area, model.sigma(area) * local[:, None]
+    )
+    auto = np.pi * table["a"] * table["b"] * np.square(np.maximum(table["kron_radius"] * 2.5, 3.5))
+    auto = np.where(np.isfinite(auto) & (auto > 0), auto, 1.0)
+    table["flux_auto_err"] = _with_sky(
+        table["flux_auto_err"], sky_sigma, auto, model.sigma(auto) * local
+    )
+    n_psf = psf_area(field)
+    table["flux_psf_err"] = _with_sky(
+        table["flux_psf_err"], sky_sigma, n_psf, model.sigma(n_psf) * local
+    )
+
+
+def _with_sky(
+    error: NDArray[np.float64],
+    sky_sigma: NDArray[np.float64],
+    area: NDArray[np.float64] | float,
+    measured: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    photons = np.maximum(error**2 - area * sky_sigma**2, 0)
+    return np.sqrt(photons + measured**2)
+
+
+def psf_area(field: Field) -> float:
+    """Pixels whose sky noise a PSF fit feels: 1 / sum(psf^2)."""
+    ny, nx = field.image.shape
+    stamp = field.model.stamp(nx / 2, ny / 2, 12).astype(float)
+    return float(1 / np.sum(stamp**2))
+
+
+def depths(field: Field, sources: Sources, model: NoiseModel) -> dict[str, float]:
+    """5 sigma limits at the median weight: in a 3 arcsec aperture and for a PSF."""
+    area = np.pi * (_DEPTH_DIAMETER_ARCSEC / field.scale_arcsec / 2) ** 2
+    zero = field.zeropoint_mag
+    return {
+        "depth_3arcsec_mag": float(zero - 2.5 * np.log10(5 * model.sigma(area))),
+        "depth_psf_mag": float(zero - 2.5 * np.log10(5 * model.sigma(psf_area(field)))),
+    }
+
+
+def _pixel(
+    field: Field, x: NDArray[np.float64], y: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    ny, nx = field.image.shape
+    ix = np.clip(np.rint(np.nan_to_num(x)), 0, nx - 1).astype(np.int64)
+    iy = np.clip(np.rint(np.nan_to_num(y)), 0, ny - 1).astype(np.int64)
+    return ix, iy

@@ -1,0 +1,103 @@
+"""Relative flux scales of a coadd's inputs from the stars they share.
+
+The common stars give differences to a few millimagnitudes; the frames' own zero points, which are
+noisier, only set the level of all together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tesela.sky import match
+from tesela.stages.coadd.settings import CoaddInput, CoaddSettings
+
+_FEWEST = 5
+_FLOOR_MAG = 0.003
+
+
+def zero_points(
+    frames: Sequence[CoaddInput], settings: CoaddSettings
+) -> tuple[NDArray[np.float64], NDArray[np.float64], list[str]]:
+    """Zero points (1 e-/s) of the frames on one consistent scale.
+
+    Returns the zero points, the residuals of the pairs' differences (mag), and warnings for
+    frames that share too few stars with the others and keep their own zero point.
+    """
+    own = np.array([frame.zeropoint_mag for frame in frames])
+    weight = np.array([frame.zeropoint_err_mag for frame in frames]) ** -2.0
+    if len(frames) == 1:
+        return own, np.empty(0), []
+    rows, values, sigmas = [], [], []
+    for i, j in combinations(range(len(frames)), 2):
+        difference = _difference(frames[i], frames[j], settings)
+        if difference is not None:
+            rows.append(_row(len(frames), i, j))
+            values.append(difference[0])
+            sigmas.append(difference[1])
+    warnings = _lonely(frames, rows)
+    n_pairs = len(rows)
+    # The frames' own zero points enter weakly: they decide what the pairs leave open.
+    for i in range(len(frames)):
+        rows.append(np.eye(len(frames))[i])
+        values.append(own[i])
+        sigmas.append(1.0)
+    design = np.array(rows) / np.array(sigmas)[:, None]
+    solved = np.linalg.lstsq(design, np.array(values) / np.array(sigmas), rcond=None)[0]
+    solved += np.sum(weight * (own - solved)) / weight.sum()
+    residuals = np.array(values[:n_pairs]) - np.array(rows[:n_pairs]).reshape(n_pairs, -1) @ solved
+    return solved, residuals, warnings
+
+
+def _row(n: int, i: int, j: int) -> NDArray[np.float64]:
+    row = np.zeros(n)
+    row[i], row[j] = 1.0, -1.0
+    return row
+
+
+def _difference(
+    a: CoaddInput, b: CoaddInput, settings: CoaddSettings
+) -> tuple[float, float] | None:
+    """ZP_a - ZP_b = m_inst,b - m_inst,a of common stars (median) and its error."""
+    stars = [_stars(frame, settings.common_star_snr) for frame in (a, b)]
+    i, j, _ = match.nearest(
+        stars[0]["ra"],
+        stars[0]["dec"],
+        stars[1]["ra"],
+        stars[1]["dec"],
+        settings.common_star_radius_arcsec,
+    )
+    if len(i) < _FEWEST:
+        return None
+    delta = stars[1]["mag"][j] - stars[0]["mag"][i]
+    middle = np.median(delta)
+    spread = max(1.4826 * float(np.median(np.abs(delta - middle))), 1e-4)
+    kept = np.abs(delta - middle) < 3 * spread
+    error = np.hypot(1.2533 * spread / np.sqrt(np.count_nonzero(kept)), _FLOOR_MAG / 3)
+    # The sign: m_true = m_inst + ZP is the same for both.
+    return float(np.median(delta[kept])), float(error)
+
+
+def _stars(frame: CoaddInput, min_snr: float) -> dict[str, NDArray[np.float64]]:
+    table = frame.image.sources
+    flux, err = table["flux_psf"].astype(float), table["flux_psf_err"].astype(float)
+    good = (table["flags"] == 0) & (flux > min_snr * err) & np.isfinite(err)
+    if np.count_nonzero(good) < _FEWEST:
+        good = ((table["flags"] & 12) == 0) & (flux > 10 * err) & np.isfinite(err)
+    return {
+        "ra": table["ra"][good],
+        "dec": table["dec"][good],
+        "mag": -2.5 * np.log10(flux[good] / frame.exptime_s),
+    }
+
+
+def _lonely(frames: Sequence[CoaddInput], rows: list[NDArray[np.float64]]) -> list[str]:
+    linked = np.any(np.abs(np.array(rows).reshape(len(rows), len(frames))) > 0, axis=0)
+    return [
+        f"{frame.name} shares fewer than {_FEWEST} stars with the others: own zero point kept"
+        for frame, is_linked in zip(frames, linked)
+        if not is_linked
+    ]

@@ -1,0 +1,65 @@
+"""What the coaddition takes, gives and can be told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tesela.products.images import Coadd, ReducedImage, card_dict
+from tesela.sky.wcs import Wcs
+
+
+@dataclass(frozen=True)
+class CoaddSettings:
+    """Settings of the step `coadd`."""
+
+    clip_sigma: float = 4.0
+    flux_fraction: float = 0.3
+    """A of Gruen et al. 2014, at the least."""
+    grid_step_px: int = 16
+    """Positions are exact every so many pixels, bilinear between."""
+    background_mesh_px: int = 1024
+    common_star_snr: float = 30.0
+    common_star_radius_arcsec: float = 1.0
+    detect_sigma: float = 3.0
+    psf_degree: int = 2
+    psf_max_stars: int = 400
+    norm_radius_arcsec: float = 15.0
+
+
+@dataclass
+class CoaddInput:
+    """One reduced image that touches the tile."""
+
+    name: str
+    image: ReducedImage
+
+    def __post_init__(self) -> None:
+        cards = card_dict(self.image.cards)
+        self.wcs = Wcs.from_cards(cards, self.image.image.shape)
+        self.exptime_s = float(cards["EXPTIME"])
+        self.zeropoint_mag = float(cards["MAGZP"])
+        self.zeropoint_err_mag = max(float(cards["MAGZPERR"]), 1e-4)
+        self.mesh_px = int(cards["SKYMESH"])
+        self.mjd_mid = float(cards["MJD-MID"])
+        self.fwhm_arcsec = float(cards["FWHM"])
+
+
+@dataclass
+class CoaddInputs:
+    """The reduced images of one band on one tile's pixel grid."""
+
+    tile: str
+    band: str
+    wcs: Wcs
+    frames: Sequence[CoaddInput]
+
+
+@dataclass
+class CoaddOutputs:
+    """The coadd and what was measured on the way."""
+
+    coadd: Coadd
+    metrics: dict[str, Any]
+    warnings: list[str] = field(default_factory=list)
