@@ -117,19 +117,26 @@ def _rows_of_strip(pixels: np.ndarray, clip_sigma: float) -> tuple[np.ndarray, f
     middle = np.median(pixels, axis=1, keepdims=True)
     noise = _robust_sigma(pixels - middle)
     pixels = pixels[:, _good_columns(pixels - middle, noise)]
-    n_columns = pixels.shape[1]
     middle = np.median(pixels, axis=1, keepdims=True)
-    residual = pixels - middle
-    # One ADU of slack: quantised noise below an ADU must not be clipped away altogether.
-    used = np.abs(residual) <= clip_sigma * noise + 1.0
-    n_used = used.sum(axis=1)
-    rows = middle[:, 0] + np.where(used, residual, 0).sum(axis=1, dtype=np.float64) / n_used
-    if n_columns > 1:
-        kept = np.where(used, pixels - rows[:, None], 0).astype(np.float64)
-        freedom = max(int((n_used - 1).sum()), 1)
-        reach = clip_sigma + 1.0 / max(noise, 1e-3)
-        noise = math.sqrt((kept**2).sum() / freedom) / _clipped_fraction_of_sigma(reach)
-    return rows, noise, n_columns
+    # The median and its deviations are whole numbers of ADU: start wide, then use means.
+    rows, noise = _mean_within(pixels, middle, 5 * max(noise, 0.6))
+    # Half an ADU of slack, or quiet digitised pixels would be clipped beside their neighbours.
+    reach = clip_sigma * noise + 0.5
+    rows, kept_noise = _mean_within(pixels, rows, reach)
+    if kept_noise > 0:
+        noise = kept_noise / _clipped_fraction_of_sigma(reach / max(noise, 1e-3))
+    return rows[:, 0], noise, pixels.shape[1]
+
+
+def _mean_within(pixels: np.ndarray, centre: np.ndarray, reach: float) -> tuple[np.ndarray, float]:
+    """Mean (n_rows, 1) of each row within `reach` of its centre, and the scatter about it."""
+    used = np.abs(pixels - centre) <= reach
+    n_used = used.sum(axis=1, keepdims=True)
+    excess = np.where(used, pixels - centre, 0).sum(axis=1, keepdims=True, dtype=np.float64)
+    rows = centre + excess / np.maximum(n_used, 1)
+    squares = np.where(used, pixels - rows, 0).astype(np.float64) ** 2
+    freedom = np.maximum(n_used - 1, 0).sum()
+    return rows, math.sqrt(squares.sum() / freedom) if freedom else 0.0
 
 
 def _good_columns(residual: np.ndarray, noise: float) -> np.ndarray:

@@ -24,6 +24,8 @@ class Streak:
         Ends of the axis, pixel centres being whole numbers.
     width_px, snr, surface_brightness : float
         As in `trails.Trail`, `snr` with the noise as given.
+    box_px : int
+        Width of the box that gave the highest significance, of `WIDTHS_PX`.
     evenness : float
         Significance from the median of its pieces over that from their mean: 1 for a trail, 0 for
         a few bright spots in line or the spike of a star.
@@ -40,6 +42,7 @@ class Streak:
     width_px: float
     snr: float
     surface_brightness: float
+    box_px: int
     evenness: float
     contrast: float
     of_object: bool
@@ -272,6 +275,7 @@ def _measure(strip: _Strip, span: tuple[float, float], width: int) -> Streak | N
         width_px=2.0 * half,
         snr=snr,
         surface_brightness=float(_clipped_mean(inner) - _clipped_mean(outer)),
+        box_px=width,
         evenness=evenness,
         contrast=contrast,
         of_object=_is_of_object(strip, span, core, left | right, level),

@@ -19,8 +19,9 @@ BIG_FRAME_PX = 16_000_000
 CANDIDATE_SIGMA = 5.0
 MAX_REFINED = 8
 MIN_LENGTH = 0.15
-MAX_WIDTH_PX = 26.0
+MAX_BOX_PX = 24
 AXIS_TOLERANCE_DEG = 0.3
+AXIS_TOLERANCE_PX = 7.0
 MAX_STREAK_BINS = 3.0
 
 
@@ -64,7 +65,8 @@ def find(
     pieces of lines (`radon.brightest_lines`). The best are followed at full resolution, where
     their direction, width and ends are fitted, and taken as trails when they are significant,
     long, about as bright all along, and brighter than both sides. What is aligned with the rows
-    or columns within 0.3 degrees is left out: there a detector has many lines of its own.
+    or columns within 0.3 degrees, or 7 px over its length, is left out: there a detector has many
+    lines of its own.
 
     Parameters
     ----------
@@ -154,12 +156,13 @@ def _trail(streak: Streak, scale: float) -> Trail:
 
 def _is_trail(streak: Streak, scale: float, threshold: float, shortest: float) -> bool:
     dx, dy = abs(streak.x1 - streak.x0), abs(streak.y1 - streak.y0)
-    off_axis = math.degrees(math.atan2(min(dx, dy), max(dx, dy)))
+    aside = max(AXIS_TOLERANCE_PX, math.tan(math.radians(AXIS_TOLERANCE_DEG)) * max(dx, dy))
+    # What is broader than any trail is the sky's or an amplifier's, unless there is no doubt.
+    enough = threshold if streak.box_px < MAX_BOX_PX else 4 * threshold
     return (
-        streak.snr / scale >= threshold
+        streak.snr / scale >= enough
         and math.hypot(dx, dy) >= shortest
-        and off_axis > AXIS_TOLERANCE_DEG
-        and streak.width_px <= MAX_WIDTH_PX
+        and min(dx, dy) > aside
         and streak.evenness >= 0.5
         and streak.contrast >= 0.5
         and not streak.of_object

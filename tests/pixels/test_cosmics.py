@@ -1,0 +1,154 @@
+"""Cosmic rays are found, stars are left alone."""
+
+import numpy as np
+import pytest
+
+from tesela.errors import BadInput
+from tesela.pixels import cosmics
+
+SKY, READNOISE = 400.0, 3.5
+SIZE = 300
+
+
+def star(fwhm_px, dx=0.0, dy=0.0, size=31):
+    """A Moffat star integrated over pixels, of unit flux."""
+    beta, sub = 3.5, 7
+    steps = (np.arange(size * sub) + 0.5) / sub - 0.5 - size // 2
+    alpha2 = (fwhm_px / 2) ** 2 / (2 ** (1 / beta) - 1)
+    r2 = (steps[:, None] - dy) ** 2 + (steps - dx) ** 2
+    image = (1 + r2 / alpha2) ** -beta
+    image = image.reshape(size, sub, size, sub).mean(axis=(1, 3))
+    return image / image.sum()
+
+
+def field(fwhm_px, n_stars=120, seed=0):
+    """Sky and stars before noise, electrons; centres and S/N of the stars."""
+    rng = np.random.default_rng(seed)
+    image = np.full((SIZE + 30, SIZE + 30), SKY)
+    stamps = {}
+    stars = []
+    for _ in range(n_stars):
+        y, x = rng.integers(0, SIZE, 2)
+        phase = tuple(rng.integers(-2, 3, 2) / 4)
+        if phase not in stamps:
+            stamps[phase] = star(fwhm_px, *phase)
+        flux = 10 ** rng.uniform(3, 5.3)
+        image[y : y + 31, x : x + 31] += flux * stamps[phase]
+        area = 2.27 * fwhm_px**2
+        stars.append((y, x, flux / np.sqrt(flux + area * (SKY + READNOISE**2))))
+    return image[15:-15, 15:-15], stars
+
+
+def rays(n, seed=1):
+    rng = np.random.default_rng(seed)
+    image = np.zeros((SIZE, SIZE))
+    for _ in range(n):
+        x, y = rng.uniform(0, SIZE, 2)
+        angle, length, charge = rng.uniform(0, 2 * np.pi), rng.exponential(4), rng.uniform(300, 2e3)
+        for t in np.arange(0, length + 0.3, 0.1):
+            i, j = int(x + t * np.cos(angle)), int(y + t * np.sin(angle))
+            if 0 <= i < SIZE and 0 <= j < SIZE:
+                image[j, i] += 0.1 * charge
+    return image
+
+
+def expose(image, hits=0.0, seed=2):
+    rng = np.random.default_rng(seed)
+    seen = rng.poisson(image) + hits + rng.normal(0, READNOISE, image.shape)
+    return (seen - SKY).astype(np.float32)
+
+
+NO_MASK = np.zeros((SIZE, SIZE), bool)
+
+
+@pytest.mark.parametrize("fwhm_px", [1.4, 2.0, 3.0, 4.0])
+def test_rays_are_found_and_star_cores_are_not_touched(fwhm_px):
+    truth, stars = field(fwhm_px)
+    hits = rays(60)
+    noise = np.sqrt(truth + READNOISE**2)
+    found = cosmics.find(expose(truth, hits), READNOISE, NO_MASK, sky_e=SKY, fwhm_px=fwhm_px)
+    assert found.dtype == bool
+    assert found[hits > 5 * noise].mean() >= 0.95
+    clean = cosmics.find(expose(truth), READNOISE, NO_MASK, sky_e=SKY, fwhm_px=fwhm_px)
+    cores = [
+        clean[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2].any()
+        for y, x, snr in stars
+        if snr > 100
+    ]
+    assert len(cores) > 30
+    assert not any(cores)
+    assert clean.mean() < 3e-4
+
+
+def test_the_limit_rises_only_where_stars_are_undersampled():
+    assert cosmics.object_limit(5.0, 2.0) == 5.0
+    assert cosmics.object_limit(5.0, 1.6) == 5.0
+    assert 7 < cosmics.object_limit(5.0, 1.4) < 8
+
+
+def test_hits_at_the_very_border_are_found():
+    image = expose(np.full((SIZE, SIZE), SKY))
+    places = [(0, 0), (0, 40), (1, 80), (2, 120), (150, 0), (150, 1), (150, 299), (299, 299)]
+    for y, x in places:
+        image[y, x] += 800
+    found = cosmics.find(image, READNOISE, NO_MASK, sky_e=SKY)
+    assert all(found[place] for place in places)
+    assert found.sum() <= 2 * len(places)  # neighbours are taken from 1.35 sigma on
+
+
+def test_sky_is_needed_for_the_noise_and_may_be_a_map_or_still_in_the_image():
+    image = expose(np.full((SIZE, SIZE), SKY), rays(20))
+    plain = cosmics.find(image, READNOISE, NO_MASK, sky_e=SKY)
+    mapped = cosmics.find(image, READNOISE, NO_MASK, sky_e=np.full_like(image, SKY))
+    inside = cosmics.find(image + np.float32(SKY), READNOISE, NO_MASK, sky_e=0.0)
+    assert plain.any()
+    assert np.array_equal(plain, mapped)
+    assert np.array_equal(plain, inside)
+    assert cosmics.find(image, READNOISE, NO_MASK, sky_e=0.0).sum() > 5 * plain.sum()
+
+
+def test_masked_pixels_are_not_flagged_and_do_not_make_flags():
+    image = expose(np.full((SIZE, SIZE), SKY))
+    mask = NO_MASK.copy()
+    mask[:, 100] = mask[:, 180] = mask[200, 200] = True
+    mask[50:70, 50:70] = True
+    image[:, 100], image[:, 180], image[200, 200] = -SKY, 5e4, np.nan
+    image[50:70, 50:70] = 6e4
+    found = cosmics.find(image, READNOISE, mask, sky_e=SKY)
+    assert found.sum() <= 3
+
+
+def test_rim_of_a_saturated_star_is_not_flagged():
+    image = np.full((SIZE, SIZE), SKY)
+    image[135:166, 135:166] += 3e6 * star(3.0)
+    seen = np.minimum(expose(image), 6e4)
+    found = cosmics.find(seen, READNOISE, seen >= 6e4, sky_e=SKY, fwhm_px=3.0)
+    assert (seen >= 6e4).sum() > 10
+    assert not found[130:171, 130:171].any()
+
+
+def test_nothing_found_in_nothing_and_input_untouched():
+    image = np.zeros((SIZE, SIZE), np.float32)
+    assert not cosmics.find(image, READNOISE, NO_MASK, sky_e=0.0).any()
+    assert not image.any()
+
+
+def test_same_input_same_bytes():
+    image = expose(field(2.5)[0], rays(30))
+    first, second = (cosmics.find(image, READNOISE, NO_MASK, sky_e=SKY) for _ in range(2))
+    assert first.tobytes() == second.tobytes()
+
+
+def test_more_candidates_than_there_was_room_for():
+    image = np.zeros((SIZE, SIZE), np.float32)
+    image[5:-5:4, 5:-5:4] = 5000  # 5329 lonely hits
+    assert cosmics.find(image, READNOISE, NO_MASK, sky_e=SKY).sum() == 73**2
+
+
+def test_bad_input_is_refused():
+    with pytest.raises(BadInput, match="mask"):
+        cosmics.find(np.zeros((20, 20), np.float32), 3.0, np.zeros((20, 19), bool), sky_e=0.0)
+    with pytest.raises(BadInput, match="seeing"):
+        cosmics.find(
+            np.zeros((20, 20), np.float32), 3.0, np.zeros((20, 20), bool), sky_e=0.0, fwhm_px=0.0
+        )

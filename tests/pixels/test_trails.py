@@ -1,0 +1,173 @@
+"""Trails far below the noise are found; nothing is made of what is not one."""
+
+import numpy as np
+import pytest
+
+from tesela.errors import BadInput
+from tesela.pixels import radon, trails
+
+SIZE = 640
+
+
+def frame(seed, n_objects=120):
+    """Noise of 1 with masked objects."""
+    rng = np.random.default_rng(seed)
+    image = rng.normal(0, 1, (SIZE, SIZE)).astype(np.float32)
+    mask = np.zeros((SIZE, SIZE), bool)
+    y, x = np.mgrid[-12:13, -12:13]
+    for _ in range(n_objects):
+        j, i = rng.integers(12, SIZE - 12, 2)
+        radius2 = rng.uniform(2, 9) ** 2
+        mask[j - 12 : j + 13, i - 12 : i + 13] |= x * x + y * y < radius2
+        image[j - 12 : j + 13, i - 12 : i + 13] += 50 * np.exp(-6 * (x * x + y * y) / radius2)
+    return image, mask
+
+
+def line(ends, width):
+    """Share of each pixel covered by a segment of that width."""
+    y, x = np.mgrid[:SIZE, :SIZE]
+    x0, y0, x1, y1 = ends
+    length = np.hypot(x1 - x0, y1 - y0)
+    ux, uy = (x1 - x0) / length, (y1 - y0) / length
+    along = (x - x0) * ux + (y - y0) * uy
+    across = np.abs((y - y0) * ux - (x - x0) * uy)
+    return np.where((along >= 0) & (along <= length), np.clip(width / 2 + 0.5 - across, 0, 1), 0)
+
+
+CASES = [
+    ((-50, 100, 700, 500), 5, 0.25),
+    ((100, -50, 180, 700), 3, 0.4),
+    ((-50, 550, 700, 20), 12, 0.15),
+    ((500, -50, 350, 700), 15, 0.15),
+    ((120, 450, 520, 210), 5, 0.35),
+    ((-50, 300, 700, 330), 5, 3.0),
+]
+
+
+@pytest.mark.parametrize(("ends", "width", "brightness"), CASES)
+def test_trail_is_found_where_it_is(ends, width, brightness):
+    image, mask = frame(1)
+    cover = line(ends, width)
+    found = trails.find(image + (brightness * cover).astype(np.float32), mask, 1.0)
+    assert len(found) == 1
+    painted = trails.paint(found, image.shape, 1.0)
+    assert painted[cover > 0.5].mean() > 0.85
+    assert painted.sum() < 2.5 * (cover > 0.5).sum()
+    assert found[0].snr > 7
+    assert abs(found[0].surface_brightness / brightness - 1) < 0.35
+
+
+def test_two_crossing_trails_of_very_different_brightness():
+    image, mask = frame(2)
+    bright, faint = line((-50, 100, 700, 500), 6), line((100, -50, 500, 700), 5)
+    found = trails.find((image + 10 * bright + 0.4 * faint).astype(np.float32), mask, 1.0)
+    assert len(found) == 2
+    painted = trails.paint(found, image.shape, 1.0)
+    assert painted[bright > 0.5].mean() > 0.95
+    assert painted[faint > 0.5].mean() > 0.85
+    few = trails.find(
+        (image + 10 * bright + 0.4 * faint).astype(np.float32), mask, 1.0, max_trails=1
+    )
+    assert len(few) == 1
+
+
+def test_bright_trail_taken_for_an_object_is_found_under_its_mask():
+    image, mask = frame(3)
+    cover = line((-50, 100, 700, 500), 5)
+    found = trails.find((image + 8 * cover).astype(np.float32), mask | (cover > 0.1), 1.0)
+    assert len(found) == 1
+    assert abs(found[0].surface_brightness / 8 - 1) < 0.1
+    assert trails.paint(found, image.shape)[cover > 0.5].mean() > 0.95
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_nothing_is_made_of_noise_nor_of_the_lines_of_a_detector(seed):
+    image, mask = frame(10 + seed)
+    assert trails.find(image, mask, 1.0) == []
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:SIZE, :SIZE]
+    image[:, rng.integers(0, SIZE, 4)] += 0.6
+    image[rng.integers(0, SIZE, 3)] += 0.5
+    image += (0.3 * (x >= SIZE // 2) + 0.2 * (y >= SIZE // 2)).astype(np.float32)
+    image += (0.4 * np.sin(x / 200) + 0.3 * np.cos(y / 150)).astype(np.float32)
+    image[100:500, 300:305] = 5000
+    mask[100:500, 300:305] = True
+    assert trails.find(image, mask, 1.0) == []
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_spikes_and_edge_on_galaxies_are_no_trails(seed):
+    image, mask = frame(20 + seed)
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:SIZE, :SIZE]
+    x0, y0 = rng.uniform(200, 440, 2)
+    angle = rng.uniform(0.1, 1.4)
+    mask |= np.hypot(x - x0, y - y0) < 40
+    for turn in (angle, angle + np.pi / 2):
+        along = (x - x0) * np.cos(turn) + (y - y0) * np.sin(turn)
+        across = (y - y0) * np.cos(turn) - (x - x0) * np.sin(turn)
+        spike = np.where(np.abs(across) < 1.5, 1e4 / (np.abs(along) + 5) ** 2, 0)
+        image += spike.astype(np.float32)
+        mask |= spike > 1.5
+    x1, y1 = rng.uniform(100, 540, 2)
+    along = (x - x1) * np.cos(angle / 2) + (y - y1) * np.sin(angle / 2)
+    across = (y - y1) * np.cos(angle / 2) - (x - x1) * np.sin(angle / 2)
+    galaxy = 40 * np.exp(-np.abs(along) / 25 - np.abs(across) / 4)
+    image += galaxy.astype(np.float32)
+    mask |= galaxy > 1
+    assert trails.find(image, mask, 1.0) == []
+
+
+def test_noise_sets_the_significance_as_a_number_or_as_a_map():
+    image, mask = frame(4)
+    image += (0.5 * line((-50, 100, 700, 500), 5)).astype(np.float32)
+    (plain,) = trails.find(image, mask, 1.0)
+    (mapped,) = trails.find(image * 3, mask, np.full_like(image, 3))
+    assert np.isclose(plain.snr, mapped.snr, rtol=1e-3)
+    assert np.isclose(3 * plain.surface_brightness, mapped.surface_brightness, rtol=1e-3)
+    (doubted,) = trails.find(image, mask, 0.5)  # the scatter of the frame itself overrules it
+    assert doubted.snr < 1.3 * plain.snr
+
+
+def test_masked_and_infinite_values_never_matter():
+    image, mask = frame(5)
+    image += (0.5 * line((-50, 100, 700, 500), 5)).astype(np.float32)
+    other = image.copy()
+    other[mask] = 1e6
+    assert trails.find(image, mask, 1.0) == trails.find(other, mask, 1.0)
+    other[mask] = np.nan
+    assert trails.find(image, mask, 1.0) == trails.find(other, mask, 1.0)
+
+
+def test_all_masked_and_too_small_frames_have_no_trails():
+    image, mask = frame(6)
+    assert trails.find(image, np.ones_like(mask), 1.0) == []
+    assert trails.find(image[:100, :100], mask[:100, :100], 1.0) == []
+    with pytest.raises(BadInput, match="mask"):
+        trails.find(image, mask[:-1], 1.0)
+
+
+def test_paint_covers_the_distance_asked_for_around_the_ends_too():
+    trail = trails.Trail(10, 20, 40, 60, width_px=4, snr=10, surface_brightness=1)
+    mask = trails.paint([trail], (90, 80), grow_px=3)
+    y, x = np.mgrid[:90, :80]
+    t = np.clip(((x - 10) * 30 + (y - 20) * 40) / 2500, 0, 1)
+    distance = np.hypot(x - 10 - 30 * t, y - 20 - 40 * t)
+    assert np.array_equal(mask, distance <= 5)
+    assert not trails.paint([], (5, 5)).any()
+
+
+def test_radon_finds_the_one_line_drawn_in_any_direction():
+    for angle in np.deg2rad([3, 30, 60, 87, 93, 120, 150, 177]):
+        signal = np.zeros((60, 70), np.float32)
+        steps = np.arange(-100, 101)[:, None] * [np.cos(angle), np.sin(angle)] + [35, 30]
+        inside = ((steps >= 0) & (steps < [70, 60] - np.array(0.5))).all(axis=1)
+        x, y = np.rint(steps[inside]).astype(int).T
+        signal[y, x] = 1
+        best = radon.brightest_lines(signal, np.ones_like(signal), min_length=16, min_weight=10.0)[
+            0
+        ]
+        dx, dy = best.x1 - best.x0, best.y1 - best.y0
+        across = np.abs((x - best.x0) * dy - (y - best.y0) * dx) / np.hypot(dx, dy)
+        assert across.max() < 3.5
+        assert best.snr > 0.6 * np.sqrt(len(x))
