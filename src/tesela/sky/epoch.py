@@ -55,7 +55,7 @@ def precess_to_icrs(
     ra_deg: ArrayLike, dec_deg: ArrayLike, equinox_year: float
 ) -> tuple[Floats, Floats]:
     """Bring positions on the mean equator and equinox of a date (FK5) to ICRS, degrees."""
-    frame = FK5(equinox=Time(equinox_year, format="jyear"))
+    frame = FK5(equinox=Time(equinox_year, format="jyear", scale="tt"))
     there = SkyCoord(
         np.asarray(ra_deg, dtype=np.float64) * units.deg,
         np.asarray(dec_deg, dtype=np.float64) * units.deg,

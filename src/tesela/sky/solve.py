@@ -65,7 +65,7 @@ class Solution:
         Degree of the polynomial, lower than asked when stars are few.
     offset_arcsec, rotation_deg, scale_ratio : float
         Solution against guess: distance between their field centres, position angle (solution
-        minus guess), pixel scale (solution over guess).
+        minus guess, each at its own centre), pixel scale (solution over guess).
     flipped : bool
         The image turned out to be the mirror image of the guess.
     """
