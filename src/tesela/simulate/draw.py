@@ -15,7 +15,9 @@ import numpy as np
 
 from tesela.simulate.psf import Psf
 
-BRIGHT_E = 6000.0
+# Above these fluxes a profile is quicker than photons.
+BRIGHT_STAR_E = 1500.0
+BRIGHT_GALAXY_E = 12000.0
 PHOTONS_AT_ONCE = 2_000_000
 STAR_HALF_PX = (24, 320)
 CORE_HALF_PX = 16
@@ -63,7 +65,7 @@ def draw(
 ) -> Light:
     """Draw everything; faint sources send `oversend` times their photons (losses come later)."""
     expected = np.zeros(shape, np.float32)
-    bright = sources.flux > BRIGHT_E
+    bright = sources.flux > np.where(sources.is_point, BRIGHT_STAR_E, BRIGHT_GALAXY_E)
     for i in np.flatnonzero(bright):
         if sources.is_point[i]:
             _add_star(expected, sources, int(i), psf)

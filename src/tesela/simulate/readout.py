@@ -33,23 +33,29 @@ def read_out(electrons: np.ndarray, detector: Detector, rng: np.random.Generator
         detector.crosstalk,
     )
     raw = np.zeros((camera.raw_ny, camera.raw_nx), np.float32)
+    sigma = np.zeros_like(raw)
     common = rng.normal(0, 3.0)
     for k, amp in enumerate(camera.amplifiers):
         level = detector.bias_adu[k] + common + rng.normal(0, 1.0)
         rows = level + _row_curve(signal[k].shape[0], detector.row_shape[k], rng)
         adu = signal[k] / np.float32(detector.gain[k])
+        whole = _block(amp)
+        raw[whole] = rows[-1]
+        sigma[whole] = detector.readnoise_e[k] / detector.gain[k]
         _fill(raw, amp, adu, rows.astype(np.float32), detector, k)
-    noise = np.concatenate(
-        [rng.standard_normal((min(256, camera.raw_ny - y), camera.raw_nx), dtype=np.float32)
-         for y in range(0, camera.raw_ny, 256)]
-    )  # fmt: skip
-    for k, amp in enumerate(camera.amplifiers):
-        sigma = np.float32(detector.readnoise_e[k] / detector.gain[k])
-        for section in (amp.data, amp.prescan, amp.overscan, amp.parallel):
-            if section:
-                noise[section.slices] *= sigma
-    raw += noise
+    for y in range(0, camera.raw_ny, 256):
+        part = raw[y : y + 256]
+        part += sigma[y : y + 256] * rng.standard_normal(part.shape, dtype=np.float32)
     return np.clip(np.rint(raw), 0, 65535).astype(np.uint16)
+
+
+def _block(amp: Amplifier) -> tuple[slice, slice]:
+    """The rectangle of the raw frame that one amplifier writes, corners of the strips included."""
+    parts = [s for s in (amp.data, amp.prescan, amp.overscan, amp.parallel) if s]
+    return (
+        slice(min(s.y0 for s in parts), max(s.y1 for s in parts)),
+        slice(min(s.x0 for s in parts), max(s.x1 for s in parts)),
+    )
 
 
 def _read_order(image: np.ndarray, amp: Amplifier) -> np.ndarray:

@@ -146,7 +146,7 @@ def conditions(settings: NightSettings, exposure: Exposure, zero_sky_e_per_s: fl
         fwhm_px=fwhm_px,
         fwhm_terms=np.array([*rng.normal(0, 0.01, 2), rng.uniform(0.0, 0.04)]),
         ellipticity=ellipticity,
-        beta=facts.moffat_beta + rng.normal(0, 0.05),
+        beta=facts.moffat_beta,
         aureole=settings.aureole * rng.uniform(0.7, 1.2),
         transparency=float(clear),
         sky_e=float(sky),

@@ -23,7 +23,7 @@ class BandFacts:
     extinction_mag : float
         Atmospheric extinction per airmass.
     moffat_beta : float
-        Exponent of the Moffat profile.
+        Exponent of the Moffat profile: a multiple of 0.5, whose Fourier transform is quick.
     fringe : float
         Amplitude of the fringes as a fraction of the sky.
     """
@@ -36,18 +36,18 @@ class BandFacts:
 
 
 BANDS = {
-    "uJAVA": BandFacts(227.0, 21.4, 0.50, 2.9),
-    "J0378": BandFacts(220.0, 21.4, 0.42, 2.9),
-    "J0395": BandFacts(118.0, 21.4, 0.36, 3.0),
+    "uJAVA": BandFacts(227.0, 21.4, 0.50, 2.5),
+    "J0378": BandFacts(220.0, 21.4, 0.42, 2.5),
+    "J0395": BandFacts(118.0, 21.4, 0.36, 2.5),
     "J0410": BandFacts(59.0, 21.4, 0.31, 3.0),
-    "J0430": BandFacts(57.0, 21.4, 0.26, 3.1),
-    "gSDSS": BandFacts(33.0, 21.4, 0.18, 3.2),
-    "J0515": BandFacts(61.0, 21.2, 0.15, 3.2),
-    "rSDSS": BandFacts(40.0, 20.6, 0.10, 3.4),
-    "J0660": BandFacts(290.0, 20.5, 0.09, 3.4),
+    "J0430": BandFacts(57.0, 21.4, 0.26, 3.0),
+    "gSDSS": BandFacts(33.0, 21.4, 0.18, 3.0),
+    "J0515": BandFacts(61.0, 21.2, 0.15, 3.0),
+    "rSDSS": BandFacts(40.0, 20.6, 0.10, 3.5),
+    "J0660": BandFacts(290.0, 20.5, 0.09, 3.5),
     "iSDSS": BandFacts(46.0, 19.8, 0.06, 3.5, 0.001),
-    "J0861": BandFacts(80.0, 19.3, 0.05, 3.6, 0.004),
-    "zSDSS": BandFacts(56.0, 18.9, 0.05, 3.6, 0.01),
+    "J0861": BandFacts(80.0, 19.3, 0.05, 4.0, 0.004),
+    "zSDSS": BandFacts(56.0, 18.9, 0.05, 4.0, 0.01),
 }
 
 
