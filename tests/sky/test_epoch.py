@@ -57,3 +57,8 @@ def test_precession_moves_the_equinox_fifty_arcsec_a_year():
 def test_equinox_2000_is_icrs_to_a_tenth_of_an_arcsec():
     ra, dec = epoch.precess_to_icrs([100.0, 200.0], [-20.0, 20.0], 2000.0)
     assert 3600 * tangent.separation_deg([100.0, 200.0], [-20.0, 20.0], ra, dec).max() < 0.1
+
+
+def test_every_star_may_have_its_own_epoch():
+    _, dec = epoch.propagate([10.0, 10.0], [0.0, 0.0], 0.0, 100.0, [2016.0, 2000.0], 2020.0)
+    assert 3.6e6 * dec == pytest.approx([400.0, 2000.0])

@@ -208,3 +208,29 @@ def test_more_matches_can_be_demanded():
     field = make(Recipe(n_stars=60))
     with pytest.raises(QualityError):
         solve(*field.arguments(), min_matches=200)
+
+
+@pytest.mark.parametrize("direction", [(1.0, 0.0), (1.0, 1.0), (0.0, 0.0)])
+def test_stars_on_a_line_or_on_one_spot_are_no_field(direction):
+    rng = np.random.default_rng(1)
+    guess = Wcs.tangent_plane(50.0, 20.0, 0.5, (1024, 1024))
+    along = rng.uniform(0, 1024, 100)
+    x, y = 512 + direction[0] * (along - 512), 512 + direction[1] * (along - 512)
+    with pytest.raises(QualityError):
+        solve(x, y, along, *guess.pix_to_sky(x, y), along, guess)
+
+
+def test_perfect_data_keep_every_star():
+    rng = np.random.default_rng(1)
+    guess = Wcs.tangent_plane(50.0, 20.0, 0.5, (1024, 1024))
+    x, y = rng.uniform(0, 1024, (2, 150))
+    solution = solve(x, y, x, *guess.pix_to_sky(x, y), y, guess)
+    assert solution.n_matched == 150
+    assert solution.rms_arcsec.max() < 1e-6
+
+
+def test_detections_far_outside_the_image_change_nothing_much():
+    field = make(Recipe())
+    x, y = np.r_[field.x, 1e9, -1e9], np.r_[field.y, 1e9, 0.0]
+    solution = solve(x, y, np.r_[field.flux, 1e9, 1e9], *field.arguments()[3:])
+    assert field.worst_px(solution.wcs) < 0.5

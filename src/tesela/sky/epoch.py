@@ -15,12 +15,12 @@ Floats = NDArray[np.float64]
 _MAS_PER_RADIAN = 180.0 / np.pi * 3600.0 * 1000.0
 
 
-def propagate(  # noqa: PLR0917
+def propagate(
     ra_deg: ArrayLike,
     dec_deg: ArrayLike,
     pmra_masyr: ArrayLike,
     pmdec_masyr: ArrayLike,
-    from_year: float,
+    from_year: ArrayLike,
     to_year: float,
 ) -> tuple[Floats, Floats]:
     """Move positions along their proper motion, as straight lines in space, without parallax.
@@ -28,18 +28,20 @@ def propagate(  # noqa: PLR0917
     Parameters
     ----------
     ra_deg, dec_deg : (n,) array_like
-        ICRS at epoch `from_year` (Julian years, e.g. 2016.0 for Gaia DR3).
+        ICRS at epoch `from_year` (Julian years; 2016.0 for Gaia DR3).
     pmra_masyr, pmdec_masyr : (n,) array_like
         Proper motion, mas/yr; the first includes the cosine of the declination. NaN means unknown
         and counts as none.
-    from_year, to_year : float
-        Epochs in years.
+    from_year : float or (n,) array_like
+        Epoch of the positions, in years.
+    to_year : float
+        Epoch wanted.
 
     Returns
     -------
     ra, dec : (n,) float64, degrees, at epoch `to_year`
     """
-    years = to_year - from_year
+    years = to_year - np.asarray(from_year, dtype=np.float64)
     east_step = np.nan_to_num(np.asarray(pmra_masyr, dtype=np.float64)) * years / _MAS_PER_RADIAN
     north_step = np.nan_to_num(np.asarray(pmdec_masyr, dtype=np.float64)) * years / _MAS_PER_RADIAN
     ra = np.radians(np.asarray(ra_deg, dtype=np.float64))

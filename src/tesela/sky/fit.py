@@ -14,6 +14,7 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 MAX_DEGREE = 3
+_NEGLIGIBLE = 1e-3  # of a star's error: residuals that small are rounding, not disagreement
 _RAYLEIGH_MEDIAN = 1.1774  # median length of a 2-D normal vector of unit sigma
 
 
@@ -87,21 +88,20 @@ def fit_clipped(
         Stars that took part.
     """
     base = start.linearised()
-    used = np.ones(len(stars), dtype=bool)
-    wcs = base
+    keep = np.ones(len(stars), dtype=bool)
+    fewest = 4 * n_terms(degree) if degree > 1 else n_terms(1) + 1
     for _ in range(max_passes):
+        used = keep
+        chosen = stars.select(used)
         # Twice: the second time about the tangent point and matrix that the first one found,
         # which leaves in the polynomial the distortion alone.
-        chosen = stars.select(used)
         wcs = fit_once(fit_once(base, chosen, degree).linearised(), chosen, degree)
         dx, dy = residuals_arcsec(wcs, stars)
         ratio = np.hypot(dx, dy) / stars.error_arcsec
         scale = np.median(ratio[used]) / _RAYLEIGH_MEDIAN
-        keep = ratio <= clip_sigma * max(scale, 1e-12)
-        fewest = 4 * n_terms(degree) if degree > 1 else n_terms(1) + 1
+        keep = ratio <= clip_sigma * max(scale, _NEGLIGIBLE)
         if keep.sum() < fewest or np.array_equal(keep, used):
             break
-        used = keep
         base = wcs.linearised()
     return wcs, used
 

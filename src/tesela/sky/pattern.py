@@ -181,7 +181,7 @@ def _distinct(proposals: list[Similarity], window: Window) -> list[Similarity]:
     return kept
 
 
-def _refine(  # noqa: PLR0917
+def _refine(
     p: Floats, d: Floats, shift: complex, factor: complex, window: Window, tolerance: float
 ) -> Similarity:
     """Least squares over the candidates that agree, while the tolerance shrinks."""
@@ -207,7 +207,7 @@ def _refine(  # noqa: PLR0917
 
 
 @nb.njit(cache=True)
-def _vote(  # noqa: PLR0917  # pragma: no cover
+def _vote(  # pragma: no cover
     i: Indices,
     k: Indices,
     p: Floats,

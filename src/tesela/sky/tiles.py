@@ -70,7 +70,7 @@ class TileGrid:
     # -- construction -------------------------------------------------------------------------
 
     @classmethod
-    def rings(  # noqa: PLR0917
+    def rings(
         cls,
         pitch_deg: float,
         pixel_scale_arcsec: float,
