@@ -112,7 +112,7 @@ def fit_zero_point(
     design = np.stack([np.ones(offset.size), np.where(good, offset, 0.0)], axis=1)
     design = design[:, : 2 if fit_colour else 1]
     used, parameters, covariance = _iterate(
-        design, difference, sigma, good, clip_sigma, min_stars + fit_colour
+        design, difference, sigma, good, clip_sigma=clip_sigma, min_stars=min_stars + fit_colour
     )
     residual = difference[used] - design[used] @ parameters
     scatter = _robust_rms(residual)
@@ -145,6 +145,7 @@ def _iterate(
     difference: np.ndarray,
     sigma: np.ndarray,
     good: np.ndarray,
+    *,
     clip_sigma: float,
     min_stars: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

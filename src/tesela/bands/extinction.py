@@ -1,8 +1,8 @@
 """Extinction by dust in the Galaxy: the law of Fitzpatrick (1999, PASP 111, 63).
 
-Coefficients are per true E(B-V): values of the map of Schlegel, Finkbeiner & Davis (1998) are to be
-multiplied by 0.86 first (Schlafly & Finkbeiner 2011). In the wide blue bands k depends on the spectrum;
-pass the spectrum to `k_band` for its own value.
+Coefficients are per true E(B-V): values of the map of Schlegel, Finkbeiner & Davis (1998) are to
+be multiplied by 0.86 first (Schlafly & Finkbeiner 2011). In the wide blue bands k depends on the
+spectrum; pass the spectrum to `k_band` for its own value.
 """
 
 from __future__ import annotations

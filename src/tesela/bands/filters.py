@@ -1,4 +1,5 @@
 """Filter curves: the total throughput of telescope, filter, detector and air against wavelength."""
+# ruff: noqa: N802, N815 - A is the Angstrom
 
 from __future__ import annotations
 
@@ -64,9 +65,9 @@ def _table(set_name: str) -> dict[str, FilterCurve]:
         raise ConfigError(
             f"filter set {set_name!r}", found="no such set", expected=" or ".join(_SETS)
         )
-    with files("tesela.bands").joinpath("data", _SETS[set_name]).open("rb") as stream:
-        with np.load(stream) as table:
-            lam, rows, labels = table["wavelength_A"], table["throughput"], table["names"]
+    path = files("tesela.bands").joinpath("data", _SETS[set_name])
+    with path.open("rb") as stream, np.load(stream) as table:
+        lam, rows, labels = table["wavelength_A"], table["throughput"], table["names"]
     curves = {}
     for label, row in zip(labels, rows):
         inside = np.flatnonzero(row > 0)

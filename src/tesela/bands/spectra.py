@@ -1,4 +1,5 @@
 """Compact libraries of spectra of stars and galaxies."""
+# ruff: noqa: N815 - A is the Angstrom
 
 from __future__ import annotations
 
@@ -34,15 +35,15 @@ class Spectra:
 
 @cache
 def _read(library: str) -> Spectra:
-    with files("tesela.bands").joinpath("data", f"spectra_{library}.npz").open("rb") as stream:
-        with np.load(stream) as table:
-            # 16-bit differences wrap around on purpose; so does their sum.
-            code = np.cumsum(table["delta"], axis=1, dtype=np.uint16)
-            log_flux = float(table["value_floor"]) + float(table["value_step"]) * code
-            flux = np.where(code > 0, np.exp(log_flux), 0.0).astype(np.float32)
-            steps = float(table["log_step"]) * np.arange(code.shape[1])
-            wavelength = float(table["start_A"]) * np.exp(steps)
-            labels = tuple(str(name) for name in table["names"])
+    path = files("tesela.bands").joinpath("data", f"spectra_{library}.npz")
+    with path.open("rb") as stream, np.load(stream) as table:
+        # 16-bit differences wrap around on purpose; so does their sum.
+        code = np.cumsum(table["delta"], axis=1, dtype=np.uint16)
+        log_flux = float(table["value_floor"]) + float(table["value_step"]) * code
+        flux = np.where(code > 0, np.exp(log_flux), 0.0).astype(np.float32)
+        steps = float(table["log_step"]) * np.arange(code.shape[1])
+        wavelength = float(table["start_A"]) * np.exp(steps)
+        labels = tuple(str(name) for name in table["names"])
     wavelength.setflags(write=False)
     flux.setflags(write=False)
     return Spectra(labels, wavelength, flux)

@@ -71,7 +71,7 @@ def build(settings: NightSettings) -> Detector:
     readnoise = noise * (1 + rng.normal(0, 0.05, n))
     crosstalk = rng.uniform(0.25, 1.0, (n, n)) * settings.crosstalk_max
     np.fill_diagonal(crosstalk, 0.0)
-    n_hot = int(round(HOT_FRACTION * camera.nx * camera.ny))
+    n_hot = round(HOT_FRACTION * camera.nx * camera.ny)
     return Detector(
         camera=camera,
         gain=gain,
@@ -79,9 +79,7 @@ def build(settings: NightSettings) -> Detector:
         readnoise_e=readnoise,
         header_readnoise_e=np.round(readnoise * (1 + rng.normal(0, 0.02, n)), 3),
         bias_adu=rng.uniform(1000.0, 1400.0, n),
-        row_shape=np.stack(
-            [rng.normal(6, 3, n), rng.normal(0, 2, n), rng.normal(0, 1, n)], axis=1
-        ),
+        row_shape=np.stack([rng.normal(6, 3, n), rng.normal(0, 2, n), rng.normal(0, 1, n)], axis=1),
         glow_adu=rng.uniform(2.0, 10.0, n),
         column_seed=rng.integers(0, 2**31, n),
         crosstalk=crosstalk,
@@ -93,7 +91,7 @@ def build(settings: NightSettings) -> Detector:
 
 
 def _bad_columns(camera: Camera, rng: np.random.Generator) -> tuple[BadColumn, ...]:
-    count = max(2, int(round(BAD_COLUMNS_PER_1000 * camera.nx / 1000)))
+    count = max(2, round(BAD_COLUMNS_PER_1000 * camera.nx / 1000))
     columns = []
     for i in range(count):
         half = camera.ny // 2
@@ -168,7 +166,7 @@ def _add_donuts(image: np.ndarray, settings: NightSettings, band: str) -> None:
 
 
 def concentration(settings: NightSettings) -> np.ndarray:
-    """(ny, nx) float32 factor of the sky (in flats and science) that stars do not see; mean log 0."""
+    """(ny, nx) float32 factor of the sky, in flats too, that stars do not see; mean log is 0."""
     camera = cameras.load(settings.camera)
     bump = np.exp(-radius2(camera) / np.float32(0.3))
     log_light = np.float32(settings.sky_concentration) * bump
@@ -177,7 +175,7 @@ def concentration(settings: NightSettings) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def fringes(settings: NightSettings) -> np.ndarray:
-    """(ny, nx) float32 pattern of mean 0 and amplitude about 1: interference in a layer of uneven thickness."""
+    """(ny, nx) float32 pattern of mean 0 and amplitude about 1: interference in an uneven layer."""
     camera = cameras.load(settings.camera)
     rng = stream(settings.seed, "fringes", settings.camera)
     coarse = rng.standard_normal((camera.ny // 32 + 4, camera.nx // 32 + 4))
@@ -190,4 +188,3 @@ def fringes(settings: NightSettings) -> np.ndarray:
     )
     pattern = np.sin(phase) + np.float32(0.4) * np.sin(np.float32(1.7) * phase + 1)
     return pattern - pattern.mean()
-

@@ -1,9 +1,9 @@
 """Drawing sources: bright ones as profiles, faint ones photon by photon.
 
-Both ways are GalSim's. Photons of unit profiles are drawn in bulk and then stretched, turned and moved
-to their objects, which is exact and costs 0.2 microseconds a photon; the counts carry their own Poisson
-noise. Bright stars are sampled in real space (no wrapped wings), bright galaxies through the
-Fourier transform; their noise is drawn later, from the expected image.
+Both ways are GalSim's. Photons of unit profiles are drawn in bulk and then stretched, turned and
+moved to their objects, which is exact and costs 0.2 microseconds a photon; the counts carry their
+own Poisson noise. Bright stars are sampled in real space (no wrapped wings), bright galaxies
+through the Fourier transform; their noise is drawn later, from the expected image.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _GALAXY_PARAMS = galsim.GSParams(folding_threshold=2e-3, maxk_threshold=2e-3)
 class Sources:
     """What there is to draw in one frame; (n,) arrays, pixels and radians in the image frame.
 
-    `disc` and `bulge` are (n, 4): the matrix (xx, xy, yx, yy) that turns a circular profile of half-light
-    radius one into the object, in pixels; zero for points.
+    `disc` and `bulge` are (n, 4): the matrix (xx, xy, yx, yy) that turns a circular profile of
+    half-light radius one into the object, in pixels; zero for points.
     """
 
     x: np.ndarray
@@ -71,9 +71,7 @@ def draw(
             _add_star(expected, sources, int(i), psf)
         else:
             _add_galaxy(expected, sources, int(i), psf)
-    expected += psf.aureole_image(
-        sources.x[bright], sources.y[bright], sources.flux[bright], shape
-    )
+    expected += psf.aureole_image(sources.x[bright], sources.y[bright], sources.flux[bright], shape)
     counts = np.zeros(shape[0] * shape[1], np.int64)
     faint = np.flatnonzero(~bright)
     number = rng.poisson(sources.flux[faint] * oversend)
@@ -83,7 +81,7 @@ def draw(
         limit = (ends[start - 1] if start else 0) + PHOTONS_AT_ONCE
         stop = max(start + 1, int(np.searchsorted(ends, limit, side="right")))
         chosen = faint[start:stop]
-        counts += _photons(sources, chosen, number[start:stop], psf, shape, rng)
+        counts += _photons(sources, chosen, number[start:stop], psf, shape=shape, rng=rng)
         start = stop
     return Light(expected, counts.reshape(shape))
 
@@ -93,6 +91,7 @@ def _photons(
     chosen: np.ndarray,
     number: np.ndarray,
     psf: Psf,
+    *,
     shape: tuple[int, int],
     rng: np.random.Generator,
 ) -> np.ndarray:
@@ -112,7 +111,7 @@ def _photons(
     dx[far], dy[far] = psf.aureole_photons(rng, int(far.sum()))
     x += dx
     y += dy
-    _add_extent(sources, chosen, number, x, y, seed, rng)
+    _add_extent(sources, chosen, number, x, y, seed=seed, rng=rng)
     ix, iy = np.floor(x + 0.5).astype(np.int64), np.floor(y + 0.5).astype(np.int64)
     inside = (ix >= 0) & (ix < shape[1]) & (iy >= 0) & (iy < shape[0])
     return np.bincount(iy[inside] * shape[1] + ix[inside], minlength=shape[0] * shape[1])
@@ -124,6 +123,7 @@ def _add_extent(
     number: np.ndarray,
     x: np.ndarray,
     y: np.ndarray,
+    *,
     seed: galsim.BaseDeviate,
     rng: np.random.Generator,
 ) -> None:
@@ -166,9 +166,7 @@ def _add_star(image: np.ndarray, sources: Sources, i: int, psf: Psf) -> None:
     _paste(image, stamp, x, y, half)
 
 
-def _sampled(
-    profile: galsim.GSObject, half: int, x: float, y: float, finer: int
-) -> np.ndarray:
+def _sampled(profile: galsim.GSObject, half: int, x: float, y: float, finer: int) -> np.ndarray:
     """(2 half + 1)^2 pixels around the source, each the sum of `finer`^2 samples."""
     n = (2 * half + 1) * finer
     image = galsim.ImageF(n, n, scale=1.0 / finer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import astuple
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -33,21 +34,18 @@ def make(exposure: Exposure, settings: NightSettings, universe: Universe, folder
     if exposure.kind == "science":
         electrons, facts = _science(exposure, settings, universe, unit, rng)
     elif exposure.kind == "flat":
-        electrons, facts = _flat(exposure, settings, unit, rng), None
+        electrons, facts = _flat(exposure, settings, unit, rng), {}
     else:
-        electrons, facts = np.zeros(camera.shape, np.float32), None
+        electrons, facts = np.zeros(camera.shape, np.float32), {}
     cosmic_index, cosmic_e = _detector_charge(electrons, exposure, settings, unit, rng)
-    before = electrons.max() if electrons.size else 0.0
-    full = np.zeros(camera.shape, bool)
-    if before > settings.full_well_e:
-        full = artefacts.bleed(electrons, settings.full_well_e)
+    full = artefacts.bleed(electrons, settings.full_well_e)
     raw = read_out(electrons, unit, rng)
     mass = airmass(exposure, camera.longitude_deg)
     temperature = -110.0 + rng.normal(0, 0.1)
     path = folder / "raw" / f"{exposure.name}.fits"
     top = header.cards(exposure, unit, airmass=mass, ccd_temp_c=temperature)
     header.write(path, raw, top)
-    if facts is not None:
+    if facts:
         saturated = full.copy()
         for amp in camera.amplifiers:
             saturated[amp.dest.slices] |= raw[amp.data.slices] >= min(amp.saturation_adu, 65535)
@@ -94,7 +92,7 @@ def _science(
     universe: Universe,
     unit: Detector,
     rng: np.random.Generator,
-) -> tuple[np.ndarray, dict[str, object]]:
+) -> tuple[np.ndarray, dict[str, Any]]:
     """Electrons of a science frame before the detector's own charge, and its truth so far."""
     camera = unit.camera
     zero_sky = sky_e_per_s_px(settings, exposure.band, camera.pixel_scale_arcsec)
@@ -159,7 +157,10 @@ def _sources(
             bulge_fraction=universe.bulge_fraction[chosen, band],
             is_point=~universe.is_galaxy[chosen],
             disc=_shape(
-                universe.disc_radius_arcsec[chosen], universe.disc_axis_ratio[chosen], angle, to_pixel
+                universe.disc_radius_arcsec[chosen],
+                universe.disc_axis_ratio[chosen],
+                angle,
+                to_pixel,
             ),
             bulge=_shape(
                 universe.bulge_radius_arcsec[chosen],
@@ -203,7 +204,7 @@ def _maybe_trail(
 
 def _facts(
     exposure: Exposure, settings: NightSettings, universe: Universe, now: Conditions, psf: Psf
-) -> dict[str, object]:
+) -> dict[str, Any]:
     zero = zeropoint_mag(true_curve(settings, exposure.band)) + 2.5 * np.log10(now.transparency)
     astrometry = now.astrometry
     return {

@@ -1,4 +1,5 @@
-"""Galaxies: Brown et al. spectra with other dust and lines, a bulge and a disc of different colour."""
+"""Galaxies: atlas spectra with other dust and lines, a bulge and a disc of different colour."""
+# ruff: noqa: N815 - A is the Angstrom
 
 from __future__ import annotations
 

@@ -1,13 +1,12 @@
 """Make a whole simulated night: raw frames, reference catalogue, truth.
 
-Cost (measured): see `benchmarks`; memory of a worker is about 25 times the pixels of a frame in bytes:
-60 MB for the demonstration camera, 3 GB for a full T80Cam frame.
+Cost (measured, one core): 1.2 s a science frame of the demonstration camera, 0.1 s a flat or bias.
 """
 
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -75,7 +74,7 @@ def make(
 
 
 def _by_band(exposures: list[Exposure]) -> list[list[Exposure]]:
-    """Small batches of one band each, the longest first: a worker makes a band's flat truth once."""
+    """Small batches of one band each: a worker makes the response of a band once for several."""
     batches: list[list[Exposure]] = []
     bands = sorted({exposure.band for exposure in exposures})
     for band in bands:
@@ -86,7 +85,7 @@ def _by_band(exposures: list[Exposure]) -> list[list[Exposure]]:
 
 def _run(
     jobs: list[list[Exposure]], settings: NightSettings, sky: Universe, out_dir: Path, workers: int
-) -> object:
+) -> Iterator[list[Path]]:
     """Yield the paths of each batch, as they are done."""
     if workers <= 1:
         _start(settings, sky, out_dir)

@@ -1,6 +1,7 @@
 """The true astrometry of an exposure: tangent plane, rotation, scale, distortion.
 
-Written for the simulation alone. Pixel coordinates are 0-based, (0, 0) the centre of the first pixel.
+Written for the simulation alone. Pixel coordinates are 0-based, (0, 0) is the centre of the first
+pixel.
 """
 
 from __future__ import annotations
@@ -61,9 +62,7 @@ class Astrometry:
         d0 = np.radians(self.dec_deg)
         denominator = np.cos(d0) - north * np.sin(d0)
         ra = np.arctan2(east, denominator)
-        dec = np.arctan2(
-            (np.sin(d0) + north * np.cos(d0)) * np.cos(ra), denominator
-        )
+        dec = np.arctan2((np.sin(d0) + north * np.cos(d0)) * np.cos(ra), denominator)
         return (self.ra_deg + np.degrees(ra)) % 360.0, np.degrees(dec)
 
     def to_pixel(self, ra_deg: np.ndarray, dec_deg: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""The point-spread function of one exposure: a Moffat that varies over the field, and an aureole."""
+"""The point-spread function of an exposure: a Moffat that varies over the field, an aureole."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ AUREOLE_BIN_PX = 8
 class Psf:
     """Profiles of one exposure, in pixels.
 
-    The aureole is a Moffat of beta 1.5 and scale 20 arcsec, cut at 300 arcsec; it carries the fraction
-    `aureole` of the light. The rest is in the seeing core.
+    The aureole is a Moffat of beta 1.5 and scale 20 arcsec, cut at 300 arcsec; it carries the
+    fraction `aureole` of the light. The rest is in the seeing core.
     """
 
     conditions: Conditions
     pixel_scale_arcsec: float
 
-    def _unit(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _unit(self, x: np.ndarray | float, y: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
         astrometry = self.conditions.astrometry
         half = astrometry.half_diagonal_px
         a = (np.asarray(x, np.float64) - 0.5 * (astrometry.nx - 1)) / half
         b = (np.asarray(y, np.float64) - 0.5 * (astrometry.ny - 1)) / half
         return a, b
 
-    def fwhm_px(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    def fwhm_px(self, x: np.ndarray | float, y: np.ndarray | float) -> np.ndarray:
         """Full width at half maximum of the core at pixels."""
         a, b = self._unit(x, y)
         t = self.conditions.fwhm_terms
         return self.conditions.fwhm_px * (1 + t[0] * a + t[1] * b + t[2] * (a * a + b * b))
 
-    def shear(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def shear(self, x: np.ndarray | float, y: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
         """Reduced shear (g1, g2) of the core at pixels."""
         a, b = self._unit(x, y)
         e = self.conditions.ellipticity

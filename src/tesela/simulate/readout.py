@@ -42,7 +42,7 @@ def read_out(electrons: np.ndarray, detector: Detector, rng: np.random.Generator
         whole = _block(amp)
         raw[whole] = rows[-1]
         sigma[whole] = detector.readnoise_e[k] / detector.gain[k]
-        _fill(raw, amp, adu, rows.astype(np.float32), detector, k)
+        _fill(raw, amp, adu, rows.astype(np.float32), detector=detector, k=k)
     for y in range(0, camera.raw_ny, 256):
         part = raw[y : y + 256]
         part += sigma[y : y + 256] * rng.standard_normal(part.shape, dtype=np.float32)
@@ -99,6 +99,7 @@ def _fill(
     amp: Amplifier,
     adu: np.ndarray,
     rows: np.ndarray,
+    *,
     detector: Detector,
     k: int,
 ) -> None:
@@ -118,7 +119,7 @@ def _fill(
     if amp.prescan:
         raw[amp.prescan.slices] = np.repeat(rows[order[0], None], amp.prescan.shape[1], axis=1)
     if amp.parallel:
-        _fill_parallel(raw, amp.parallel, adu[-1], rows[-1], trailing, order)
+        _fill_parallel(raw, amp.parallel, adu[-1], rows[-1], trailing=trailing, order=order)
 
 
 def _fill_parallel(
@@ -126,6 +127,7 @@ def _fill_parallel(
     section: Section,
     last_row: np.ndarray,
     level: np.float32,
+    *,
     trailing: np.ndarray,
     order: tuple[slice, slice],
 ) -> None:

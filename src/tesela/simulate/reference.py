@@ -1,7 +1,7 @@
 """The reference catalogue of the field, with the errors that real ones have.
 
-In the spirit of synthetic photometry from Gaia XP spectra: twelve bands in the published curves (the
-telescope's true ones differ), positions at epoch 2016.0 with proper motions.
+In the spirit of synthetic photometry from Gaia XP spectra: twelve bands in the published curves
+(the telescope's true ones differ), positions at epoch 2016.0 with proper motions.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def write(path: Path, settings: NightSettings, universe: Universe) -> dict[str, 
         table[f"mag_{band}"] = mag + rng.normal(0, 1, chosen.size) * error
         table[f"mag_err_{band}"] = error
     pq.write_table(pa.table(table), path)
-    stated = {
+    return {
         "rows": int(chosen.size),
         "poor_rows": int(n_poor),
         "limit_r_mag": LIMIT_MAG,
@@ -67,7 +67,6 @@ def write(path: Path, settings: NightSettings, universe: Universe) -> dict[str, 
         "is_poor": [bool(p) for p in is_poor],
         "true_minus_published": _offsets(universe, good),
     }
-    return stated
 
 
 def write_truth(path: Path, stated: dict[str, object]) -> None:

@@ -63,7 +63,7 @@ def plan(settings: NightSettings) -> list[Exposure]:
     clock = midnight + BIAS_START
     dusk_ra = (settings.ra_deg + 20.0) % 360.0
 
-    def add(kind: str, band: str, exptime_s: float, name: str, ra: float, dec: float) -> None:
+    def add(kind: str, band: str, exptime_s: float, name: str, *, ra: float, dec: float) -> None:
         nonlocal clock
         stamp = clock.strftime("%Y%m%dT%H%M%S")
         frame = f"{camera.telescope_code}-{stamp}-{camera.ccds[0]}"
@@ -71,11 +71,12 @@ def plan(settings: NightSettings) -> list[Exposure]:
         clock += dt.timedelta(seconds=math.ceil(exptime_s) + READOUT_S)
 
     for _ in range(settings.n_bias):
-        add("bias", "", 0.0, "BIAS", dusk_ra, settings.dec_deg)
+        add("bias", "", 0.0, "BIAS", ra=dusk_ra, dec=settings.dec_deg)
     clock = max(clock, midnight + FLAT_START)
     for band in settings.band_names:
         for i in range(settings.n_flat):
-            add("flat", band, 3.0 + 1.5 * i, "SKYFLAT", dusk_ra + 0.02 * i, settings.dec_deg)
+            ra = dusk_ra + 0.02 * i
+            add("flat", band, 3.0 + 1.5 * i, "SKYFLAT", ra=ra, dec=settings.dec_deg)
     clock = max(clock, midnight + SCIENCE_START)
     for name, ra, dec in tile_centres(settings):
         for band in settings.band_names:
@@ -85,7 +86,7 @@ def plan(settings: NightSettings) -> list[Exposure]:
                 east = radius * math.cos(angle) / math.cos(math.radians(dec))
                 exptime = BANDS[band].exptime_s * settings.exptime_factor
                 ra_i, dec_i = (ra + east) % 360, dec + radius * math.sin(angle)
-                add("science", band, exptime, name, ra_i, dec_i)
+                add("science", band, exptime, name, ra=ra_i, dec=dec_i)
     return frames
 
 

@@ -1,4 +1,5 @@
 """What a simulated night contains; the physics of the bands that it uses."""
+# ruff: noqa: N815 - A is the Angstrom
 
 from __future__ import annotations
 
@@ -79,7 +80,7 @@ class NightSettings:
     exptime_factor : float
         Multiplies every exposure time.
     curve_shift_A : float
-        True curves are shifted from the published ones by up to this much (narrow bands: 0.4 of it).
+        True curves are shifted from the published ones by up to this (narrow bands: 0.4 of it).
     seeing_min_arcsec, seeing_max_arcsec : float
         FWHM in r at the zenith of the worst and best moments.
     pointing_rms_arcsec, rotation_deg, scale_error : float
@@ -95,7 +96,7 @@ class NightSettings:
     crosstalk_max : float
         Coefficients are between a quarter of this and this.
     cosmic_rays_per_cm2_s, trail_probability : float
-        Rate on the detector (10 micron pixels; denser than nature), and chance of a satellite trail.
+        Rate on the detector (10 micron pixels; denser than nature), and chance of a satellite.
     full_well_e : float
         Charge above this bleeds along the column.
     """

@@ -205,7 +205,7 @@ def make_quasars(rng: np.random.Generator, n: int) -> PointSources:
 
 
 def magnitudes(sources: PointSources, curves: list[filters.FilterCurve]) -> np.ndarray:
-    """(n, n_band) AB magnitudes in `curves` (12, in order), each source with its r_mag in the published r."""
+    """(n, 12) AB magnitudes in `curves`, each source scaled to its r_mag in the published r."""
     wave = spectra.pickles().wavelength_A
     dimmed = sources.spectrum * 10 ** (
         -0.4 * sources.ebv[:, None] * extinction.k_lambda(wave)

@@ -13,7 +13,7 @@ from tesela.simulate.optics import Astrometry
 
 @dataclass(frozen=True)
 class FrameTruth:
-    """Truth of one science frame. Indices are flat, into the trimmed image; positions 0-based pixels.
+    """Truth of one science frame: flat indices into the trimmed image, 0-based pixels.
 
     `zeropoint_mag` is for electrons per second in all the light of a star at response 1,
     `zeropoint15_mag` for the light within 15 arcsec; both include the transparency.

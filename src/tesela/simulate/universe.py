@@ -27,8 +27,8 @@ TRUTH_EPOCH = 2016.0
 class Universe:
     """Columns of all objects, point sources first; (n,) unless stated.
 
-    Positions are ICRS at `TRUTH_EPOCH`. `mag` is in the true (shifted) curves, `mag_published` in the
-    published ones; both (n, 12), in order of wavelength, total.
+    Positions are ICRS at `TRUTH_EPOCH`. `mag` is in the true (shifted) curves, `mag_published` in
+    the published ones; both (n, 12), in order of wavelength, total.
     """
 
     id: np.ndarray
@@ -108,9 +108,7 @@ def make(settings: NightSettings) -> Universe:
     n_wd = int(rng.poisson(WHITE_DWARFS_PER_FIELD * share * per_field))
     n = n_star + n_wd + n_qso + n_galaxy
     ra = rng.uniform(ra0, ra1, n)
-    dec = np.degrees(
-        np.arcsin(rng.uniform(np.sin(np.radians(dec0)), np.sin(np.radians(dec1)), n))
-    )
+    dec = np.degrees(np.arcsin(rng.uniform(np.sin(np.radians(dec0)), np.sin(np.radians(dec1)), n)))
     gradient = METAL_GRADIENT_DEX_PER_DEG * (dec[:n_star] - settings.dec_deg)
     points = [
         stars_of.make_stars(rng, n_star, settings.star_limit_mag, gradient),

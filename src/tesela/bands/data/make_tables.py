@@ -3,8 +3,8 @@
     python make_tables.py DATA_FOLDER [OUT_FOLDER]
 
 DATA_FOLDER holds ``filters/jplus_svo``, ``sed/stars_pickles``, ``sed/galaxies_brown14`` and
-``sed/galaxies_cosmos_cww`` (sources in the README beside this file). Curves are averaged over bins of
-5 A; spectra over bins of a logarithmic wavelength grid, stored as the natural logarithm of
+``sed/galaxies_cosmos_cww`` (sources in the README beside this file). Curves are averaged over bins
+of 5 A; spectra over bins of a logarithmic wavelength grid, stored as the natural logarithm of
 f_lambda in 16 bits (steps of 0.4 mmag), so that every magnitude keeps the same accuracy.
 """
 
@@ -29,9 +29,10 @@ RANGES_A = {
     "cosmos_cww": (1000.0, 11500.0),
 }
 COSMOS = (
-    "Ell1 Ell2 Ell3 Ell4 Ell5 Ell6 Ell7 S0 Sa_A_0 Sa_A_1 Sb_A_0 Sb_A_1 Sc_A_0 Sc_A_1 Sc_A_2 "
-    "Sd_A_0 Sd_A_1 Sd_A_2 Sdm SB0 SB1 SB2 SB3 SB4 SB5 SB6 SB7 SB8 SB9 SB10 SB11"
-).split()
+    *(f"Ell{i}_A_0" for i in range(1, 8)), "S0_A_0", "Sa_A_0", "Sa_A_1", "Sb_A_0", "Sb_A_1",
+    "Sc_A_0", "Sc_A_1", "Sc_A_2", "Sd_A_0", "Sd_A_1", "Sd_A_2", "Sdm_A_0",
+    *(f"SB{i}_A_0" for i in range(12)),
+)  # fmt: skip
 CWW = ("CWW_E", "CWW_Sbc", "CWW_Scd", "CWW_Im", *(f"KIN_SB{i}" for i in range(1, 7)))
 
 
@@ -94,7 +95,7 @@ def spectra_files(data: Path) -> dict[str, dict[str, Path]]:
     stars = sorted((data / "sed/stars_pickles").glob("*.sed"))
     brown = sorted((data / "sed/galaxies_brown14").glob("*_spec.dat"))
     folder = data / "sed/galaxies_cosmos_cww"
-    mixed = {name: folder / f"{name if '_A_' in name else name + '_A_0'}.sed" for name in COSMOS}
+    mixed = {name: folder / f"{name}.sed" for name in COSMOS}
     mixed |= {name: folder / f"{name}_ext.sed" for name in CWW}
     return {
         "pickles": {p.stem: p for p in stars},
