@@ -188,7 +188,8 @@ def test_errors_weigh():
 
 
 @pytest.mark.parametrize(
-    ("n_det", "n_ref", "message"), [(3, 50, "3 detections"), (50, 3, "3 reference stars")]
+    ("n_det", "n_ref", "message"),
+    [(3, 50, "3 detections"), (50, 3, "reference stars within reach")],
 )
 def test_too_few_stars_raise(n_det, n_ref, message):
     field = make(Recipe())
@@ -200,7 +201,7 @@ def test_too_few_stars_raise(n_det, n_ref, message):
 def test_reference_elsewhere_raises():
     field = make(Recipe())
     x, y, flux, ra, dec, mag, guess = field.arguments()
-    with pytest.raises(QualityError, match="no pattern"):
+    with pytest.raises(QualityError, match="0 reference stars"):
         solve(x, y, flux, ra + 90.0, dec, mag, guess)
 
 
@@ -229,8 +230,8 @@ def test_perfect_data_keep_every_star():
     assert solution.rms_arcsec.max() < 1e-6
 
 
-def test_detections_far_outside_the_image_change_nothing_much():
+def test_detections_outside_the_image_change_nothing():
     field = make(Recipe())
     x, y = np.r_[field.x, 1e9, -1e9], np.r_[field.y, 1e9, 0.0]
     solution = solve(x, y, np.r_[field.flux, 1e9, 1e9], *field.arguments()[3:])
-    assert field.worst_px(solution.wcs) < 0.5
+    assert solution.wcs == solve(*field.arguments()).wcs

@@ -68,7 +68,8 @@ def prepare(
     det_error = np.hypot(floor_px, _error_or_zero(errors[:2], len(x))) * scale
     ref_error = _error_or_zero(errors[2:], len(ra))
 
-    i_det = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
+    ny, nx = guess.shape
+    i_det = np.flatnonzero((x > -1) & (x < nx) & (y > -1) & (y < ny))
     i_det = i_det[np.argsort(_faintest_last(-flux[i_det]), kind="stable")]
     points = 3600.0 * np.column_stack(
         tangent.project(*guess.pix_to_sky(x[i_det], y[i_det]), *centre)
@@ -77,7 +78,8 @@ def prepare(
     window = pattern.Window(limits[0], float(np.radians(limits[1])), limits[2], radius)
 
     plane = 3600.0 * np.column_stack(tangent.project(ra, dec, *centre))
-    low, high = points.min(axis=0) - window.reach, points.max(axis=0) + window.reach
+    corners = 3600.0 * np.column_stack(tangent.project(*guess.footprint(), *centre))
+    low, high = corners.min(axis=0) - window.reach, corners.max(axis=0) + window.reach
     i_ref = np.flatnonzero(((plane > low) & (plane < high)).all(axis=1))
     i_ref = i_ref[np.argsort(_faintest_last(mag[i_ref]), kind="stable")]
     stars = fit.Stars(x[i_det], y[i_det], points[:, 0], points[:, 1], det_error[i_det])

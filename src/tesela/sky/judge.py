@@ -74,8 +74,6 @@ def search(field: Field, min_matches: int) -> Verdict | None:
 def _proposals(field: Field) -> Iterator[pattern.Similarity]:
     """Proposals, the cheap and most likely first; the caller stops when one convinces."""
     points, targets, window = field.points, field.targets, field.window
-    if len(targets) == 0:
-        return
     area = _area(targets)
     near = np.pi * window.reach**2 / area  # part of the targets within reach of a point
     # As many targets as a detector of the same depth would show, and half again.

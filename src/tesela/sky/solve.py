@@ -95,7 +95,7 @@ def solve(
     Parameters
     ----------
     x, y : (n,) array_like
-        Detections, pixels counted from 0. Entries that are not finite are left out.
+        Detections, pixels counted from 0; what is not finite or not on the image is left out.
     flux : (n,) array_like
         Any measure that grows with brightness; only its order is used. NaN counts as faintest.
     ref_ra, ref_dec : (m,) array_like
@@ -122,7 +122,6 @@ def solve(
     QualityError
         Too few stars, or no match that chance could not explain.
     """
-    _require_stars(x, ref_ra, min_matches)
     errors = (x_err, y_err, ref_err_arcsec)
     guesses = [guess, *_mirrored(guess)] if allow_flip else [guess]
     best: judge.Verdict | None = None
@@ -135,6 +134,7 @@ def solve(
             floor_px,
             (max_offset_arcsec, max_rotation_deg, max_scale_error),
         )
+        _require_stars(field, min_matches)
         verdict = judge.search(field, min_matches)
         if verdict is not None and verdict.chance_log10 < judge.MAX_CHANCE_LOG10:
             return _finish(field, verdict, guess, degree, min_matches)
@@ -146,9 +146,11 @@ def solve(
 # -- preparation ------------------------------------------------------------------------------
 
 
-def _require_stars(x: ArrayLike, ref_ra: ArrayLike, min_matches: int) -> None:
-    for name, values in (("detections", x), ("reference stars", ref_ra)):
-        n = int(np.isfinite(np.asarray(values, dtype=np.float64)).sum())
+def _require_stars(field: Field, min_matches: int) -> None:
+    for name, n in (
+        ("detections on the image", len(field.points)),
+        ("reference stars within reach of the pointing", len(field.targets)),
+    ):
         if n < min_matches:
             raise QualityError(
                 "astrometric solution",

@@ -115,7 +115,7 @@ class TileGrid:
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> TileGrid:
-        """Build from the survey's [tiles] table.
+        """Build from the survey's [grid] table.
 
         ``scheme = "rings"`` with pitch_deg, pixel_scale_arcsec, size_px and, if wanted, prefix,
         digits, version; or ``scheme = "list"`` with centres (a table name = [ra, dec]),
@@ -124,7 +124,7 @@ class TileGrid:
         given = dict(settings)
         scheme = given.get("scheme")
         if scheme not in ("rings", "list"):
-            raise ConfigError("tiles.scheme", found=f"{scheme!r}", expected='"rings" or "list"')
+            raise ConfigError("grid.scheme", found=f"{scheme!r}", expected='"rings" or "list"')
         known = _COMMON_KEYS | (_RINGS_KEYS if scheme == "rings" else _LIST_KEYS)
         needed = _COMMON_KEYS | {"pitch_deg" if scheme == "rings" else "centres"}
         for names, problem in (
@@ -133,7 +133,7 @@ class TileGrid:
         ):
             if names:
                 raise ConfigError(
-                    f"tiles of scheme {scheme!r}",
+                    f"grid of scheme {scheme!r}",
                     found=f"{problem} {', '.join(sorted(names))}",
                     expected=f"some of {', '.join(sorted(known))}",
                 )
@@ -230,4 +230,4 @@ def _shape(size_px: int | Sequence[int]) -> tuple[int, int]:
 
 def _require(sound: bool | np.bool_, what: str, found: object, expected: str) -> None:
     if not sound:
-        raise ConfigError(f"tiles: {what}", found=f"{found}", expected=expected)
+        raise ConfigError(f"grid: {what}", found=f"{found}", expected=expected)
