@@ -24,6 +24,7 @@ N_SAMPLE = 1024
 HALF_RANGE_SIGMA = 8.0
 CLIP_SIGMA = 3.0
 CLIPPED_STD = 0.98658  # standard deviation of a unit Gaussian cut at +-3 sigma
+DIGITISED = 0.1  # part of the pixels in one bin, beyond which a median has no decimals
 SKEWED = 0.3  # (mean - median) / sigma beyond which the mode formula is not trusted
 MIN_GOOD_FRACTION = 0.2
 
@@ -246,6 +247,7 @@ def _clipped_mode(values, counts):  # type: ignore[no-untyped-def]  # pragma: no
             counts[int(position)] += 1
     first, last = 0, N_BINS
     mean = median = sigma = 0.0
+    b = 0
     for _ in range(20):
         total, s1, s2 = 0, 0.0, 0.0
         for b in range(first, last):
@@ -267,7 +269,9 @@ def _clipped_mode(values, counts):  # type: ignore[no-untyped-def]  # pragma: no
             break
         first, last = max(first, new_first), min(last, new_last)
     mode = median
-    if abs(mean - median) < SKEWED * sigma:
+    if counts[b] > DIGITISED * total:
+        mode = mean  # most pixels share a few values: the median is one of them
+    elif abs(mean - median) < SKEWED * sigma:
         mode = 2.5 * median - 1.5 * mean
     return low + mode * width, sigma * width / CLIPPED_STD
 

@@ -91,8 +91,8 @@ def combine(
         _combine(
             _band(images, rows),
             _band(weights, rows),
-            _ratio_band(psf_ratio, rows, n, flux_fraction),
-            clip_sigma,
+            _ratio_band(psf_ratio, rows, n),
+            (clip_sigma, flux_fraction),
             image[rows],
             weight[rows],
             count[rows],
@@ -109,34 +109,32 @@ def _ratio_band(
     psf_ratio: NDArray[np.float32] | Sequence[NDArray[np.float32]] | None,
     rows: slice,
     n: int,
-    flux_fraction: float,
 ) -> NDArray[np.float32]:
-    """Allowed relative difference: one number an image, or one a pixel, never below A."""
+    """Relative difference from the median that a PSF explains: one an image, or one a pixel."""
     if psf_ratio is None:
-        return np.full((n, 1, 1), flux_fraction, np.float32)
+        return np.zeros((n, 1, 1), np.float32)
     if np.ndim(psf_ratio[0]) == 0:
-        ratio = np.asarray(psf_ratio, np.float32).reshape(n, 1, 1)
-    else:
-        ratio = _band(psf_ratio, rows)
-    return np.maximum(np.abs(ratio), np.float32(flux_fraction))
+        return np.abs(np.asarray(psf_ratio, np.float32)).reshape(n, 1, 1)
+    return np.abs(_band(psf_ratio, rows))
 
 
 @njit(cache=True)
-def _disagree(values, sigmas, ratios, a, b, clip):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Whether two pixels differ by more than their noise and their PSFs allow."""
-    sigma = np.sqrt(sigmas[a] ** 2 + sigmas[b] ** 2)
-    level = min(abs(values[a]), abs(values[b]))
-    return abs(values[a] - values[b]) > clip * sigma + level * max(ratios[a], ratios[b])
+def _agree(values, sigmas, a, b, limits, level, ratio):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Whether two pixels differ by no more than their noise and their PSFs allow."""
+    allowed = limits[0] * np.sqrt(sigmas[a] ** 2 + sigmas[b] ** 2)
+    return abs(values[a] - values[b]) <= allowed + abs(level) * max(limits[1], ratio)
 
 
 @njit(cache=True)
-def _keep_few(values, sigmas, ratios, m, clip, keep):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _keep_few(values, sigmas, ratios, m, limits, keep):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Two or three pixels, sorted by value: which stay."""
-    low_pair = not _disagree(values, sigmas, ratios, 0, 1, clip)
     if m == 2:
-        keep[1] = low_pair
+        # The ratios refer to a median that two pixels do not have: the lower stands for it.
+        ratio = (ratios[0] + ratios[1]) / (1.0 - min(ratios[0], 0.9))
+        keep[1] = _agree(values, sigmas, 0, 1, limits, values[0], ratio)
         return
-    high_pair = not _disagree(values, sigmas, ratios, 1, 2, clip)
+    low_pair = _agree(values, sigmas, 0, 1, limits, values[1], ratios[0])
+    high_pair = _agree(values, sigmas, 1, 2, limits, values[1], ratios[2])
     if low_pair and not high_pair:
         keep[2] = False
     elif high_pair and not low_pair:
@@ -146,7 +144,7 @@ def _keep_few(values, sigmas, ratios, m, clip, keep):  # type: ignore[no-untyped
 
 
 @njit(cache=True)
-def _combine(images, weights, ratio, clip, image, weight, count, rejected):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _combine(images, weights, ratio, limits, image, weight, count, rejected):  # type: ignore[no-untyped-def]  # pragma: no cover
     n, ny, nx = images.shape
     by_pixel = ratio.shape[1] > 1 or ratio.shape[2] > 1
     values, sigmas, ratios = np.empty(n), np.empty(n), np.empty(n)
@@ -172,11 +170,11 @@ def _combine(images, weights, ratio, clip, image, weight, count, rejected):  # t
                 continue
             keep[:m] = True
             if 1 < m < 4:
-                _keep_few(values, sigmas, ratios, m, clip, keep)
+                _keep_few(values, sigmas, ratios, m, limits, keep)
             elif m > 3:
                 middle = 0.5 * (values[(m - 1) // 2] + values[m // 2])
                 for p in range(m):
-                    limit = clip * sigmas[p] + abs(middle) * ratios[p]
+                    limit = limits[0] * sigmas[p] + abs(middle) * max(limits[1], ratios[p])
                     keep[p] = abs(values[p] - middle) <= limit
             total = top = 0.0
             kept = 0

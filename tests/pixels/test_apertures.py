@@ -1,0 +1,151 @@
+"""Aperture photometry against analytic Gaussians and against the sep library."""
+
+import numpy as np
+import pytest
+import sep
+
+from tesela.pixels import apertures, detect
+
+SIGMA_PX = 2.0
+
+
+def gaussian(shape, x, y, flux, sx=SIGMA_PX, sy=SIGMA_PX):
+    yy, xx = np.mgrid[: shape[0], : shape[1]]
+    g = np.exp(-0.5 * (((xx - x) / sx) ** 2 + ((yy - y) / sy) ** 2)) / (2 * np.pi * sx * sy)
+    return (flux * g).astype(np.float32)
+
+
+def as_objects(x, y, a=SIGMA_PX, b=SIGMA_PX, theta=0.0):
+    n = np.ones(len(np.atleast_1d(x)))
+    return {"x": n * x, "y": n * y, "a": n * a, "b": n * b, "theta": n * theta}
+
+
+def measure(image, objects, diameters=(4.0, 8.0), variance=1.0, mask=None, segmentation=None):
+    plane = np.full(image.shape, variance, np.float32)
+    return apertures.measure(image, plane, mask, segmentation, objects, diameters_px=diameters)
+
+
+def test_circles_have_the_analytic_flux_of_a_gaussian():
+    image = gaussian((81, 81), 40.3, 39.8, 1e4)
+    radii = np.array([3.0, 5.0, 8.0])
+    found = measure(image, as_objects(40.3, 39.8), 2 * radii)
+    blurred = SIGMA_PX**2 + 1 / 12  # an aperture of sampled pixels sees them as squares
+    np.testing.assert_allclose(
+        found["flux_aper"][0], 1e4 * (1 - np.exp(-0.5 * radii**2 / blurred)), rtol=5e-3
+    )
+
+
+@pytest.mark.parametrize("radius", [0.3, 0.73, 1.4, 4.6])
+def test_a_constant_image_gives_exactly_the_area_of_the_circle(radius):
+    image = np.ones((40, 40), np.float32)
+    positions = np.random.default_rng(1).uniform(15, 25, (2, 30))
+    found = measure(image, as_objects(*positions), (2 * radius,))
+    np.testing.assert_allclose(found["flux_aper"], np.pi * radius**2, rtol=1e-10)
+
+
+def test_circles_agree_with_the_exact_mode_of_an_independent_code():
+    image = np.random.default_rng(2).normal(10, 3, (60, 60)).astype(np.float32)
+    x, y = np.random.default_rng(3).uniform(12, 47, (2, 40))
+    found = measure(image, as_objects(x, y), (1.45, 5.0, 10.9))
+    for k, radius in enumerate((0.725, 2.5, 5.45)):
+        other, _, _ = sep.sum_circle(image, x, y, radius, subpix=0)
+        np.testing.assert_allclose(found["flux_aper"][:, k], other, rtol=1e-5, atol=1e-4)
+
+
+def test_errors_are_the_scatter_of_the_fluxes():
+    rng = np.random.default_rng(4)
+    image = rng.normal(0, 3, (400, 400)).astype(np.float32)
+    nodes = np.arange(20, 390, 16) + 0.0
+    x, y = (p.ravel() for p in np.meshgrid(nodes, nodes))
+    found = measure(image, as_objects(x, y), (1.45, 4.0, 8.0), variance=9.0)
+    pull = found["flux_aper"] / found["flux_aper_err"]
+    np.testing.assert_allclose(pull.std(axis=0), 1.0, atol=0.1)
+
+
+def test_auto_holds_nearly_all_of_a_gaussian_and_half_radius_is_right():
+    image = gaussian((101, 101), 50.2, 49.7, 1e5)
+    found = measure(image, as_objects(50.2, 49.7))
+    assert found["flux_auto"][0] == pytest.approx(1e5, rel=0.01)
+    assert found["flux_radius"][0] == pytest.approx(SIGMA_PX * 1.1774, rel=0.02)
+    assert found["fwhm_px"][0] == pytest.approx(SIGMA_PX * 2.3548, rel=0.02)
+    assert found["flags"][0] == 0
+
+
+def test_windowed_positions_are_right_where_isophotal_ones_are_not():
+    image = gaussian((61, 61), 30.37, 29.21, 1e5)
+    found = measure(image, as_objects(30.9, 28.9))
+    assert found["x_win"][0] == pytest.approx(30.37, abs=2e-3)
+    assert found["y_win"][0] == pytest.approx(29.21, abs=2e-3)
+
+
+def test_a_window_that_would_wander_stays_at_the_start():
+    image = gaussian((61, 61), 30, 30, 1e4) + gaussian((61, 61), 36, 30, 1e6)
+    found = measure(image, as_objects(30, 30))
+    assert (found["x_win"][0], found["y_win"][0]) == (30, 30)
+
+
+def test_elongation_and_ellipticity_come_from_the_moments():
+    image = gaussian((101, 101), 50, 50, 1e5, sx=4, sy=2)
+    found = measure(image, as_objects(50, 50, a=4.0, b=2.0))
+    assert found["elongation"][0] == 2
+    assert found["ellipticity"][0] == 0.5
+    assert found["flux_auto"][0] == pytest.approx(1e5, rel=0.01)
+
+
+def test_a_tilted_ellipse_measures_like_an_upright_one():
+    tall = measure(gaussian((101, 101), 50, 50, 1e5, 4, 2), as_objects(50, 50, 4, 2, 0.0))
+    wide = measure(gaussian((101, 101), 50, 50, 1e5, 2, 4), as_objects(50, 50, 4, 2, np.pi / 2))
+    assert tall["flux_auto"][0] == pytest.approx(wide["flux_auto"][0], rel=1e-4)
+
+
+def test_a_neighbour_known_to_the_segmentation_is_removed():
+    lone = gaussian((101, 101), 45, 50, 1e5)
+    image = lone + gaussian((101, 101), 55, 51, 2e5)
+    objects, segmentation = detect.extract(image, 1.0, None, threshold_sigma=5)
+    left = int(np.argmin(objects["x"]))
+    blind = measure(image, objects)
+    aware = measure(image, objects, segmentation=segmentation)
+    alone = measure(lone, {k: v[[left]] for k, v in objects.items()})
+    truth = alone["flux_auto"][0]
+    assert abs(aware["flux_auto"][left] / truth - 1) < 0.03
+    assert abs(blind["flux_auto"][left] / truth - 1) > 0.1
+    assert aware["flags"][left] & apertures.FLAG_NEIGHBOUR
+
+
+def test_bad_pixels_are_replaced_by_their_opposites():
+    image = gaussian((81, 81), 40, 40, 1e5)
+    mask = np.zeros(image.shape, bool)
+    mask[:, 42] = True
+    spoiled = image.copy()
+    spoiled[mask] = 1e6
+    clean = measure(image, as_objects(40, 40))
+    found = measure(spoiled, as_objects(40, 40), mask=mask)
+    np.testing.assert_allclose(found["flux_aper"], clean["flux_aper"], rtol=1e-5)
+    assert found["flux_auto"][0] == pytest.approx(clean["flux_auto"][0], rel=1e-5)
+    assert (found["flux_aper_err"] > clean["flux_aper_err"]).all()
+    unknown = np.where(mask, np.float32(np.nan), image)
+    np.testing.assert_array_equal(
+        measure(unknown, as_objects(40, 40))["flux_aper"], found["flux_aper"]
+    )
+
+
+def test_an_aperture_over_the_border_is_flagged_and_earlier_flags_stay():
+    image = gaussian((61, 61), 3, 30, 1e5)
+    objects = as_objects(3, 30) | {"flags": np.array([2], np.int16)}
+    assert measure(image, objects)["flags"][0] == 2 | apertures.FLAG_APERTURE_INCOMPLETE
+
+
+def test_nothing_but_negative_light_gives_numbers_without_widths():
+    found = measure(-gaussian((61, 61), 30, 30, 1e4), as_objects(30, 30))
+    assert found["flux_auto"][0] < 0
+    assert np.isnan(found["kron_radius"][0])
+    assert np.isnan(found["flux_radius"][0])
+
+
+def test_no_objects_give_empty_columns_and_bad_positions_give_nan():
+    image = np.zeros((30, 30), np.float32)
+    empty = measure(image, as_objects(np.zeros(0), np.zeros(0)))
+    assert empty["flux_aper"].shape == (0, 2)
+    assert empty["flux_auto"].shape == (0,)
+    lost = measure(image, as_objects(np.nan, 3.0))
+    assert np.isnan(lost["flux_auto"][0])
