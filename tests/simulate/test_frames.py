@@ -1,0 +1,120 @@
+"""Laws that a simulated frame must keep, measured without any code of the stages."""
+
+import numpy as np
+
+from tesela.simulate import detector
+
+
+def aperture(image, x, y, radius):
+    """Sum in a circle, each pixel split 5 x 5, and the local sky around it taken off."""
+    half = int(radius) + 12
+    x0, y0 = round(x) - half, round(y) - half
+    box = image[y0 : y0 + 2 * half + 1, x0 : x0 + 2 * half + 1]
+    fine = np.repeat(np.repeat(box, 5, axis=0), 5, axis=1) / 25
+    ys, xs = np.mgrid[: fine.shape[0], : fine.shape[1]]
+    r = np.hypot((xs - 2) / 5 + x0 - x, (ys - 2) / 5 + y0 - y)
+    ring = np.median(box[np.hypot(*(np.mgrid[: box.shape[0], : box.shape[1]] - half)) > radius + 5])
+    return fine[r < radius].sum() - ring * (r < radius).sum() / 25
+
+
+def test_stars_have_the_flux_of_the_true_zero_point(tiny_night):
+    unit = detector.build(tiny_night.settings)
+    truth = tiny_night.truth()
+    response = detector.response(tiny_night.settings, "rSDSS")
+    image = tiny_night.electrons("science") / response
+    bad = truth.mask("cosmic") | truth.mask("saturated") | truth.mask("trail")
+    bad |= response < 0.8
+    bad[unit.hot_y, unit.hot_x] = True
+    for column in unit.bad_columns:
+        bad[column.y0 : column.y1, column.x] = True
+    ratios = []
+    for x, y, flux in zip(truth.x, truth.y, truth.flux_e):
+        if not (30 < x < 1120 and 30 < y < 1120) or flux < 2e4:
+            continue
+        near = np.hypot(truth.x - x, truth.y - y) < 28
+        box = bad[round(y) - 24 : round(y) + 25, round(x) - 24 : round(x) + 25]
+        if box.any() or truth.flux_e[near].sum() > 1.01 * flux:
+            continue
+        ratios.append(aperture(image, x, y, 12.0) / flux)
+    # Within 12 px (6.6 arcsec) lies all but the aureole and a little of the core's wings.
+    missing = truth.aureole * 0.96 + 0.004
+    assert len(ratios) >= 4
+    assert abs(np.median(ratios) / (1 - missing) - 1) < 0.01
+
+
+def test_the_zero_point_within_15_arcsec_leaves_out_part_of_the_aureole(tiny_night):
+    truth = tiny_night.truth()
+    lost = 1 - 10 ** (0.4 * (truth.zeropoint15_mag - truth.zeropoint_mag))
+    assert 0.01 < lost < 0.03
+    assert abs(lost - 0.786 * truth.aureole) < 0.05 * truth.aureole
+
+
+def test_bias_has_the_stated_read_noise(tiny_night):
+    unit = detector.build(tiny_night.settings)
+    difference = tiny_night.raw("bias", 0) - tiny_night.raw("bias", 1)
+    for k, amp in enumerate(unit.camera.amplifiers):
+        part = difference[amp.data.slices]
+        part = part - np.median(part, axis=1)[:, None]
+        # Rounding to whole ADU adds a twelfth of a squared ADU to each frame.
+        sigma = np.sqrt(np.var(part[np.abs(part) < 25]) / 2 - 1 / 12)
+        assert abs(sigma * unit.gain[k] / unit.readnoise_e[k] - 1) < 0.02
+        assert 950 < np.median(tiny_night.raw("bias")[amp.overscan.slices]) < 1450
+
+
+def test_flats_keep_the_photon_transfer(tiny_night):
+    unit = detector.build(tiny_night.settings)
+    one, two = (tiny_night.electrons("flat", i) for i in (0, 1))
+    for amp in unit.camera.amplifiers[::5]:
+        a, b = one[amp.dest.slices], two[amp.dest.slices]
+        scale = np.median(a) / np.median(b)
+        ratio = a / (b * scale)
+        sigma = 1.4826 * np.median(np.abs(ratio - np.median(ratio)))
+        # The ratio of the two has the noise of both: 1/N_a + 1/N_b.
+        expected = np.sqrt(1 / np.median(a) + 1 / np.median(b))
+        assert abs(sigma / expected - 1) < 0.04
+
+
+def test_a_flat_shows_response_and_concentration(tiny_night):
+    image = tiny_night.electrons("flat")
+    expected = detector.response(tiny_night.settings, "rSDSS") * detector.concentration(
+        tiny_night.settings
+    )
+    ratio = image / expected
+    blocks = ratio[: 32 * 36, : 32 * 36].reshape(36, 32, 36, 32)
+    levels = np.median(blocks, axis=(1, 3))
+    assert np.std(levels / np.median(levels)) < 0.004
+
+
+def test_sky_level_and_trail_are_those_of_the_truth(tiny_night):
+    truth = tiny_night.truth()
+    image = tiny_night.electrons("science")
+    image /= detector.response(tiny_night.settings, "rSDSS")
+    middle = image[500:650, 500:650][~truth.mask("trail")[500:650, 500:650]]
+    assert abs(np.median(middle) / truth.sky_e - 1) < 0.05
+    trail = truth.mask("trail")
+    assert trail.sum() > 500
+    excess = np.median(image[trail]) - np.median(image[~trail])
+    assert excess > 0.2 * truth.trail[5]
+
+
+def test_cosmic_rays_are_where_the_truth_says(tiny_night):
+    truth = tiny_night.truth()
+    image = tiny_night.electrons("science")
+    strong = truth.cosmic_index[truth.cosmic_e > 1000]
+    free = ~truth.mask("saturated").ravel()[strong]
+    sky = np.median(image)
+    assert free.sum() > 5
+    assert np.all(image.ravel()[strong[free]] > sky + 800)
+    assert truth.mask("cosmic").sum() == truth.cosmic_index.size
+
+
+def test_positions_follow_the_true_astrometry(tiny_night):
+    import pyarrow.parquet as pq
+
+    truth = tiny_night.truth()
+    objects = pq.read_table(tiny_night.folder / "truth/objects.parquet")
+    ra, dec = objects["ra"].to_numpy()[truth.id], objects["dec"].to_numpy()[truth.id]
+    x, y = truth.astrometry.to_pixel(ra, dec)
+    # Only proper motions over a year and a half lie between the two.
+    assert np.median(np.hypot(x - truth.x, y - truth.y)) < 0.02
+    assert np.hypot(x - truth.x, y - truth.y).max() < 3.0
