@@ -152,3 +152,13 @@ def test_bad_input_is_refused():
         cosmics.find(
             np.zeros((20, 20), np.float32), 3.0, np.zeros((20, 20), bool), sky_e=0.0, fwhm_px=0.0
         )
+
+
+def test_a_hit_on_the_flank_of_a_star_does_not_eat_the_star():
+    image = np.full((SIZE, SIZE), SKY)
+    image[135:166, 135:166] += 3e5 * star(2.5)
+    seen = expose(image)
+    seen[150, 153] += 6000
+    found = cosmics.find(seen, READNOISE, NO_MASK, sky_e=SKY, fwhm_px=2.5)
+    assert found[150, 153]
+    assert not found[148:153, 148:153].any()

@@ -123,7 +123,7 @@ def mode(values: np.ndarray, *, mask: np.ndarray | None = None) -> float:
 
     The histogram of the values (20 bins a robust sigma) is smoothed by a Gaussian of 0.4 sigma
     and its highest point found with a parabola, so that neither the digitisation nor the choice of
-    bins shows. A frame of n pixels gives it to about 1.5 sigma / sqrt(n).
+    bins shows. A frame of n pixels gives it to about 3 sigma / sqrt(n).
 
     Parameters
     ----------
