@@ -117,10 +117,7 @@ def _first_order(
     start_x, start_y = result[:, 2].copy(), result[:, 3].copy()
     everyone = np.arange(len(result))
     scratch = result.copy()
-    scratch_planes = (planes[0].copy(), planes[1], planes[2])
-    _round(
-        scratch_planes, params, basis, maps, start_x, start_y, scratch, wings, fixed, everyone, True
-    )
+    _round(planes, params, basis, maps, start_x, start_y, scratch, wings, fixed, everyone, True)
     order = np.argsort(-scratch[:, 0], kind="stable")
     _round(planes, params, basis, maps, start_x, start_y, result, wings, fixed, order, False)
     return order
@@ -235,7 +232,8 @@ def _round(planes, params, basis, maps, start_x, start_y, result, wings, options
         half = _half_size(flux, sigma, wings, radius)
         stamp = np.empty((2 * half + 1, 2 * half + 1), np.float32)
         render(stamp, x - ix + half, y - iy + half, params[k], maps, basis[k])
-        _add(data, stamp, ix - half, iy - half, flux)
+        if flux != 0.0:
+            _add(data, stamp, ix - half, iy - half, flux)
         moving = recenter and flux > RECENTER_SNR * err
         centre = (x - ix + half, y - iy + half)
         flux, err, dx, dy, chi2, coverage = _fit_one(
