@@ -76,6 +76,12 @@ def test_photon_noise_is_expected_where_a_gain_is_given():
     assert combine.clipped_mean(frames[:2], noise=4.0, gain=1.0).count.mean() > 1.99
 
 
+def test_two_planes_are_not_biased_by_a_noise_given_too_small():
+    found = combine.clipped_mean(planes(2), noise=0.5)
+    assert abs(found.image.mean() - 1000) < 0.3
+    assert found.count.mean() > 1.98
+
+
 def test_without_a_noise_the_scatter_between_planes_serves():
     frames = planes(3)
     frames[2][9, 9] += 1000
@@ -117,7 +123,7 @@ class Lazy:
 
 def test_planes_are_read_by_rows_in_order_and_once():
     lazy = [Lazy(frame) for frame in planes(3)]
-    combine.clipped_mean(lazy, noise=5.0, band_rows=16)
+    combine.clipped_mean(lazy, noise=5.0, band_rows=16)  # three: no scatter to sample first
     assert lazy[0].read == [(0, 16), (16, 32), (32, 40)]
 
 

@@ -63,7 +63,8 @@ def clipped_mean(
     more than `clip_sigma` times the larger of 1.4826 MAD of that pixel and the noise expected,
     sqrt(noise**2 + scale * max(median, 0) / gain): with few planes the MAD alone would clip at
     random. Two planes have no median to side with: when they differ by more than `clip_sigma`
-    times the noise of a difference the higher goes (a cosmic ray adds). One plane passes through.
+    times the noise of a difference, or its typical scatter where that is larger, the higher goes (a
+    cosmic ray adds). One plane passes through.
 
     Parameters
     ----------
@@ -100,6 +101,9 @@ def clipped_mean(
         floor = np.full(n, _typical_scatter(planes, scales, offsets), np.float32)
     else:
         floor = _per_plane(noise, n, 0.0, "noise")
+        if n == 2:  # too small a noise would keep the lower of every pair, and bias the mean
+            scatter = np.float32(_typical_scatter(planes, scales, offsets))
+            floor = np.maximum(floor, scatter)
     image = np.empty((ny, nx), np.float32)
     count = np.empty((ny, nx), np.uint16)
     sigma = np.empty((ny, nx), np.float32)
