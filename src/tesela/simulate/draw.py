@@ -96,51 +96,54 @@ def _photons(
     rng: np.random.Generator,
 ) -> np.ndarray:
     """Flat image of the photons of the chosen sources."""
-    n = int(number.sum())
+    empty = np.zeros(shape[0] * shape[1], np.int64)
+    if not number.sum():
+        return empty
     seed = galsim.BaseDeviate(int(rng.integers(1, 2**31 - 1)))
-    x, y = np.repeat(sources.x[chosen], number), np.repeat(sources.y[chosen], number)
-    if n == 0:
-        return np.zeros(shape[0] * shape[1], np.int64)
-    core = galsim.Moffat(beta=psf.conditions.beta, fwhm=1.0)
-    dx, dy = _unit_photons(core, n, seed)
-    width = np.repeat(psf.fwhm_px(sources.x[chosen], sources.y[chosen]), number)
-    g1, g2 = (np.repeat(g, number) for g in psf.shear(sources.x[chosen], sources.y[chosen]))
-    stretch = width / np.sqrt(1 - g1 * g1 - g2 * g2)
-    dx, dy = stretch * ((1 + g1) * dx + g2 * dy), stretch * (g2 * dx + (1 - g1) * dy)
-    far = rng.uniform(size=n) < psf.conditions.aureole
-    dx[far], dy[far] = psf.aureole_photons(rng, int(far.sum()))
-    x += dx
-    y += dy
-    _add_extent(sources, chosen, number, x, y, seed=seed, rng=rng)
+    is_point = sources.is_point[chosen]
+    in_bulge = rng.binomial(number, np.where(is_point, 0.0, sources.bulge_fraction[chosen]))
+    # Three runs of photons: of points, of bulges, of discs; each in the order of the sources.
+    counts = np.concatenate([number * is_point, in_bulge, (number - in_bulge) * ~is_point])
+    owner = np.concatenate([chosen, chosen, chosen])
+    x, y = _seeing(sources, owner, counts, psf, seed=seed, rng=rng)
+    start = int(counts[: chosen.size].sum())
+    for part, profile, shapes in (
+        (counts[chosen.size : -chosen.size], galsim.DeVaucouleurs, sources.bulge),
+        (counts[-chosen.size :], galsim.Exponential, sources.disc),
+    ):
+        run = slice(start, start + int(part.sum()))
+        start = run.stop
+        if run.stop > run.start:
+            u, v = _unit_photons(profile(half_light_radius=1.0), run.stop - run.start, seed)
+            xx, xy, yx, yy = (np.repeat(column, part) for column in shapes[chosen].T)
+            x[run] += xx * u + xy * v
+            y[run] += yx * u + yy * v
     ix, iy = np.floor(x + 0.5).astype(np.int64), np.floor(y + 0.5).astype(np.int64)
     inside = (ix >= 0) & (ix < shape[1]) & (iy >= 0) & (iy < shape[0])
-    return np.bincount(iy[inside] * shape[1] + ix[inside], minlength=shape[0] * shape[1])
+    return np.bincount(iy[inside] * shape[1] + ix[inside], minlength=empty.size)
 
 
-def _add_extent(
+def _seeing(
     sources: Sources,
-    chosen: np.ndarray,
-    number: np.ndarray,
-    x: np.ndarray,
-    y: np.ndarray,
+    owner: np.ndarray,
+    counts: np.ndarray,
+    psf: Psf,
     *,
     seed: galsim.BaseDeviate,
     rng: np.random.Generator,
-) -> None:
-    """Move the photons of galaxies by their place in the galaxy (in place)."""
-    owner = np.repeat(chosen, number)
-    where = np.flatnonzero(~sources.is_point[owner])
-    in_bulge = rng.uniform(size=where.size) < sources.bulge_fraction[owner[where]]
-    for part, profile, shapes in (
-        (where[in_bulge], galsim.DeVaucouleurs(half_light_radius=1.0), sources.bulge),
-        (where[~in_bulge], galsim.Exponential(half_light_radius=1.0), sources.disc),
-    ):
-        if part.size == 0:
-            continue
-        u, v = _unit_photons(profile, part.size, seed)
-        matrix = shapes[owner[part]]
-        x[part] += matrix[:, 0] * u + matrix[:, 1] * v
-        y[part] += matrix[:, 2] * u + matrix[:, 3] * v
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where photons from the very centre of each source arrive: core or aureole."""
+    n = int(counts.sum())
+    core = galsim.Moffat(beta=psf.conditions.beta, fwhm=1.0)
+    dx, dy = _unit_photons(core, n, seed)
+    at_x, at_y = sources.x[owner], sources.y[owner]
+    g1, g2 = psf.shear(at_x, at_y)
+    stretch = psf.fwhm_px(at_x, at_y) / np.sqrt(1 - g1 * g1 - g2 * g2)
+    xx, xy, yy = (np.repeat(stretch * column, counts) for column in (1 + g1, g2, 1 - g1))
+    dx, dy = xx * dx + xy * dy, xy * dx + yy * dy
+    far = np.flatnonzero(rng.uniform(size=n) < psf.conditions.aureole)
+    dx[far], dy[far] = psf.aureole_photons(rng, far.size)
+    return dx + np.repeat(at_x, counts), dy + np.repeat(at_y, counts)
 
 
 def _unit_photons(

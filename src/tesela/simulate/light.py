@@ -13,7 +13,7 @@ from tesela.simulate.settings import BANDS, NightSettings
 from tesela.simulate.streams import stream
 
 COLLECTING_AREA_CM2 = 0.75 * math.pi * 41.5**2  # 83 cm mirror, a quarter obstructed
-OPTICS = 0.80  # what the published curves leave out: dust on mirrors and windows
+OPTICS = 0.95  # what the published curves leave out: dust on mirrors and windows
 PLANCK_ERG_S = 6.62607015e-27
 AB_FLUX = 3.631e-20  # erg/s/cm2/Hz of magnitude zero
 NARROW_SHIFT = 0.4

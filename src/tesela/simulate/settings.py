@@ -114,7 +114,7 @@ class NightSettings:
     dither_arcsec: float = 25.0
     n_bias: int = 8
     n_flat: int = 5
-    stars_per_field: float = 1150.0
+    stars_per_field: float = 1300.0
     galaxies_per_field: float = 2500.0
     star_limit_mag: float = 23.0
     galaxy_limit_mag: float = 22.0

@@ -15,8 +15,8 @@ import numpy as np
 from tesela.bands import extinction, filters, spectra, synthetic
 
 GALACTIC_LATITUDE_SINE = 0.86  # of the default field
-BRIGHTEST_MAG = 12.0
-SLOPE = 0.12  # of log10 N(r) of the stars
+BRIGHTEST_MAG = 11.3
+SLOPE = 0.10  # of log10 N(r) of the stars
 # Magnitudes per dex of [Fe/H] beyond the Pickles stars (hand-made; 0.07 mag in u for half a dex).
 METALLICITY_MAG = {
     "uJAVA": 0.14, "J0378": 0.14, "J0395": 0.10, "J0410": 0.06, "J0430": 0.04,

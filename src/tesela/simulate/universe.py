@@ -103,7 +103,7 @@ def make(settings: NightSettings) -> Universe:
     n_galaxy = int(
         rng.poisson(settings.galaxies_per_field * per_field * galaxies_of.count_factor())
     )
-    share = settings.stars_per_field / 1150.0  # rare kinds thin out with the stars
+    share = settings.stars_per_field / 1300.0  # rare kinds thin out with the stars
     n_qso = int(rng.poisson(QUASARS_PER_FIELD * share * per_field))
     n_wd = int(rng.poisson(WHITE_DWARFS_PER_FIELD * share * per_field))
     n = n_star + n_wd + n_qso + n_galaxy
