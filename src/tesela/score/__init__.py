@@ -1,0 +1,1 @@
+"""Products compared with simulated truth: the numbers and pictures of the demonstration."""

@@ -1,0 +1,74 @@
+"""Are the stated errors of PSF fluxes true? Residuals over errors have a width of one.
+
+Stars are chosen by their true signal to noise: a choice by the measured one would favour those
+that noise made brighter. Zero-point offsets of each tile and band are removed with its bright
+stars, in the telescope's own curves, so that no colour term enters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tesela.score.rows import Row
+from tesela.score.statistics import bootstrap, median, robust_width
+from tesela.score.tiles import TileBand
+
+Floats = NDArray[np.float64]
+
+SNR_RANGE = (5.0, 50.0)
+TOLERANCE = 0.1
+LEAST_PAIRS = 450
+_FOREIGN_SIGMA = 0.1
+
+
+@dataclass(frozen=True)
+class Pulls:
+    """(n,) residuals over errors of a tile and band."""
+
+    band: str
+    pull: Floats
+
+
+def of_tile(tile: TileBand) -> Pulls:
+    """Pulls of constant point sources with foreign light below a tenth of their error."""
+    truth, pair = tile.truth, tile.i_truth
+    error = tile.measured("flux_psf_err").astype(np.float64)
+    flux = tile.measured("flux_psf").astype(np.float64)
+    scale = 10 ** (-0.4 * tile.offset_mag)
+    expected = truth.flux[pair] * scale
+    sound = np.isfinite(flux) & (error > 0)
+    snr = expected / np.where(sound, error, np.inf)
+    use = sound & truth.is_star[pair] & tile.unsaturated
+    use &= (snr > SNR_RANGE[0]) & (snr < SNR_RANGE[1])
+    use &= truth.stolen[pair] * scale < _FOREIGN_SIGMA * error
+    return Pulls(tile.band, (flux[use] - expected[use]) / error[use])
+
+
+def rows(parts: Sequence[Pulls], bands: Sequence[str]) -> list[Row]:
+    """Width and median over all, then the width by band with the median in its note.
+
+    Judged only where there are enough pairs to tell 1 from 1.1.
+    """
+    every = _join(parts)
+    result = [
+        _width(every, ""),
+        Row("pull median", "", median(every), bootstrap(every, median), every.size, "sigma"),
+    ]
+    return result + [_width(_join([p for p in parts if p.band == band]), band) for band in bands]
+
+
+def _join(parts: Sequence[Pulls]) -> Floats:
+    return np.concatenate([np.zeros(0), *(p.pull for p in parts)])
+
+
+def _width(pull: Floats, band: str) -> Row:
+    target = TOLERANCE if pull.size >= LEAST_PAIRS else None
+    error = bootstrap(pull, robust_width)
+    note = f"median {median(pull):+.2f}"
+    return Row(
+        "pull width", band, robust_width(pull), error, pull.size, "sigma", target, "1 +-", note
+    )

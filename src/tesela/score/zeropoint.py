@@ -1,0 +1,102 @@
+"""Errors of the zero points: absolute by band, and from frame to frame.
+
+Catalogue magnitudes are natural; with the coadd's colour term they are brought to the survey's
+published system and compared with the true magnitudes in that system.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tesela.score.rows import Row
+from tesela.score.statistics import bootstrap, median, robust_rms
+from tesela.score.tiles import TileBand
+
+Floats = NDArray[np.float64]
+
+TARGET_MMAG = 20.0
+RELATIVE_TARGET_MMAG = 3.0
+
+
+@dataclass(frozen=True)
+class Differences:
+    """Measured minus published true magnitude of a tile's calibrators, (n,) mmag."""
+
+    tile: str
+    band: str
+    mmag: Floats
+
+
+@dataclass(frozen=True)
+class FrameZero:
+    """A frame's zero point minus its truth, mmag, and what it belongs to: a band or a coadd."""
+
+    group: str
+    mmag: float
+
+
+def of_tile(tile: TileBand) -> Differences:
+    """Differences of the bright, constant, isolated, unsaturated point sources."""
+    use = tile.calibrators
+    truth = tile.i_truth[use]
+    colour = tile.truth.colour[truth]
+    published = tile.mag[use] + tile.colour_coefficient * (colour - tile.colour_pivot)
+    return Differences(tile.tile, tile.band, 1e3 * (published - tile.truth.published[truth]))
+
+
+def rows(parts: Sequence[Differences], bands: Sequence[str]) -> list[Row]:
+    """The worst band and the worst tile, then every band."""
+    by_band = [_of_band(parts, band) for band in bands]
+    result = []
+    if by_band:
+        worst = max(by_band, key=_size)
+        result.append(
+            Row("zero point, worst band", "", worst.value, worst.error,
+                sum(row.n for row in by_band), "mmag", TARGET_MMAG, "abs <=", worst.band)
+        )  # fmt: skip
+        tiles = [_row("zero point, worst tile", "", p.mmag, f"{p.tile} {p.band}") for p in parts]
+        result.append(max(tiles, key=_size))
+    return result + by_band
+
+
+def _of_band(parts: Sequence[Differences], band: str) -> Row:
+    mine = [p for p in parts if p.band == band]
+    values = np.concatenate([np.zeros(0), *(p.mmag for p in mine)])
+    largest = max((abs(median(p.mmag)) for p in mine), default=float("nan"))
+    note = f"largest of {len(mine)} tiles {largest:.1f}"
+    return _row("zero point", band, values, note, TARGET_MMAG)
+
+
+def _row(metric: str, band: str, values: Floats, note: str, target: float | None = None) -> Row:
+    error = bootstrap(values, median)
+    return Row(metric, band, median(values), error, values.size, "mmag", target, "abs <=", note)
+
+
+def _size(row: Row) -> float:
+    return abs(row.value) if np.isfinite(row.value) else float("inf")
+
+
+def relative_row(metric: str, zeros: Sequence[FrameZero], target: float | None = None) -> Row:
+    """Scatter of frames within their groups, each group's median removed.
+
+    The median takes up a degree of freedom of each group of n: residuals are enlarged by
+    sqrt(n / (n - 1)). Groups of one say nothing.
+    """
+    groups: dict[str, list[float]] = {}
+    for zero in zeros:
+        groups.setdefault(zero.group, []).append(zero.mmag)
+    parts = [np.zeros(0)]
+    for values in groups.values():
+        n = len(values)
+        if n > 1:
+            parts.append((np.array(values) - np.median(values)) * np.sqrt(n / (n - 1)))
+    residual = np.concatenate(parts)
+    largest = float(np.abs(residual).max()) if residual.size else float("nan")
+    return Row(
+        metric, "", robust_rms(residual), bootstrap(residual, robust_rms), residual.size, "mmag",
+        target, "<=", f"frames, in {len(parts) - 1} groups; largest {largest:.1f}",
+    )  # fmt: skip
