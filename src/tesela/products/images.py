@@ -169,7 +169,7 @@ class ReducedImage:
     @classmethod
     def read(cls, path: Path) -> ReducedImage:
         """Read a reduced image back."""
-        fits = files.read_fits(path)
+        fits = files.read_fits(path, ["IMAGE", "MASK", "VARIANCE", "SKY", "PSF", "SOURCES"])
         return cls(
             fits.data["IMAGE"],
             fits.data["MASK"],
@@ -228,7 +228,7 @@ class Coadd:
     @classmethod
     def read(cls, path: Path) -> Coadd:
         """Read a coadd back."""
-        fits = files.read_fits(path)
+        fits = files.read_fits(path, ["IMAGE", "MASK", "WEIGHT", "VARIANCE", "COUNT", "PSF"])
         return cls(
             fits.data["IMAGE"],
             fits.data["WEIGHT"],

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from tesela.products.catalogue import Catalogue
 from tesela.stages.catalog import columns, completeness, detection, errors
 from tesela.stages.catalog.settings import CatalogInputs, CatalogOutputs, CatalogSettings
-from tesela.products.catalogue import Catalogue
 
 
 def catalog(inputs: CatalogInputs, settings: CatalogSettings) -> CatalogOutputs:

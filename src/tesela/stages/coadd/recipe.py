@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tesela.errors import QualityError
-from tesela.pixels import background, detect, psf, stack
+from tesela.pixels import apertures, background, detect, psf, stack
 from tesela.pixels.psf_model import PsfModel
-from tesela.pixels import apertures
 from tesela.products.files import Card
 from tesela.products.images import Coadd, Operation, Psf, operation_cards
 from tesela.products.maskbit import MaskBit
@@ -175,6 +174,7 @@ def _metrics(
     return {
         "n_frames": len(frames),
         "zeropoint_mag": magzp,
+        "colour_coefficient": float(np.mean([frame.colour_coefficient for frame in frames])),
         "scale_residual_mag": float(np.sqrt(np.mean(residuals**2))) if residuals.size else None,
         "fwhm_arcsec": fwhm_px * inputs.wcs.pixel_scale_arcsec,
         "ellipticity": float(model.ellipticity(nx / 2, ny / 2)),
@@ -199,6 +199,8 @@ def _cards(
         ("FILTER", inputs.band, "band"),
         *((key, value, "") for key, value in inputs.wcs.to_cards().items()),
         ("MAGZP", metrics["zeropoint_mag"], "[mag] for 1 electron/s"),
+        ("COLCOEF", metrics["colour_coefficient"], "mean of the frames' colour terms"),
+        ("COLPIVOT", frames[0].colour_pivot, "[mag] colour at which MAGZP holds"),
         ("EXPTIME", 1.0, "[s] pixels are per second"),
         ("TEXPSUM", metrics["exptime_s"], "[s] sum over the frames"),
         ("NCOMBINE", len(frames), "frames combined"),

@@ -41,6 +41,8 @@ class CoaddInput:
         self.exptime_s = float(cards["EXPTIME"])
         self.zeropoint_mag = float(cards["MAGZP"])
         self.zeropoint_err_mag = max(float(cards["MAGZPERR"]), 1e-4)
+        self.colour_coefficient = float(cards.get("COLCOEF") or 0.0)
+        self.colour_pivot = float(cards.get("COLPIVOT") or 0.0)
         self.mesh_px = int(cards["SKYMESH"])
         self.mjd_mid = float(cards["MJD-MID"])
         self.fwhm_arcsec = float(cards["FWHM"])

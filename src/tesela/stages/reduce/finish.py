@@ -22,7 +22,7 @@ _COLUMNS = {
 _DOUBLE = {"x", "y", "ra", "dec"}
 
 
-def assemble(  # noqa: PLR0917
+def assemble(
     frame: Frame,
     sources: Sources,
     psf: PsfModel,
@@ -86,6 +86,8 @@ def _metric_cards(frame: Frame, settings: ReduceSettings) -> list[Card]:
         ("MAGZP", m["zeropoint_mag"], "[mag] for 1 electron/s, PSF flux"),
         ("MAGZPERR", m["zeropoint_err_mag"], "[mag]"),
         ("MAGZPN", m["n_zeropoint"], "stars of the zero point"),
+        ("COLCOEF", m["colour_coefficient"], "reference = natural + COLCOEF (colour - COLPIVOT)"),
+        ("COLPIVOT", m["colour_pivot"], "[mag] colour at which MAGZP holds"),
         ("MAGZPAP", m["zeropoint_aperture_mag"], "[mag] for 1 electron/s, aperture"),
         ("APRADIUS", m["zeropoint_aperture_px"], "[pixel] radius of that aperture"),
         ("FWHM", m["fwhm_arcsec"], "[arcsec] median over the field"),

@@ -63,6 +63,7 @@ def calibrate(
         zeropoint_scatter_mag=psf_zero.scatter_mag,
         n_zeropoint=psf_zero.n,
         colour_coefficient=psf_zero.colour_coefficient,
+        colour_pivot=inputs.reference.colour_pivot,
         zeropoint_aperture_mag=aperture_zero.zeropoint_mag,
         zeropoint_aperture_adu_mag=aperture_zero.zeropoint_mag - 2.5 * np.log10(gain),
         zeropoint_aperture_scatter_mag=aperture_zero.scatter_mag,
@@ -70,7 +71,7 @@ def calibrate(
     )
 
 
-def _fit(  # noqa: PLR0917
+def _fit(
     flux: Floats,
     flux_err: Floats,
     mag: Floats,

@@ -1,0 +1,256 @@
+"""Where the steps of the flow meet the stages: open what was chosen, call, write.
+
+Each body opens the inputs of its order, calls the pure function of its stage and writes the product
+under a temporary name. Nothing is chosen here and nothing is remembered but opened masters and
+reference catalogues, which many frames share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import tesela
+from tesela import cameras, config
+from tesela.config import Survey
+from tesela.errors import ConfigError, ProductError
+from tesela.flow.run.steps import Order, Outcome, Registry, StepSpec
+from tesela.products import paths, rawfile
+from tesela.products.catalogue import Table, read_parquet
+from tesela.products.files import Card
+from tesela.products.frame import FrameFacts
+from tesela.products.images import Coadd, Master, Operation, ReducedImage, card_dict
+from tesela.sky.tiles import TileGrid
+from tesela.sky.wcs import Wcs
+from tesela.stages import catalog as catalog_stage
+from tesela.stages import coadd as coadd_stage
+from tesela.stages import masters as masters_stage
+from tesela.stages import reduce as reduce_stage
+
+
+def registry(survey: Survey) -> Registry:
+    """The steps with the settings that this survey gives them."""
+    tables = {name: dict(table) for name, table in survey.steps.items()}
+    master = config.build(masters_stage.MastersSettings, tables.pop("master", {}), "steps.master")
+    reduction = config.build(reduce_stage.ReduceSettings, tables.pop("reduce", {}), "steps.reduce")
+    coadd = config.build(coadd_stage.CoaddSettings, tables.pop("coadd", {}), "steps.coadd")
+    catalog = config.build(
+        catalog_stage.CatalogSettings, tables.pop("catalog", {}), "steps.catalog"
+    )
+    if tables:
+        raise ConfigError(
+            "survey.toml", found=f"settings of unknown steps {', '.join(tables)}",
+            expected="steps.master, steps.reduce, steps.coadd, steps.catalog",
+        )  # fmt: skip
+    shared = {"minimum": survey.calibration.minimum, "wanted": survey.calibration.wanted}
+    filters = config.as_table(survey.filters)
+    return Registry(
+        [
+            _spec("master", "master", run_master, {"stage": master, **shared}, 0.6),
+            _spec("reduce", "reduced", run_reduce, {"stage": reduction, "filters": filters}, 1.5),
+            _spec("coadd", "coadd", run_coadd, {"stage": coadd, "grid": survey.grid}, 1.5),
+            _spec(
+                "catalog", "catalogue", run_catalog, {"stage": catalog, "grid": survey.grid}, 3.0
+            ),
+        ]
+    )
+
+
+def _spec(
+    name: str, kind: str, run: Any, settings: Mapping[str, Any], seconds_per_mpix: float
+) -> StepSpec:
+    table = config.as_table(settings)
+    return StepSpec(
+        name,
+        kind,
+        run,
+        code_version=tesela.__version__,
+        settings=table,
+        settings_hash=config.fingerprint(table),
+        seconds_per_mpix=seconds_per_mpix,
+    )
+
+
+def run_master(order: Order) -> Outcome:
+    """Raw calibration frames to a master bias or flat."""
+    kind = order.key.split(".", 1)[0]
+    raws = order.of_kind("raw")
+    facts = [FrameFacts.from_dict(ref.facts) for ref in raws]
+    opened = [rawfile.read(Path(ref.path)) for ref in raws]
+    previous = order.of_kind("master", "evidence")
+    inputs = masters_stage.MasterInputs(
+        key=order.key,
+        facts=facts,
+        headers=[header for header, _ in opened],
+        pixels=[pixels for _, pixels in opened],
+        camera=_camera(order, facts[0].camera),
+        bias=_member(order, "BIAS") if kind == "FLAT" else None,
+        previous=_master(previous[0].path) if previous else None,
+        wanted=int(order.settings["wanted"].get(kind, 1)),
+        minimum=int(order.settings["minimum"].get(kind, 1)),
+    )
+    settings = config.build(masters_stage.MastersSettings, order.settings["stage"], "steps.master")
+    build = masters_stage.build_flat if kind == "FLAT" else masters_stage.build_bias
+    made = build(inputs, settings)
+    made.master.cards.extend(provenance(order))
+    temporary = order.out("master.fits")
+    made.master.write(temporary)
+    return Outcome(
+        files=((str(temporary), str(paths.master(order.key, order.version))),),
+        data_hash=made.master.data_hash(),
+        metrics=plain({**made.metrics, "rejected": made.rejected}),
+        rejections=tuple(made.reasons),
+        warnings=tuple(
+            made.warnings + [f"{n} left out: {why}" for n, why in made.rejected.items()]
+        ),
+        operations=_names(made.operations),
+    )
+
+
+def run_reduce(order: Order) -> Outcome:
+    """A raw frame, its calset and the reference to a reduced image."""
+    raw = order.of_kind("raw")[0]
+    facts = FrameFacts.from_dict(raw.facts)
+    header, pixels = rawfile.read(Path(raw.path))
+    camera = _camera(order, facts.camera).with_header(header, facts.name)
+    refcat = order.of_kind("refcat")[0]
+    filters = order.settings["filters"]
+    inputs = reduce_stage.ReduceInputs(
+        facts=facts,
+        header=header,
+        pixels=pixels,
+        camera=camera,
+        bias=_member(order, "BIAS"),
+        flat=_member(order, "FLAT"),
+        refcat=_refcat(refcat.path),
+        reference=config.build(config.Reference, filters[facts.band]["reference"], facts.band),
+    )
+    settings = config.build(reduce_stage.ReduceSettings, order.settings["stage"], "steps.reduce")
+    made = reduce_stage.reduce(inputs, settings)
+    made.image.cards.extend(provenance(order))
+    temporary = order.out("reduced.fits")
+    made.image.write(temporary)
+    return Outcome(
+        files=((str(temporary), str(paths.reduced(facts.name, facts.night, order.version))),),
+        data_hash=made.image.data_hash(),
+        metrics=plain(made.metrics),
+        warnings=tuple(made.warnings),
+        operations=_operations_of(made.image.cards),
+        footprint=made.footprint,
+    )
+
+
+def run_coadd(order: Order) -> Outcome:
+    """The reduced images of a tile and band to a coadd."""
+    tile, band = order.key.rsplit(".", 1)
+    inputs = coadd_stage.CoaddInputs(
+        tile=tile,
+        band=band,
+        wcs=_tile_wcs(order, tile),
+        frames=[
+            coadd_stage.CoaddInput(ref.key, ReducedImage.read(Path(ref.path)))
+            for ref in order.of_kind("reduced")
+        ],
+    )
+    settings = config.build(coadd_stage.CoaddSettings, order.settings["stage"], "steps.coadd")
+    made = coadd_stage.coadd(inputs, settings)
+    made.coadd.cards.extend(provenance(order))
+    temporary = order.out("coadd.fits")
+    made.coadd.write(temporary)
+    return Outcome(
+        files=((str(temporary), str(paths.coadd(tile, band, order.version))),),
+        data_hash=made.coadd.data_hash(),
+        metrics=plain(made.metrics),
+        warnings=tuple(made.warnings),
+        operations=_operations_of(made.coadd.cards),
+    )
+
+
+def run_catalog(order: Order) -> Outcome:
+    """A coadd to its single catalogue."""
+    tile, band = order.key.rsplit(".", 1)
+    coadd = Coadd.read(Path(order.of_kind("coadd")[0].path))
+    inputs = catalog_stage.CatalogInputs(
+        tile, band, coadd, _tile_wcs(order, tile), float(card_dict(coadd.cards)["MAGZP"])
+    )
+    settings = config.build(catalog_stage.CatalogSettings, order.settings["stage"], "steps.catalog")
+    made = catalog_stage.catalog(inputs, settings)
+    made.catalogue.facts.update(provenance={key: value for key, value, _ in provenance(order)})
+    temporary = order.out("catalogue.parquet")
+    made.catalogue.write(temporary)
+    return Outcome(
+        files=((str(temporary), str(paths.catalogue(tile, band, order.version))),),
+        data_hash=made.catalogue.data_hash(),
+        metrics=plain(made.metrics),
+        warnings=tuple(made.warnings),
+        operations=("detection", "apertures", "psf photometry", "empty apertures", "injection"),
+    )
+
+
+def provenance(order: Order) -> list[Card]:
+    """What the ledger knows of the making, in the product's own header; no dates, so that the
+    same inputs give the same bytes."""
+    cards: list[Card] = [
+        ("TSL CODE", order.code_version, "version of tesela"),
+        ("TSL SETTINGS", order.settings_hash, "fingerprint of the step's settings"),
+        ("TSL VERSION", order.version, "version of this product"),
+    ]
+    flat = [member for ref in order.inputs for member in (ref, *ref.members)]
+    for n, ref in enumerate(flat, 1):
+        cards.append((f"TSL SRC{n}", f"{ref.kind} {ref.key} v{ref.version}"[:68], ref.role))
+    return cards
+
+
+def plain(value: Any) -> Any:
+    """Metrics without numpy's types; what is not finite becomes None."""
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value
+
+
+def _names(operations: Iterable[Operation]) -> tuple[str, ...]:
+    return tuple(operation.name for operation in operations)
+
+
+def _operations_of(cards: list[Card]) -> tuple[str, ...]:
+    return tuple(
+        str(value) for key, value, _ in cards if key.startswith("TSL OP") and key.endswith(" NAME")
+    )
+
+
+def _camera(order: Order, name: str) -> cameras.Camera:
+    return cameras.load(name, paths.cameras_folder(Path(order.site)))
+
+
+def _member(order: Order, kind: str) -> Master:
+    for calset in order.of_kind("calset"):
+        for ref in calset.members:
+            if ref.facts.get("master_kind") == kind or ref.key.startswith(f"{kind}."):
+                return _master(ref.path)
+    raise ProductError(
+        order.key, found=f"a calset without {kind}", expected="all kinds of its profile"
+    )
+
+
+@lru_cache(maxsize=4)
+def _master(path: str) -> Master:
+    return Master.read(Path(path))
+
+
+@lru_cache(maxsize=2)
+def _refcat(path: str) -> Table:
+    return read_parquet(Path(path))[0]
+
+
+def _tile_wcs(order: Order, tile: str) -> Wcs:
+    return TileGrid.from_settings(order.settings["grid"]).wcs(tile)
