@@ -15,24 +15,30 @@ from scipy import ndimage
 from tesela.errors import ProductError
 from tesela.products.maskbit import UNUSABLE, MaskBit
 from tesela.score.rows import Row
-from tesela.score.statistics import bootstrap, ratio
+from tesela.score.statistics import bootstrap, mean, ratio
 from tesela.simulate.truth import FrameTruth
 
 DEPOSIT_SIGMA = 5.0
 TRAIL_REACH_SIGMA = 6.0
 TRAIL_MARGIN_PX = 10.0
+FALSE_TRAIL_PX = 100
 _NEITHER = int(MaskBit.BAD | MaskBit.SATURATED)
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Pixels of one frame. `any` is found by whatever code makes a pixel unusable."""
+    """Pixels of one frame, and rays: groups of pixels that touch.
+
+    `any` counts what is flagged by whatever code makes a pixel unusable.
+    """
 
     usable: int
     cosmic_true: int
     cosmic_found: int
     cosmic_any: int
     cosmic_false: int
+    rays_true: int
+    rays_found: int
     trail_true: int
     trail_found: int
     trail_any: int
@@ -61,13 +67,17 @@ def count(mask: NDArray[np.uint8], variance: NDArray[np.float32], facts: FrameTr
     excluded.ravel()[facts.saturated_index] = True
     flat_mask, flat_out = mask.ravel(), excluded.ravel()
     strong = facts.cosmic_e > DEPOSIT_SIGMA * np.sqrt(variance.ravel()[facts.cosmic_index])
-    cosmic = flat_mask[_kept(facts.cosmic_index[strong], flat_out)]
+    cosmic_index = _kept(facts.cosmic_index[strong], flat_out)
+    cosmic = flat_mask[cosmic_index]
+    ray = _rays(facts)[cosmic_index]
     trail = flat_mask[_kept(facts.trail_index, flat_out)]
     return Counts(
         usable=int(np.count_nonzero(usable)),
         cosmic_true=cosmic.size,
         cosmic_found=_number(cosmic, MaskBit.COSMIC_RAY),
         cosmic_any=_number(cosmic, UNUSABLE),
+        rays_true=np.unique(ray).size,
+        rays_found=np.unique(ray[(cosmic & MaskBit.COSMIC_RAY) > 0]).size,
         cosmic_false=_false_cosmics(mask, excluded, facts),
         trail_true=trail.size,
         trail_found=_number(trail, MaskBit.TRAIL),
@@ -82,6 +92,12 @@ def _kept(index: NDArray[np.int32], excluded: NDArray[np.bool_]) -> NDArray[np.i
 
 def _number(codes: NDArray[np.uint8], wanted: int) -> int:
     return int(np.count_nonzero(codes & np.uint8(wanted)))
+
+
+def _rays(facts: FrameTruth) -> NDArray[np.int32]:
+    """Flat image of labels: pixels hit that touch, also by corners, are one ray."""
+    labels, _ = ndimage.label(facts.mask("cosmic"), np.ones((3, 3), bool))
+    return labels.ravel()
 
 
 def _false_cosmics(mask: NDArray[np.uint8], excluded: NDArray[np.bool_], facts: FrameTruth) -> int:
@@ -109,15 +125,16 @@ def rows(frames: Sequence[Counts]) -> list[Row]:
     """Fractions over all frames; errors by resampling the frames."""
     with_trail = [c for c in frames if c.trail_true]
     half = sum(2 * c.trail_found >= c.trail_true for c in with_trail)
-    invented = sum(c.trail_false > 0 for c in frames)
     return [
         _fraction("cosmic-ray pixels flagged", frames, "cosmic_found", "cosmic_true"),
+        _fraction("cosmic rays with a flagged pixel", frames, "rays_found", "rays_true"),
         _fraction("cosmic-ray pixels unusable", frames, "cosmic_any", "cosmic_true"),
-        _density("false cosmic-ray pixels", frames, "cosmic_false", ""),
+        _density("false cosmic-ray pixels", frames, "cosmic_false"),
         _fraction("trail pixels flagged", with_trail, "trail_found", "trail_true",
                   f"{half} of {len(with_trail)} trails flagged over half"),
         _fraction("trail pixels unusable", with_trail, "trail_any", "trail_true"),
-        _density("false trail pixels", frames, "trail_false", f"in {invented} frames"),
+        _density("false trail pixels", frames, "trail_false"),
+        _invented(frames),
     ]  # fmt: skip
 
 
@@ -127,11 +144,19 @@ def _fraction(metric: str, frames: Sequence[Counts], top: str, bottom: str, note
     return Row(metric, "", ratio(sample), bootstrap(sample, ratio), n, "", note=note)
 
 
-def _density(metric: str, frames: Sequence[Counts], top: str, note: str) -> Row:
+def _invented(frames: Sequence[Counts]) -> Row:
+    sample = np.array([c.trail_false > FALSE_TRAIL_PX for c in frames], dtype=np.float64)
+    return Row(
+        "frames with an invented trail", "", mean(sample), bootstrap(sample, mean), len(sample), "",
+        note=f"{sample.sum():.0f} frames with over {FALSE_TRAIL_PX} px",
+    )  # fmt: skip
+
+
+def _density(metric: str, frames: Sequence[Counts], top: str) -> Row:
     sample = _columns(frames, top, "usable")
     sample[:, 1] /= 1e6
     n = int(sample[:, 0].sum())
-    return Row(metric, "", ratio(sample), bootstrap(sample, ratio), n, "1/Mpix", note=note)
+    return Row(metric, "", ratio(sample), bootstrap(sample, ratio), n, "1/Mpix")
 
 
 def _columns(frames: Sequence[Counts], *names: str) -> NDArray[np.float64]:

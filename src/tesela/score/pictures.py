@@ -125,7 +125,7 @@ def completeness_plot(path: Path, recoveries: Sequence[Recovery]) -> None:
         expected = np.concatenate([r.expected for r in mine])
         total = np.histogram(offset, edges)[0]
         use = total > 0
-        fraction = np.histogram(offset, edges, weights=found)[0][use] / total[use]
+        fraction = np.histogram(offset, edges, weights=found.astype(float))[0][use] / total[use]
         error = np.sqrt((fraction * (1 - fraction) + 0.25 / total[use]) / total[use])
         axes.errorbar(centres[use], fraction, error, fmt="o", ms=3.5, lw=1, label="true stars")
         order = np.argsort(offset, kind="stable")
