@@ -6,9 +6,11 @@ two ledgers that agree in all current data hashes hold the same archive.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import signal
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -128,10 +130,20 @@ def add_refcat(ledger: Ledger, site: Path, content: str = "stars") -> None:
         downstream.refcat_arrived(conn, "stars")
 
 
+@functools.cache
+def _empty_ledger() -> bytes:
+    """The bytes of a ledger just made: making it anew for each test would be most of its time."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "ledger.sqlite"
+        Ledger.create(path).close()
+        return path.read_bytes()
+
+
 def new_site(folder: Path) -> Ledger:
     """Make an empty site with its reference catalogue."""
     folder.mkdir(parents=True, exist_ok=True)
-    ledger = Ledger.create(paths.ledger_file(folder))
+    paths.ledger_file(folder).write_bytes(_empty_ledger())
+    ledger = Ledger.open(paths.ledger_file(folder))
     add_refcat(ledger, folder)
     return ledger
 

@@ -7,7 +7,6 @@ controller can do no harm.
 from __future__ import annotations
 
 import ctypes
-import gc
 import os
 import resource
 import signal
@@ -59,8 +58,6 @@ def perform(run: Callable[[Order], Outcome], order: Order) -> Report:
             seconds=time.perf_counter() - started,
             peak_memory_mb=_peak_memory_mb(),
         )
-    finally:
-        gc.collect()
     return Report(
         outcome,
         files=files,

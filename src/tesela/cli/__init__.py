@@ -1,0 +1,1 @@
+"""The `tesela` command: one small module a verb, which imports what it needs when it is called."""

@@ -1,0 +1,79 @@
+"""What the verbs share: options, output, progress."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tesela.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+SiteOption = Annotated[
+    Path, typer.Option("--site", envvar="TESELA_SITE", help="Folder of the site.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would happen, do nothing.")]
+YesOption = Annotated[bool, typer.Option("--yes", help="Go on without asking.")]
+HERE = Path()
+
+
+def emit(data: Any, as_json: bool, lines: Callable[[], Iterator[str]]) -> None:
+    """Print `data` as JSON, or the lines for people."""
+    if as_json:
+        typer.echo(json.dumps(data, indent=2, default=str))
+        return
+    for line in lines():
+        typer.echo(line)
+
+
+def person() -> str:
+    """Return who is at the keyboard, for verdicts and events."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user without a name
+        return "unknown"
+
+
+def confirm(n_targets: int, limit: int, yes: bool) -> None:
+    """Above a set number of targets a change wants --yes."""
+    if n_targets > limit and not yes:
+        raise ConfigError(
+            f"{n_targets} products would be made again",
+            found="no --yes",
+            expected=f"--yes above {limit} (flow.confirm_above)",
+            do="look at the list with --dry-run first",
+        )
+
+
+@contextlib.contextmanager
+def progress_bar(as_json: bool) -> Iterator[Progress | None]:
+    """Give a progress bar on a terminal, None elsewhere."""
+    if as_json or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        yield bar
+
+
+def plural(number: int, word: str) -> str:
+    """Return '1 frame', '2 frames'."""
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"

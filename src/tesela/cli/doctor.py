@@ -1,0 +1,128 @@
+"""`tesela doctor`: is everything here, and are the compiled kernels warm?"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tesela.cli.common import HERE, JsonOption, SiteOption, emit, progress_bar
+from tesela.errors import TeselaError
+
+PACKAGES = (
+    "numpy", "scipy", "numba", "astropy", "fitsio", "sep", "pyarrow", "SQLAlchemy", "alembic",
+    "typer", "rich",
+)  # fmt: skip
+PYTHONS = ((3, 11), (3, 14))
+_FREE_GB = 5.0
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("doctor")(doctor)
+
+
+def doctor(
+    site: SiteOption = HERE,
+    warm: Annotated[bool, typer.Option(help="Compile the kernels (kept for next time).")] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Check the installation, the site if there is one, and compile what has to be compiled.
+
+    Ends with 1 if a check failed.
+    """
+    checks: list[tuple[str, Callable[[], str]]] = [
+        ("python", _python),
+        ("packages", _packages),
+        ("machine", _machine),
+        ("site", lambda: _site(site)),
+    ]
+    if warm:
+        checks.append(("rehearsal", lambda: _rehearse(as_json)))
+    data = [_examine(name, check) for name, check in checks]
+    emit(data, as_json, lambda: _lines(data))
+    if not all(row["ok"] for row in data):
+        raise typer.Exit(1)
+
+
+def _examine(name: str, check: Callable[[], str]) -> dict[str, Any]:
+    try:
+        return {"check": name, "ok": True, "found": check()}
+    except (TeselaError, ImportError, OSError) as error:
+        return {"check": name, "ok": False, "found": str(error)}
+
+
+def _lines(data: list[dict[str, Any]]) -> Iterator[str]:
+    for row in data:
+        yield f"{'ok  ' if row['ok'] else 'FAIL'} {row['check']}: {row['found']}"
+
+
+def _python() -> str:
+    found = sys.version.split()[0]
+    if not PYTHONS[0] <= sys.version_info[:2] < PYTHONS[1]:
+        raise TeselaError("Python", found=found, expected="3.11 to 3.13", do="use one of those")
+    return found
+
+
+def _packages() -> str:
+    missing, found = [], []
+    for name in PACKAGES:
+        try:
+            found.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            missing.append(name)
+    if missing:
+        raise TeselaError(
+            "packages", found=f"no {', '.join(missing)}", do="install tesela with its dependencies"
+        )
+    return ", ".join(found)
+
+
+def _machine() -> str:
+    return f"{os.cpu_count()} cores, {os.uname().sysname} {os.uname().machine}"
+
+
+def _site(folder: Path) -> str:
+    from tesela.flow.run.site import open_site
+    from tesela.products import paths
+
+    if not paths.survey_file(folder).is_file():
+        return f"none in {folder.resolve()} (pass --site to check one)"
+    opened = open_site(folder)
+    free_gb = shutil.disk_usage(folder).free / 1e9
+    probe = paths.work_folder(opened.folder) / f".doctor-{os.getpid()}"
+    probe.parent.mkdir(parents=True, exist_ok=True)
+    probe.touch()
+    probe.unlink()
+    opened.ledger.close()
+    if free_gb < _FREE_GB:
+        raise TeselaError(
+            str(folder), found=f"{free_gb:.1f} GB free", expected=f"at least {_FREE_GB:g} GB"
+        )
+    return f"{opened.folder}, survey {opened.survey.name}, {free_gb:.0f} GB free"
+
+
+def _rehearse(as_json: bool) -> str:
+    from tesela.flow.run import rehearsal
+
+    started = time.perf_counter()
+    with progress_bar(as_json) as bar:
+        line = bar.add_task("rehearsal", total=None) if bar else None
+
+        def show(done: int, total: int, what: str) -> None:
+            if bar is not None and line is not None:
+                bar.update(line, completed=done, total=total, description=f"compile: {what}")
+
+        made = rehearsal.run(show)
+    seconds = time.perf_counter() - started
+    return (
+        f"the chain gives back a drawn field: zero point {1000 * made.zeropoint_error_mag:+.1f} mmag"
+        f"; kernels compiled or loaded in {seconds:.1f} s"
+    )

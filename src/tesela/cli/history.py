@@ -1,0 +1,53 @@
+"""`tesela history`: everything that happened to a frame or product."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+
+from tesela.cli.common import HERE, JsonOption, SiteOption, emit
+from tesela.errors import NotFound
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("history")(history)
+
+
+def history(
+    key: Annotated[str, typer.Argument(help="A frame, a master's key, or <tile>.<band>.")],
+    site: SiteOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Print the events, versions, attempts and verdicts of a frame or product."""
+    from tesela.flow.run.site import open_site
+    from tesela.ledger import events
+
+    opened = open_site(site)
+    with opened.ledger.read() as conn:
+        data = events.history(conn, key)
+    if not any(data.values()):
+        raise NotFound(key, found="nothing of that name", do="see `tesela status`")
+    emit(data, as_json, lambda: _lines(data))
+
+
+def _lines(data: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
+    from tesela.ledger.clock import iso
+
+    for row in data["events"]:
+        who = f" by {row['who']}" if row["who"] else ""
+        yield f"{iso(row['at_mjd'])} {row['kind']} {row['what']}{who}: {row['detail']}"
+    for row in data["versions"]:
+        state = "current" if row["is_current"] else row["state"]
+        note = f", {row['master_state']}" if row["master_state"] else ""
+        where = row["path"] or "no file"
+        yield f"version {row['version']} of {row['kind']}: {state}{note}, {where}"
+    for row in data["attempts"]:
+        how = row["outcome"] + (f" ({row['fault_class']})" if row["fault_class"] else "")
+        took = f", {row['seconds']:.1f} s" if row["seconds"] is not None else ""
+        yield f"attempt {row['number']} of {row['step']} on {row['host']}: {how}{took}"
+    for row in data["verdicts"]:
+        ended = f", withdrawn by {row['withdrawn_by']}" if row["withdrawn_mjd"] else ""
+        yield f"verdict {row['value']} by {row['who']}: {row['reason']} {row['comment']}{ended}"

@@ -1,0 +1,41 @@
+"""`tesela init`: make a site."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tesela.cli.common import JsonOption, emit
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("init")(init)
+
+
+def init(
+    site: Annotated[Path, typer.Argument(help="Folder to make.")],
+    survey: Annotated[Path, typer.Option("--survey", help="The survey.toml to use.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Make a new site from a survey's settings."""
+    from tesela.flow.run.site import init_site
+
+    made = init_site(site, survey)
+    data = {
+        "site": str(made.folder),
+        "survey": made.survey.name,
+        "cameras": [camera.name for camera in made.cameras],
+        "bands": list(made.survey.filters),
+        "tiles": len(made.grid),
+    }
+    made.ledger.close()
+    emit(
+        data,
+        as_json,
+        lambda: iter(
+            [f"site {data['site']}: survey {data['survey']}, {data['tiles']} tiles; now `ingest`"]
+        ),
+    )

@@ -1,0 +1,80 @@
+"""The program: its verbs in the order of the data, and what its exit codes mean.
+
+0 all well    1 something failed or is dead    2 bad usage or bad input    3 lock held
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import typer
+
+from tesela import __version__
+from tesela.errors import BadInput, Busy, ConfigError, LedgerError, TeselaError
+
+VERBS = (
+    "init",
+    "simulate",
+    "refcat",
+    "ingest",
+    "plan",
+    "run",
+    "status",
+    "why",
+    "history",
+    "flag",
+    "unflag",
+    "doctor",
+    "demo",
+)
+
+OK, FAILED, BAD_USAGE, LOCK_HELD, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tesela {__version__}")
+        raise typer.Exit
+
+
+def _program(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version and end."
+    ),
+) -> None:
+    """From the raw CCD frames of a many-filter sky survey to a public archive."""
+
+
+def build() -> typer.Typer:
+    """Put the verbs together; each module adds its own."""
+    app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+    app.callback()(_program)
+    for verb in VERBS:
+        importlib.import_module(f"tesela.cli.{verb}").add_to(app)
+    return app
+
+
+def exit_code(error: TeselaError) -> int:
+    """Return the exit code that an error of ours ends the program with."""
+    if isinstance(error, Busy):
+        return LOCK_HELD
+    if isinstance(error, (ConfigError, BadInput, LedgerError)):
+        return BAD_USAGE
+    return FAILED
+
+
+def main() -> None:
+    """Run the program; errors of ours are one sentence, not a traceback."""
+    try:
+        build()()
+    except TeselaError as error:
+        typer.echo(f"tesela: {error}", err=True)
+        sys.exit(exit_code(error))
+    except KeyboardInterrupt:
+        typer.echo("tesela: stopped; `tesela run` goes on from here", err=True)
+        sys.exit(INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

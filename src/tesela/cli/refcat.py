@@ -1,0 +1,41 @@
+"""`tesela refcat add`: bring a reference catalogue in."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tesela.cli.common import HERE, JsonOption, SiteOption, emit
+
+verbs = typer.Typer(no_args_is_help=True, help="Reference catalogues.")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.add_typer(verbs, name="refcat")
+
+
+@verbs.callback()
+def _group() -> None:
+    """Reference catalogues."""
+
+
+@verbs.command("add")
+def add(
+    name: Annotated[str, typer.Argument(help="Name, as survey.toml calls it.")],
+    file: Annotated[Path, typer.Argument(help="FITS, CSV or Parquet.")],
+    site: SiteOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Add a version of a reference catalogue."""
+    from tesela.flow.run import refcat
+    from tesela.flow.run.site import open_site
+    from tesela.stages.ingest.refcat import read
+
+    opened = open_site(site)
+    added = refcat.add(opened.folder, opened.ledger, name, file, read)
+    sentence = f"{added.name} version {added.version}: {added.rows} rows"
+    emit(dataclasses.asdict(added), as_json, lambda: iter([sentence]))

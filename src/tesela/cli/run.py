@@ -1,0 +1,92 @@
+"""`tesela run`: do what is due."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tesela.cli.common import (
+    HERE,
+    DryRunOption,
+    JsonOption,
+    SiteOption,
+    emit,
+    plural,
+    progress_bar,
+)
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
+    from tesela.flow.run.controller import Progress, Summary
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("run")(run)
+
+
+def run(
+    site: SiteOption = HERE,
+    workers: Annotated[
+        int, typer.Option("--workers", min=0, help="Processes; 0 takes survey.toml's.")
+    ] = 0,
+    as_json: JsonOption = False,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Run until nothing is due. Safe to stop or kill at any moment, and to start again.
+
+    Ends with 1 if a task is dead, with 3 if another controller is running.
+    """
+    from tesela.flow.run.site import open_site
+
+    opened = open_site(site)
+    if dry_run:
+        from tesela.cli.plan import lines, planned
+
+        data = planned(opened, dry_run=True)
+        emit(data, as_json, lambda: lines(data))
+        return
+    from tesela.flow.run.bodies import registry
+    from tesela.flow.run.controller import Controller
+    from tesela.flow.run.engines import LocalEngine
+
+    engine = LocalEngine(workers or opened.survey.flow.workers)
+    controller = Controller(
+        opened.folder, opened.ledger, opened.rules, registry(opened.survey), engine
+    )
+    with progress_bar(as_json) as bar:
+        summary = controller.run(_shown_on(bar))
+    emit(dataclasses.asdict(summary), as_json, lambda: _lines(summary))
+    if summary.dead:
+        raise typer.Exit(1)
+
+
+def _shown_on(bar: Bar | None) -> Any:
+    if bar is None:
+        return None
+    line = bar.add_task("run", total=None)
+
+    def show(progress: Progress) -> None:
+        what = progress.running[0] if progress.running else "planning"
+        bar.update(
+            line,
+            description=what,
+            completed=progress.done,
+            total=progress.done + progress.open,
+        )
+
+    return show
+
+
+def _lines(summary: Summary) -> Iterator[str]:
+    yield from summary.problems
+    text = f"{plural(summary.done, 'task')} done in {summary.seconds:.1f} s"
+    if summary.skipped or summary.dead:
+        text += f", {summary.skipped} skipped, {summary.dead} dead"
+    if summary.recovered:
+        text += f"; {plural(summary.recovered, 'attempt')} of a killed controller taken up again"
+    yield text

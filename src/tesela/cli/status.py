@@ -1,0 +1,40 @@
+"""`tesela status`: where the site stands."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import typer
+
+from tesela.cli.common import HERE, JsonOption, SiteOption, emit
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("status")(status)
+
+
+def status(site: SiteOption = HERE, as_json: JsonOption = False) -> None:
+    """Count products and tasks; list what waits, failed or is stale, each with its reason."""
+    from tesela.flow.run.site import open_site
+    from tesela.ledger import status as counts
+
+    opened = open_site(site)
+    with opened.ledger.read() as conn:
+        data = counts.overview(conn)
+    emit(data, as_json, lambda: _lines(data))
+
+
+def _lines(data: dict[str, Any]) -> Iterator[str]:
+    made = ", ".join(f"{n} {kind}" for kind, n in data["products"].items())
+    yield f"products: {made or 'none'}"
+    for row in data["tasks"]:
+        yield f"tasks: {row['step']:8s} {row['state']:8s} {row['n']:6d}"
+    for row in data["waiting"]:
+        yield f"waiting: {row['n']} {row['kind']} ({row['example']}): {row['reason']}"
+    for row in data["ended_badly"]:
+        yield f"{row['state']}: {row['step']} {row['key']}: {row['reason']}"
+    for (kind, why), n in Counter((r["kind"], r["why"]) for r in data["stale"]).items():
+        yield f"stale: {n} {kind}: {why}"

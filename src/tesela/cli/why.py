@@ -1,0 +1,53 @@
+"""`tesela why`: why a product is as it is, and why this calibration and not the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+
+from tesela.cli.common import HERE, JsonOption, SiteOption, emit
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("why")(why)
+
+
+def why(
+    key: Annotated[str, typer.Argument(help="A frame, a master's key, or <tile>.<band>.")],
+    site: SiteOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Explain a frame's calibrations, a coadd's frames, and why something is due or waits."""
+    from tesela.flow.plan.why import explain
+    from tesela.flow.run.site import open_site
+
+    opened = open_site(site)
+    # Looking may choose a calset that was never used: nothing of that is kept.
+    with opened.ledger.rehearse() as conn:
+        data = explain(conn, opened.rules, key)
+    emit(data, as_json, lambda: _lines(data))
+
+
+def _lines(data: dict[str, Any]) -> Iterator[str]:
+    yield from data["state"]
+    for need in data.get("calibrations", []):
+        yield from _calibration(need)
+    for row in data.get("frames", []):
+        yield f"  {row['frame']}: {row['state']}" + (f", {row['reason']}" if row["reason"] else "")
+
+
+def _calibration(need: dict[str, Any]) -> Iterator[str]:
+    kind = need["master_kind"]
+    if need["chosen"]:
+        away = need["distance_days"]
+        how = f", {away:.2f} d outside its validity" if away else ", valid then"
+        yield f"{kind}: {need['chosen']}{how}"
+    if need["in_use"] and need["in_use"] != need["chosen"]:
+        yield f"{kind}: the current image was made with {need['in_use']}"
+    if need["waits_for"]:
+        yield f"{kind}: waits for {need['waits_for']}"
+    for row in need["rejected"]:
+        yield f"  not {row['key']} version {row['version']}: {row['reason']}"

@@ -1,0 +1,125 @@
+"""Taking raw frames in: each file is taken, known already, or refused with one sentence.
+
+One bad file stops nothing else; what is refused is recorded; nothing is ever overwritten.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tesela.errors import BadInput, Duplicate, ProductError
+from tesela.flow.plan import downstream
+from tesela.flow.plan.rules import Rules
+from tesela.ledger import frames
+from tesela.ledger.engine import Ledger
+from tesela.products import paths
+from tesela.products.files import atomic_copy_target, sha256_of
+from tesela.products.frame import FrameFacts
+from tesela.products.rawfile import looks_like_fits
+
+Describe = Callable[[Path], FrameFacts]
+
+
+@dataclass(frozen=True)
+class FileResult:
+    """What became of one file: outcome taken, known, refused or failed."""
+
+    path: str
+    outcome: str
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Intake:
+    """Where frames go and how they are described."""
+
+    folder: Path
+    """The site."""
+    ledger: Ledger
+    rules: Rules
+    describe: Describe
+    copy: bool = True
+    """Copy files into the site; otherwise they stay where they are."""
+
+
+def files_in(sources: Iterable[Path]) -> Iterator[Path]:
+    """Yield every given file, and the FITS files of every given folder in the order of names."""
+    for source in sources:
+        if not source.is_dir():
+            yield source
+            continue
+        for path in sorted(source.rglob("*")):
+            if path.is_file() and looks_like_fits(path) and not path.name.startswith("."):
+                yield path
+
+
+def take_in(intake: Intake, files: Iterable[Path]) -> Iterator[FileResult]:
+    """Take each file in or say why not, in the given order."""
+    for path in files:
+        yield _one(intake, path)
+
+
+def _one(intake: Intake, path: Path) -> FileResult:
+    try:
+        facts = intake.describe(path)
+        with intake.ledger.read() as conn:
+            if frames.is_known(conn, facts):
+                return FileResult(str(path), "known", f"{facts.name} is here already")
+        facts = dataclasses.replace(facts, path=_archive(intake, path, facts))
+        _commit(intake, facts)
+    except BadInput as error:
+        return _refuse(intake, path, str(error), "refused")
+    except (OSError, ProductError) as error:
+        return _refuse(intake, path, f"{path.name}: {error}; nothing was taken in", "failed")
+    return FileResult(str(path), "taken", facts.name)
+
+
+def _archive(intake: Intake, path: Path, facts: FrameFacts) -> str:
+    """Copy the file into the site unless it may stay; returns the path for its row."""
+    if not intake.copy:
+        return str(path.resolve())
+    relative = paths.raw(facts.night, path.name)
+    target = intake.folder / relative
+    if target.exists():
+        # An ingest that died between copying and its transaction left the very same file.
+        if sha256_of(target) != facts.sha256:
+            raise Duplicate(
+                path.name,
+                found=f"another file at {relative}",
+                expected="a free name",
+                do="move that file away if nobody knows it; nothing was overwritten",
+            )
+        return str(relative)
+    with atomic_copy_target(target) as temporary:
+        shutil.copyfile(path, temporary)
+        if sha256_of(temporary) != facts.sha256:
+            raise BadInput(
+                path.name,
+                found="it changed while it was copied",
+                expected="a file that is completely written",
+                do="ingest it again later",
+            )
+    return str(relative)
+
+
+def _commit(intake: Intake, facts: FrameFacts) -> None:
+    tiles = []
+    if facts.footprint is not None:
+        tiles = intake.rules.tiles_touching(facts.footprint, intake.rules.margin_deg)
+    with intake.ledger.write() as conn:
+        frames.add(conn, facts, tiles)
+        downstream.frame_arrived(conn, facts.name)
+
+
+def _refuse(intake: Intake, path: Path, reason: str, outcome: str) -> FileResult:
+    try:
+        sha256 = sha256_of(path)
+    except OSError:
+        sha256 = ""  # it cannot even be read
+    with intake.ledger.write() as conn:
+        frames.refuse(conn, str(path), sha256, reason)
+    return FileResult(str(path), outcome, reason)

@@ -1,0 +1,211 @@
+"""A rehearsal of the whole chain on a drawn star field of 320 x 320 pixels.
+
+It compiles every kernel with the very types that real frames bring (they are cached on disk, so
+this costs time once), and it is a self-check: what comes out must be what was drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tesela.cameras import Amplifier, Camera, Section
+from tesela.config import Reference
+from tesela.errors import TeselaError
+from tesela.products.frame import FrameFacts
+from tesela.products.images import Master, Table
+from tesela.sky.nominal import nominal
+from tesela.sky.wcs import Wcs
+from tesela.stages import catalog, coadd, masters, reduce
+
+_SIZE, _STRIP, _SCALE = 320, 12, 0.55
+_LEVEL, _GAIN, _NOISE = 1000.0, 1.5, 4.0
+_ZEROPOINT, _EXPTIME, _SKY = 22.0, 60.0, 200.0
+_POINTING = (211.8, 55.1)
+_TOLERANCE_MAG = 0.03
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass
+class Rehearsal:
+    """What came out: the error of the zero point (mag) and the number of sources."""
+
+    zeropoint_error_mag: float
+    n_sources: int
+
+
+@dataclass
+class _Stage:
+    """What the steps of the rehearsal hand on."""
+
+    camera: Camera
+    wcs: Wcs
+    stars: dict[str, NDArray[np.float64]]
+    results: dict[str, Any] = field(default_factory=dict)
+
+
+def run(progress: Progress | None = None) -> Rehearsal:
+    """Go through the chain once; `progress` is called with (done, of, what comes next).
+
+    Raises `TeselaError` if the chain does not give back what was drawn.
+    """
+    stage = _Stage(_camera(), _wcs(), _stars())
+    steps: list[tuple[str, Callable[[_Stage], None]]] = [
+        ("master bias", _bias),
+        ("master flat", _flat),
+        ("reduction", _reduce),
+        ("coadd", _coadd),
+        ("catalogue", _catalog),
+    ]
+    for done, (name, step) in enumerate(steps):
+        if progress:
+            progress(done, len(steps), name)
+        step(stage)
+    if progress:
+        progress(len(steps), len(steps), "done")
+    error = stage.results["reduced"].metrics["zeropoint_mag"] - _ZEROPOINT
+    if not abs(error) < _TOLERANCE_MAG:
+        raise TeselaError(
+            "rehearsal",
+            found=f"a zero point wrong by {error:+.3f} mag",
+            expected=f"less than {_TOLERANCE_MAG} mag on a drawn field",
+            do="the installation is damaged: install tesela anew",
+        )
+    return Rehearsal(float(error), len(stage.results["catalogue"].catalogue))
+
+
+def _camera() -> Camera:
+    half, amps = _SIZE // 2, []
+    for n in range(2):
+        x = n * (half + _STRIP)
+        strip = x + half if n == 0 else x
+        data = x if n == 0 else x + _STRIP
+        amps.append(
+            Amplifier(
+                n + 1,
+                Section(data, data + half, 0, _SIZE),
+                Section(n * half, (n + 1) * half, 0, _SIZE),
+                _GAIN,
+                _NOISE,
+                60000.0,
+                overscan=Section(strip, strip + _STRIP, 0, _SIZE),
+                flip_x=n == 1,
+            )
+        )
+    tiny = np.array([[0.0, 1e-6], [1e-6, 0.0]])
+    return Camera(
+        "rehearsal", "none", "reh", "none", _SIZE + 2 * _STRIP, _SIZE, _SIZE, _SIZE, _SCALE,
+        ((-1.0, 0.0), (0.0, 1.0)), ("01",), tuple(amps),
+        crosstalk=tuple(tuple(row) for row in tiny.tolist()),
+    )  # fmt: skip
+
+
+def _wcs() -> Wcs:
+    return nominal(*_POINTING, _SCALE, ((-1.0, 0.0), (0.0, 1.0)), (_SIZE, _SIZE))
+
+
+def _stars() -> dict[str, NDArray[np.float64]]:
+    rng = np.random.default_rng(1)
+    side = 11
+    cell = _SIZE / side
+    gy, gx = (g.ravel() for g in np.mgrid[0:side, 0:side])
+    x = (gx + 0.5) * cell + rng.uniform(-5, 5, gx.size)
+    y = (gy + 0.5) * cell + rng.uniform(-5, 5, gx.size)
+    mag = rng.uniform(13.5, 18.0, gx.size)
+    ra, dec = _wcs().pix_to_sky(x, y)
+    return {"x": x, "y": y, "mag": mag, "ra": ra, "dec": dec}
+
+
+def _raw(electrons: NDArray[np.float64], camera: Camera, seed: int) -> NDArray[np.uint16]:
+    rng = np.random.default_rng(seed)
+    raw = rng.normal(_LEVEL, _NOISE / _GAIN, (camera.raw_ny, camera.raw_nx))
+    for amp in camera.amplifiers:
+        raw[amp.data.slices] += rng.poisson(electrons[amp.dest.slices]) / _GAIN
+    return np.clip(np.rint(raw), 0, 65535).astype(np.uint16)
+
+
+def _scene(stars: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Moffat stars (FWHM 3 px), the flux within 15 arcsec as the zero point means it."""
+    y, x = np.mgrid[0:_SIZE, 0:_SIZE]
+    beta = 3.0
+    alpha2 = (3.0 / 2) ** 2 / (2 ** (1 / beta) - 1)
+    inside = 1 - (1 + (15 / _SCALE) ** 2 / alpha2) ** (1 - beta)
+    image = np.full((_SIZE, _SIZE), _SKY)
+    for sx, sy, mag in zip(stars["x"], stars["y"], stars["mag"]):
+        flux = _EXPTIME * 10 ** (-0.4 * (mag - _ZEROPOINT)) / inside
+        r2 = (x - sx) ** 2 + (y - sy) ** 2
+        image += flux * (beta - 1) / (np.pi * alpha2) * (1 + r2 / alpha2) ** -beta
+    image[100, 40:44] += 3000.0  # a cosmic ray
+    return image
+
+
+def _facts(name: str, obstype: str, camera: Camera) -> FrameFacts:
+    exptime = 0.0 if obstype == "bias" else _EXPTIME
+    return FrameFacts(
+        name, "", "", "", camera.telescope, camera.name, "01", "r", "-", obstype, "", "-", 57937.9,
+        exptime, *_POINTING, 1.0, "", "rehearsal", "2017-07-03", camera.nx, camera.ny, None,
+    )  # fmt: skip
+
+
+def _inputs(
+    stage: _Stage, kind: str, frames: list[NDArray[np.uint16]], bias: Master | None
+) -> masters.MasterInputs:
+    facts = [_facts(f"{kind}{i}", kind, stage.camera) for i in range(len(frames))]
+    return masters.MasterInputs(
+        kind.upper(), facts, [{}] * len(frames), frames, stage.camera, bias=bias
+    )
+
+
+def _bias(stage: _Stage) -> None:
+    dark = np.zeros((_SIZE, _SIZE))
+    frames = [_raw(dark, stage.camera, seed) for seed in (11, 12, 13)]
+    made = masters.build_bias(_inputs(stage, "bias", frames, None), masters.MastersSettings())
+    stage.results["bias"] = made.master
+
+
+def _flat(stage: _Stage) -> None:
+    light = np.full((_SIZE, _SIZE), 30000.0)
+    frames = [_raw(light, stage.camera, seed) for seed in (21, 22, 23)]
+    inputs = _inputs(stage, "flat", frames, stage.results["bias"])
+    stage.results["flat"] = masters.build_flat(inputs, masters.MastersSettings()).master
+
+
+def _reduce(stage: _Stage) -> None:
+    stars = stage.stars
+    refcat: Table = {
+        "ra": stars["ra"],
+        "dec": stars["dec"],
+        "mag": stars["mag"],
+        "err": np.full(len(stars["mag"]), 0.01),
+    }
+    inputs = reduce.ReduceInputs(
+        _facts("science", "science", stage.camera),
+        {},
+        _raw(_scene(stars), stage.camera, 31),
+        stage.camera,
+        stage.results["bias"],
+        stage.results["flat"],
+        refcat,
+        Reference(mag="mag", err="err"),
+    )
+    stage.results["reduced"] = reduce.reduce(inputs, reduce.ReduceSettings())
+
+
+def _coadd(stage: _Stage) -> None:
+    image = stage.results["reduced"].image
+    frames = [coadd.CoaddInput(name, image) for name in ("a", "b", "c")]
+    inputs = coadd.CoaddInputs("rehearsal", "r", stage.wcs, frames)
+    stage.results["coadd"] = coadd.coadd(inputs, coadd.CoaddSettings())
+
+
+def _catalog(stage: _Stage) -> None:
+    made = stage.results["coadd"]
+    inputs = catalog.CatalogInputs(
+        "rehearsal", "r", made.coadd, stage.wcs, made.metrics["zeropoint_mag"]
+    )
+    settings = catalog.CatalogSettings(noise_apertures=200, injections=50)
+    stage.results["catalogue"] = catalog.catalog(inputs, settings)

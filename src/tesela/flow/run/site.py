@@ -1,0 +1,90 @@
+"""A site: its folder, survey, cameras, sky grid and ledger, opened together."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tesela import config
+from tesela.cameras.camera import Camera
+from tesela.cameras.camera import load as load_camera
+from tesela.errors import ConfigError
+from tesela.flow.plan.rules import Rules
+from tesela.ledger import tiles
+from tesela.ledger.engine import Ledger
+from tesela.products import paths
+from tesela.sky.tiles import TileGrid
+
+
+@dataclass(frozen=True)
+class Site:
+    """One installation, opened."""
+
+    folder: Path
+    survey: config.Survey
+    cameras: tuple[Camera, ...]
+    grid: TileGrid
+    ledger: Ledger
+    rules: Rules
+
+
+def init_site(folder: Path, survey_file: Path) -> Site:
+    """Make a new site from a survey.toml; everything is checked before anything is made."""
+    survey = config.load_survey(survey_file)
+    _describe(survey, paths.cameras_folder(survey_file.parent))
+    if paths.ledger_file(folder).exists() or paths.survey_file(folder).exists():
+        raise ConfigError(
+            str(folder),
+            found="a site is already there",
+            expected="a new folder",
+            do="use it with --site, or choose another folder",
+        )
+    for part in ("raw", "products"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    for path in (paths.work_folder(folder), paths.logs_folder(folder)):
+        path.mkdir(exist_ok=True)
+    own = paths.cameras_folder(survey_file.parent)
+    if own.is_dir() and own.resolve() != paths.cameras_folder(folder).resolve():
+        shutil.copytree(own, paths.cameras_folder(folder), dirs_exist_ok=True)
+    shutil.copyfile(survey_file, paths.survey_file(folder))
+    Ledger.create(paths.ledger_file(folder)).close()
+    site = open_site(folder)
+    with site.ledger.write() as conn:
+        tiles.register(conn, zip(site.grid.names, site.grid.ra_deg, site.grid.dec_deg))
+    return site
+
+
+def open_site(folder: Path) -> Site:
+    """Open a site made by `init_site`."""
+    folder = folder.resolve()
+    if not paths.survey_file(folder).is_file():
+        raise ConfigError(
+            str(folder),
+            found="no survey.toml",
+            expected="the folder of a site",
+            do="make one with `tesela init SITE --survey FILE`, or pass --site",
+        )
+    survey = config.load_survey(paths.survey_file(folder))
+    its_cameras, grid = _describe(survey, paths.cameras_folder(folder))
+    longitudes = {camera.name: camera.longitude_deg for camera in its_cameras}
+
+    def tiles_touching(corners: Sequence[tuple[float, float]], margin_deg: float) -> list[str]:
+        ra_deg, dec_deg = zip(*corners)
+        return grid.tiles_touching(ra_deg, dec_deg, margin_deg)
+
+    return Site(
+        folder=folder,
+        survey=survey,
+        cameras=its_cameras,
+        grid=grid,
+        ledger=Ledger.open(paths.ledger_file(folder)),
+        rules=Rules.of(survey, tiles_touching, longitudes),
+    )
+
+
+def _describe(survey: config.Survey, own_cameras: Path) -> tuple[tuple[Camera, ...], TileGrid]:
+    folder = own_cameras if own_cameras.is_dir() else None
+    loaded = tuple(load_camera(name, folder) for name in survey.cameras)
+    return loaded, TileGrid.from_settings(survey.grid)

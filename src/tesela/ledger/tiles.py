@@ -1,0 +1,19 @@
+"""The tiles of the survey's grid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlalchemy.engine import Connection
+
+from tesela.ledger import schema
+
+
+def register(conn: Connection, tiles: Iterable[tuple[str, float, float]]) -> None:
+    """Enter the tiles (name, ra_deg, dec_deg) of a new site."""
+    rows = [
+        {"name": name, "ra_deg": float(ra_deg), "dec_deg": float(dec_deg)}
+        for name, ra_deg, dec_deg in tiles
+    ]
+    if rows:
+        conn.execute(schema.tile.insert(), rows)

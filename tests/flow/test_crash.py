@@ -1,0 +1,159 @@
+"""Killing the controller or a worker anywhere loses nothing and doubles nothing."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tesela.flow.run import commit
+from tesela.ledger import products, schema, tasks
+from tesela.ledger.engine import Ledger
+from tesela.products import paths
+
+from . import toys
+
+RUN = [sys.executable, str(Path(__file__).with_name("crash_run.py"))]
+WHOLE_NIGHT = 2 + 5 + 3 + 3
+
+
+def reference(folder: Path) -> dict[tuple[str, str], str]:
+    """The archive as an undisturbed run makes it."""
+    ledger = toys.new_site(folder)
+    toys.add_frames(ledger, folder, toys.small_night(), toys.rules())
+    toys.controller(ledger, folder).run()
+    return toys.served(ledger)
+
+
+def assert_nothing_lost_nothing_doubled(ledger: Ledger, site: Path) -> None:
+    """Each product once, each file with a row, each row with its file, no task left open."""
+    with ledger.read() as conn:
+        rows = conn.execute(schema.product.select()).all()
+        assert tasks.count_open(conn) == 0
+        open_attempts = conn.execute(
+            schema.attempt.select().where(schema.attempt.c.outcome == "running")
+        ).all()
+    assert open_attempts == []
+    assert all(row.version == 1 for row in rows)
+    recorded = {site / row.path for row in rows if row.path.startswith("products/")}
+    on_disk = {path for path in (site / "products").rglob("*") if path.is_file()}
+    assert on_disk == recorded
+    assert list(paths.work_folder(site).iterdir()) == []
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_kill_9_at_random_moments_ends_in_the_same_archive(tmp_path: Path, seed: int) -> None:
+    moments = random.Random(seed)
+    site = tmp_path / "site"
+    ledger = toys.new_site(site)
+    toys.add_frames(ledger, site, toys.small_night(), toys.rules())
+    for _ in range(3):
+        process = subprocess.Popen([*RUN, str(site)])
+        time.sleep(moments.uniform(0.5, 2.2))
+        process.kill()
+        process.wait()
+    subprocess.run([*RUN, str(site)], check=True, timeout=60)
+    assert toys.served(ledger) == reference(tmp_path / "undisturbed")
+    assert_nothing_lost_nothing_doubled(ledger, site)
+
+
+STOPS = {
+    "before the journal": (commit, "_write_journal"),
+    "before the first name": (commit, "publish"),
+    "after the names, before the rows": (commit, "_commit_rows"),
+    "within the transaction": (products, "add_quality"),
+    "after the rows, before tidying": (commit.shutil, "rmtree"),
+}
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing of ours may catch it."""
+
+
+@pytest.mark.parametrize("moment", STOPS)
+@pytest.mark.parametrize("nth", [1, 4, 9])
+def test_stopping_at_each_stage_of_a_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str, nth: int
+) -> None:
+    site = tmp_path / "site"
+    ledger = toys.new_site(site)
+    toys.add_frames(ledger, site, toys.small_night(), toys.rules())
+    module, name = STOPS[moment]
+    original, calls = getattr(module, name), []
+
+    def stop_at_nth(*args: object, **options: object) -> object:
+        calls.append(name)
+        if len(calls) >= nth:
+            raise Killed
+        return original(*args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, name, stop_at_nth)
+        # The process would be gone: neither tidying nor the controller's own recovery happens.
+        patch.setattr(commit.shutil, "rmtree", _gone if name != "rmtree" else stop_at_nth)
+        patch.setattr(tasks, "recover", _only_at_start(tasks.recover))
+        with pytest.raises(Killed):
+            toys.controller(ledger, site).run()
+    toys.controller(ledger, site).run()
+    assert toys.served(ledger) == reference(tmp_path / "undisturbed")
+    assert_nothing_lost_nothing_doubled(ledger, site)
+
+
+def _gone(*_args: object, **_options: object) -> None:
+    """A dead process removes nothing."""
+
+
+def _only_at_start(recover):  # type: ignore[no-untyped-def]
+    def guarded(conn, why):  # type: ignore[no-untyped-def]
+        return recover(conn, why) if why == "the controller died" else []
+
+    return guarded
+
+
+def test_a_killed_worker_is_replaced_and_its_task_done(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    ledger = toys.new_site(site)
+    toys.add_frames(ledger, site, toys.small_night(), toys.rules())
+    faults = {"sci2": f"kill once {tmp_path / 'mark'}"}
+    summary = toys.controller(ledger, site, workers=2, settings={"faults": faults}).run()
+    assert (summary.done, summary.dead) == (WHOLE_NIGHT, 0)
+    assert toys.served(ledger) == reference(tmp_path / "undisturbed")
+    assert_nothing_lost_nothing_doubled(ledger, site)
+
+
+def test_a_task_that_kills_every_worker_is_found_and_the_others_done(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    ledger = toys.new_site(site)
+    toys.add_frames(ledger, site, toys.small_night(), toys.rules())
+    summary = toys.controller(ledger, site, workers=2, settings={"faults": {"sci2": "kill"}}).run()
+    assert (summary.done, summary.dead) == (WHOLE_NIGHT - 1, 1)
+    assert summary.problems == ["reduce sci2 dead: its worker was killed (memory, 2 times)"]
+
+
+def test_a_late_attempt_leaves_nothing(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    ledger = toys.new_site(site)
+    toys.add_frames(ledger, site, toys.small_night(), toys.rules())
+    control = toys.controller(ledger, site)
+    submit = control.engine.submit
+    taken = []
+
+    def someone_else_takes_it(run, order):  # type: ignore[no-untyped-def]
+        future = submit(run, order)
+        if not taken:
+            taken.append(order.key)
+            with ledger.write() as conn:
+                tasks.recover(conn, "its lease ended")
+        return future
+
+    control.engine.submit = someone_else_takes_it
+    control.run()
+    assert toys.served(ledger) == reference(tmp_path / "undisturbed")
+    assert_nothing_lost_nothing_doubled(ledger, site)
+    with ledger.read() as conn:
+        outcomes = [row.outcome for row in conn.execute(schema.attempt.select())]
+    assert outcomes.count("done") == WHOLE_NIGHT
