@@ -1,7 +1,7 @@
 """The simulated detector: what never changes during a night.
 
 Everything is a function of the seed and the camera, so each worker makes its own copy.
-Memory: four float32 planes of the size of the image (1.4 GB for a full T80Cam frame).
+Memory: up to four float32 planes of the size of the image (1.4 GB for a full T80Cam frame).
 """
 
 from __future__ import annotations

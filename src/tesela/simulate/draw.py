@@ -52,7 +52,7 @@ class Light:
     ----------
     expected : ndarray, (ny, nx) float32
         Expected electrons of the bright sources and their aureoles.
-    counts : ndarray, (ny, nx) int64
+    counts : ndarray, (ny, nx) int32
         Photons of the faint ones.
     """
 
@@ -72,7 +72,7 @@ def draw(
         else:
             _add_galaxy(expected, sources, int(i), psf)
     expected += psf.aureole_image(sources.x[bright], sources.y[bright], sources.flux[bright], shape)
-    counts = np.zeros(shape[0] * shape[1], np.int64)
+    counts = np.zeros(shape[0] * shape[1], np.int32)
     faint = np.flatnonzero(~bright)
     number = rng.poisson(sources.flux[faint] * oversend)
     ends = np.cumsum(number)

@@ -104,7 +104,7 @@ def _science(
     light = draw.draw(sources, psf, camera.shape, rng, oversend)
     expected = _sky(settings, camera.shape, now.sky_e, now.sky_gradient)
     y, x = np.ogrid[: camera.ny, : camera.nx]
-    expected *= now.astrometry.relative_area(x, y).astype(np.float32)
+    expected *= now.astrometry.relative_area(x.astype(np.float32), y.astype(np.float32))
     if now.fringe:
         expected *= 1 + np.float32(now.fringe) * detector.fringes(settings)
     expected += light.expected
@@ -240,9 +240,10 @@ def _flat(
     sky = _sky(settings, camera.shape, level, rng.normal(0, 0.002, 2))
     y, x = np.ogrid[: camera.ny, : camera.nx]
     half = 0.5 * np.hypot(camera.nx, camera.ny)
-    r2 = (x - 0.5 * (camera.nx - 1)) ** 2 + (y - 0.5 * (camera.ny - 1)) ** 2
-    swell = settings.distortion_corner_px / half**3 * r2
-    expected = sky * ((1 + swell) * (1 + 3 * swell)).astype(np.float32)
+    u = (x - 0.5 * (camera.nx - 1)).astype(np.float32)
+    v = (y - 0.5 * (camera.ny - 1)).astype(np.float32)
+    swell = np.float32(settings.distortion_corner_px / half**3) * (u * u + v * v)
+    expected = sky * (1 + swell) * (1 + 3 * swell)
     if fringe := BAND_FRINGE_IN_FLATS.get(exposure.band, 0.0):
         expected *= 1 + np.float32(fringe) * detector.fringes(settings)
     for _ in range(FLAT_STARS):

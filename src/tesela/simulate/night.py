@@ -1,6 +1,8 @@
 """Make a whole simulated night: raw frames, reference catalogue, truth.
 
-Cost (measured, one core): 1.2 s a science frame of the demonstration camera, 0.1 s a flat or bias.
+Cost, measured on one core: 1.4 s a science frame of the demonstration camera and 0.1 s a flat or
+bias, so two minutes for the whole demonstration (140 frames), shared by the workers. A full
+T80Cam science frame with 42 000 objects takes 40 s and 4.3 GB.
 """
 
 from __future__ import annotations

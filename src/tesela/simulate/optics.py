@@ -87,5 +87,5 @@ class Astrometry:
         """Area of a pixel on the sky relative to one in the centre of the field."""
         u = np.asarray(x) - 0.5 * (self.nx - 1)
         v = np.asarray(y) - 0.5 * (self.ny - 1)
-        r2 = u * u + v * v
-        return (1.0 + self.cubic * r2) * (1.0 + 3.0 * self.cubic * r2)
+        swell = self.cubic * (u * u + v * v)
+        return (1.0 + swell) * (1.0 + 3.0 * swell)
