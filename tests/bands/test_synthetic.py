@@ -1,6 +1,4 @@
 import csv
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -58,11 +56,8 @@ def test_darkness_is_infinitely_faint():
 
 
 @pytest.mark.real
-def test_compact_stars_keep_the_published_locus_to_3_mmag():
-    data = Path(os.environ.get("TESELA_REAL_DATA", Path(__file__).parents[3] / "shared/data"))
-    path = data / "sed/stars_pickles/locus_pickles_jplus.csv"
-    if not path.is_file():
-        pytest.skip("no published locus here: set TESELA_REAL_DATA")
+def test_compact_stars_keep_the_published_locus_to_3_mmag(real_data):
+    path = real_data / "sed/stars_pickles/locus_pickles_jplus.csv"
     with path.open() as stream:
         rows = list(csv.reader(stream))[1:]
     library = spectra.pickles()
