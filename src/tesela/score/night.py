@@ -54,14 +54,14 @@ def measure(products: Products, truth_dir: Path) -> Evaluation:
         for name, path in sorted(products.frames.items())
     }
     residuals, zeros, pulls, recoveries = [], [], [], []
-    keys = sorted(set(products.coadds) & set(products.catalogues))
-    for key in keys:
+    keys = set(products.coadds) & set(products.catalogues)
+    bands = _in_order({band for _, band in keys})
+    for key in sorted(keys, key=lambda key: (bands.index(key[1]), key[0])):
         tile = tiles.read(products.coadds[key], products.catalogues[key], true)
         residuals.append(astrometry.of_tile(tile))
         zeros.append(zeropoint.of_tile(tile))
         pulls.append(pull.of_tile(tile))
         recoveries.append(completeness.of_tile(tile))
-    bands = _in_order({band for _, band in keys})
     rows = [
         *astrometry.rows(residuals, bands),
         *zeropoint.rows(zeros, bands),

@@ -122,14 +122,17 @@ def completeness_plot(path: Path, recoveries: Sequence[Recovery]) -> None:
         mine = [r for r in recoveries if r.band == band]
         offset = np.concatenate([r.mag - r.depth_mag for r in mine])
         found = np.concatenate([r.found for r in mine])
-        expected = np.concatenate([r.expected for r in mine])
         total = np.histogram(offset, edges)[0]
         use = total > 0
         fraction = np.histogram(offset, edges, weights=found.astype(float))[0][use] / total[use]
         error = np.sqrt((fraction * (1 - fraction) + 0.25 / total[use]) / total[use])
         axes.errorbar(centres[use], fraction, error, fmt="o", ms=3.5, lw=1, label="true stars")
-        order = np.argsort(offset, kind="stable")
-        axes.plot(offset[order], expected[order], "-", lw=0.8, color="tab:red", label="injected")
+        for k, one in enumerate(mine):
+            order = np.argsort(one.mag, kind="stable")
+            axes.plot(
+                one.mag[order] - one.depth_mag, one.expected[order], "-", lw=1.0,
+                color="tab:red", label="injected, a line a tile" if k == 0 else None,
+            )  # fmt: skip
         axes.set_title(f"{band}, {len(found)} stars", fontsize=9)
         axes.set_ylim(-0.05, 1.1)
         axes.axvline(0, color="0.7", lw=0.8, zorder=0)

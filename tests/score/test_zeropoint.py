@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tesela.score import objects, tiles, zeropoint
+from tesela.score.rows import Row
+from tesela.score.zeropoint import Differences, FrameZero
+
+from .nights import Night, write_tile
+
+
+def _tile(folder: Path, night: Night) -> Differences:
+    truth, image, found = write_tile(folder, night)
+    return zeropoint.of_tile(tiles.read(image, found, objects.read(truth)))
+
+
+def _row(rows: list[Row], metric: str, band: str = "") -> Row:
+    return next(row for row in rows if (row.metric, row.band) == (metric, band))
+
+
+def test_the_row_returns_the_offset_that_was_put_in(tmp_path: Path) -> None:
+    part = _tile(tmp_path, Night(zero_offset_mag=0.015))
+    row = _row(zeropoint.rows([part], ["rSDSS"]), "zero point", "rSDSS")
+    assert row.value == pytest.approx(15.0, abs=4 * row.error)
+    assert 0 < row.error < 1.5
+    assert row.passed is True
+    assert row.n == part.mmag.size > 100
+
+
+def test_a_negative_offset_of_thirty_mmag_fails(tmp_path: Path) -> None:
+    part = _tile(tmp_path, Night(zero_offset_mag=-0.030))
+    rows = zeropoint.rows([part], ["rSDSS"])
+    assert _row(rows, "zero point", "rSDSS").value == pytest.approx(-30.0, abs=2.0)
+    assert _row(rows, "zero point", "rSDSS").passed is False
+    assert _row(rows, "zero point, worst band").passed is False
+
+
+def test_the_colour_term_leads_to_the_published_system(tmp_path: Path) -> None:
+    part = _tile(tmp_path, Night(colour_slope=0.2, noise=False))
+    assert np.abs(part.mmag).max() < 0.1
+
+
+def test_worst_band_and_worst_tile_are_found() -> None:
+    parts = [
+        Differences("A", "gSDSS", np.full(10, 2.0)),
+        Differences("A", "rSDSS", np.full(10, -9.0)),
+        Differences("B", "rSDSS", np.full(10, 3.0)),
+        Differences("B", "gSDSS", np.full(10, -4.0)),
+        Differences("C", "gSDSS", np.full(10, -4.0)),
+    ]
+    rows = zeropoint.rows(parts, ["gSDSS", "rSDSS"])
+    band, tile = rows[0], rows[1]
+    assert (band.metric, band.value, band.note) == ("zero point, worst band", -4.0, "gSDSS")
+    assert (tile.metric, tile.value, tile.note) == ("zero point, worst tile", -9.0, "A rSDSS")
+    assert "largest of 2 tiles 9.0" in _row(rows, "zero point", "rSDSS").note
+
+
+def test_a_band_without_stars_is_the_worst() -> None:
+    parts = [Differences("A", "g", np.ones(5)), Differences("A", "r", np.zeros(0))]
+    worst = zeropoint.rows(parts, ["g", "r"])[0]
+    assert worst.note == "r"
+    assert worst.passed is False
+
+
+def test_nothing_gives_no_rows() -> None:
+    assert zeropoint.rows([], []) == []
+
+
+def test_relative_scatter_forgets_the_offset_of_each_group(rng: np.random.Generator) -> None:
+    noise = rng.normal(0, 2.0, (200, 3))
+    zeros = [
+        FrameZero(f"g{i}", 100.0 * i + float(value))
+        for i, values in enumerate(noise)
+        for value in values
+    ]
+    spread = [FrameZero("a", -1.0), FrameZero("a", 0.0), FrameZero("a", 1.0), FrameZero("b", 7.0)]
+    assert zeropoint.relative_row("z", zeros).value < 3.0
+    row = zeropoint.relative_row("z", spread, 3.0)
+    assert row.value == pytest.approx(1.4826 * 1.5**0.5)
+    assert row.n == 3
+    assert row.passed is True
+    assert "in 1 groups" in row.note
+
+
+def test_a_frame_alone_says_nothing_of_scatter() -> None:
+    row = zeropoint.relative_row("z", [FrameZero("a", 5.0)])
+    assert row.n == 0
+    assert math.isnan(row.value)
