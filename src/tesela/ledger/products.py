@@ -82,6 +82,11 @@ def current(conn: Connection, kind: str, key: str) -> dict[str, Any] | None:
     return None if row is None else dict(row)
 
 
+def all_current(conn: Connection, kind: str) -> list[dict[str, Any]]:
+    """Return the versions of a kind that are served, in the order of their keys."""
+    return [dict(row) for row in conn.execute(queries.ALL_CURRENT, {"kind": kind}).mappings()]
+
+
 def next_version(conn: Connection, kind: str, key: str) -> int:
     """Return the number the next version will carry."""
     return int(conn.scalar(queries.LAST_VERSION, {"kind": kind, "key": key}) or 0) + 1

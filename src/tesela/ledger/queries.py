@@ -80,6 +80,7 @@ REDUCED_NEAR = text("""
 # ---------------------------------------------------------------- products and edges
 
 CURRENT = text("SELECT * FROM product WHERE kind = :kind AND key = :key AND is_current")
+ALL_CURRENT = text("SELECT * FROM product WHERE kind = :kind AND is_current ORDER BY key")
 
 VERSIONS = text("SELECT * FROM product WHERE kind = :kind AND key = :key ORDER BY version")
 

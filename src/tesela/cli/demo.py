@@ -1,0 +1,204 @@
+"""`tesela demo`: a simulated night through the real flow, judged against its truth."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tesela.cli.common import JsonOption, emit
+from tesela.errors import ConfigError
+
+if TYPE_CHECKING:
+    from tesela.flow.run.site import Site
+    from tesela.score.night import Evaluation, Products
+    from tesela.simulate.settings import NightSettings
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("demo")(demo)
+
+
+def demo(
+    folder: Annotated[Path, typer.Argument(help="Folder of the demonstration.")] = Path("demo"),
+    workers: Annotated[int, typer.Option("--workers", min=0, help="0: one a core.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Simulate a 12-filter night, process it by the ordinary verbs, and score the result.
+
+    Everything is made in FOLDER: `night` (raw frames, reference, truth), `site` (ledger and
+    products), `pictures`, and the score. Called again it goes on where it stopped. Ends with 1 if
+    a task is dead or a number misses its target.
+    """
+    from tesela.simulate.settings import demo as demo_settings
+
+    started = time.perf_counter()
+    say = _silent if as_json else typer.echo
+    folder.mkdir(parents=True, exist_ok=True)
+    _simulate(folder / "night", demo_settings(), workers, as_json, say)
+    _process(folder / "site", folder / "night", workers, as_json, say)
+    say(f"$ score against {folder / 'night' / 'truth'}")
+    products, evaluation, pictures = _score(folder)
+    seconds = time.perf_counter() - started
+    rows = evaluation.rows
+    _report(folder, rows, as_json)
+    data = {
+        "seconds": round(seconds, 1),
+        "frames": len(products.frames),
+        "tiles": len(products.coadds),
+        "pictures": [str(path) for path in pictures],
+        "score": [row.as_dict() for row in rows],
+    }
+    from tesela.score import table
+
+    emit(data, as_json, lambda: _closing(folder, seconds))
+    if not table.passed(rows):
+        raise typer.Exit(1)
+
+
+def _silent(_: str) -> None:
+    """Say nothing: the output is for a program."""
+
+
+def _simulate(
+    night: Path, settings: NightSettings, workers: int, as_json: bool, say: Callable[[str], None]
+) -> None:
+    import dataclasses
+    import json
+
+    from tesela.cli.simulate import make_night
+
+    stated = night / "truth" / "night.json"
+    if stated.is_file():
+        made = json.loads(stated.read_text(encoding="utf-8"))["settings"]
+        if made == json.loads(json.dumps(dataclasses.asdict(settings))):
+            say(f"{night} is there already")
+            return
+        raise ConfigError(
+            str(night),
+            found="a night made with other settings",
+            expected="the demonstration's",
+            do="remove the folder, or give the demonstration another one",
+        )
+    say(f"$ tesela simulate {night}")
+    make_night(night, settings, workers or os.cpu_count() or 1, as_json)
+
+
+def _process(
+    site: Path, night: Path, workers: int, as_json: bool, say: Callable[[str], None]
+) -> None:
+    """The ordinary verbs, as a user would type them."""
+    from tesela.cli import doctor, ingest, init, refcat, run
+    from tesela.products import paths
+    from tesela.simulate.survey import REFCAT
+
+    quiet = {"as_json": as_json}
+    with _output(as_json):
+        if not paths.ledger_file(site).is_file():
+            say(f"$ tesela init {site} --survey {night / 'survey.toml'}")
+            init.init(site, night / "survey.toml", **quiet)
+            say(f"$ tesela refcat add {REFCAT} {night / 'refcat.parquet'} --site {site}")
+            refcat.add(REFCAT, night / "refcat.parquet", site, **quiet)
+        say(f"$ tesela doctor --site {site}")
+        doctor.doctor(site, True, **quiet)
+        say(f"$ tesela ingest {night / 'raw'} --site {site}")
+        ingest.ingest([night / "raw"], site, **quiet)
+        say(f"$ tesela run --site {site}")
+        run.run(site, workers, **quiet)
+
+
+def _output(as_json: bool) -> Any:
+    """With --json only the last word is printed."""
+    import contextlib
+    import io
+
+    return contextlib.redirect_stdout(io.StringIO()) if as_json else contextlib.nullcontext()
+
+
+def _score(folder: Path) -> tuple[Products, Evaluation, list[Path]]:
+    from tesela.flow.run.site import open_site
+    from tesela.score import night, pictures
+
+    site = open_site(folder / "site")
+    products = current_products(site)
+    site.ledger.close()
+    evaluation = night.measure(products, folder / "night" / "truth")
+    made = pictures.write_plots(evaluation, folder / "pictures")
+    made += _look(folder, products)
+    return products, evaluation, made
+
+
+def current_products(site: Site) -> Products:
+    """Paths of what is served now, from the ledger."""
+    from tesela.ledger import products as ledger_products
+    from tesela.score.night import Products
+
+    def by_key(kind: str) -> dict[str, Path]:
+        with site.ledger.read() as conn:
+            rows = ledger_products.all_current(conn, kind)
+        return {row["key"]: site.folder / row["path"] for row in rows}
+
+    def by_tile(kind: str) -> dict[tuple[str, str], Path]:
+        return {
+            (key.rsplit(".", 1)[0], key.rsplit(".", 1)[1]): path
+            for key, path in by_key(kind).items()
+        }
+
+    return Products(by_key("reduced"), by_tile("coadd"), by_tile("catalogue"))
+
+
+def _look(folder: Path, products: Products) -> list[Path]:
+    """A raw frame, what became of it, its tile, and the tile in colour."""
+    from tesela.pixels import thumbnail
+    from tesela.products import rawfile
+    from tesela.products.images import Coadd, ReducedImage
+    from tesela.score import pictures
+
+    tile = sorted({tile for tile, _ in products.coadds})[0]
+    in_band = {b: Coadd.read(p) for (t, b), p in sorted(products.coadds.items()) if t == tile}
+    band = "rSDSS" if "rSDSS" in in_band else next(iter(in_band))
+    cards = dict((k, v) for k, v, _ in in_band[band].cards)
+    name = str(cards["TSL IN1 NAME"])
+    reduced = ReducedImage.read(products.frames[name])
+    _, raw = rawfile.read(folder / "night" / "raw" / f"{name}.fits")
+    arrays = {
+        f"raw: {name}": thumbnail.render(raw.astype("float32"), max_px=700),
+        "reduced": thumbnail.render(reduced.image, max_px=700),
+        "mask": pictures.mask_image(reduced.mask, 700),
+        f"coadd {tile} {band}": thumbnail.render(in_band[band].image, max_px=700),
+        "frames at each pixel": thumbnail.render(in_band[band].count.astype("float32"), max_px=700),
+    }
+    paths = [folder / "pictures" / "from_raw_to_tile.png", folder / "pictures" / "colour_tile.png"]
+    pictures.panel(arrays, paths[0], title="From a raw frame to a tile", mask_legend=True)
+    red, green, blue = (in_band.get(b, in_band[band]) for b in ("iSDSS", "rSDSS", "gSDSS"))
+    planes = [_on_one_scale(coadd) for coadd in (red, green, blue)]
+    colour = {f"{tile}: i, r, g": thumbnail.colour(*planes, max_px=1200)}
+    pictures.panel(colour, paths[1], title="The tile in colour", columns=1)
+    return paths
+
+
+def _on_one_scale(coadd: Any) -> Any:
+    """Pixels in units of an AB magnitude, so that colours mean something."""
+    cards = dict((k, v) for k, v, _ in coadd.cards)
+    return (coadd.image * 10 ** (-0.4 * (float(cards["MAGZP"]) - 25.0))).astype("float32")
+
+
+def _report(folder: Path, rows: list[Any], as_json: bool) -> None:
+    from tesela.score import table
+
+    (folder / "score.json").write_text(table.to_json(rows), encoding="utf-8")
+    (folder / "score.md").write_text(table.to_markdown(rows), encoding="utf-8")
+    if not as_json:
+        from rich.console import Console
+
+        Console(width=None if os.isatty(1) else 140).print(table.terminal(rows))
+
+
+def _closing(folder: Path, seconds: float) -> Iterator[str]:
+    yield f"done in {seconds:.0f} s; pictures in {folder / 'pictures'}, score in {folder / 'score.md'}"
+    yield f"go on with: tesela status --site {folder / 'site'}"
