@@ -7,9 +7,12 @@ import multiprocessing
 import os
 from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
+from typing import Any
 
 from tesela.flow.run import worker
 from tesela.flow.run.steps import Order, Outcome, Report
+
+_JOIN_S = 0.1
 
 
 class LocalEngine:
@@ -42,15 +45,23 @@ class LocalEngine:
 
     def rebuild(self) -> None:
         """Throw a broken pool away; the next order starts a new one."""
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.shutdown(wait=True, cancel_futures=True)
+        self.stop()
 
     def stop(self) -> None:
         """End the workers now, without waiting for their tasks."""
         pool, self._pool = self._pool, None
         if pool is None:
             return
-        for process in list((pool._processes or {}).values()):
-            process.kill()
-        pool.shutdown(wait=True, cancel_futures=True)
+        processes = pool._processes or {}
+        manager: Any = pool._executor_manager_thread
+        pool.shutdown(wait=False, cancel_futures=True)
+        # A process started while the pool was breaking is never told to end, and the pool's
+        # thread would wait for it for ever: so all are killed until that thread is through.
+        while True:
+            for process in list(processes.values()):
+                process.kill()
+            if manager is None:
+                return
+            manager.join(_JOIN_S)
+            if not manager.is_alive():
+                return
