@@ -113,7 +113,7 @@ def coadd(night: Night, inputs: dict[str, float] | None = None) -> Coadd:
         cards += [(f"TSL IN{n} NAME", name, ""), (f"TSL IN{n} ZP", zero, "")]
     plane = np.ones(shape, np.float32)
     codes = np.zeros(shape, np.uint8)
-    return Coadd(plane, plane, plane, codes, codes, NO_PSF, cards)
+    return Coadd(plane, plane, plane, codes, np.full(shape, 3, np.uint8), NO_PSF, cards)
 
 
 def write_tile(folder: Path, night: Night, seed: int = 1, **spoil: Any) -> tuple[Path, Path, Path]:

@@ -23,7 +23,7 @@ def _evaluation(rng: np.random.Generator) -> Evaluation:
     return Evaluation(
         rows=[],
         residuals=[residuals],
-        zeropoints=[Differences(t, "rSDSS", rng.normal(5, 20, n)) for t in "AB"],
+        zeropoints=[Differences(t, "rSDSS", rng.normal(5, 20, n), np.zeros(n, bool)) for t in "AB"],
         recoveries=[
             Recovery(t, b, 21.0, mag, rng.uniform(0, 1, n) < curve, curve)
             for t in "AB"

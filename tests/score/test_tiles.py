@@ -71,6 +71,15 @@ def test_the_offset_is_what_was_put_in(tmp_path: Path) -> None:
     )
 
 
+def test_a_rejected_core_is_told_from_the_edge_of_a_frame() -> None:
+    count = np.full((100, 100), 3, np.uint8)
+    count[:, 60:] = 2  # a frame ends here
+    count[30:33, 20] = 2  # a core that lost an input
+    x, y = np.array([20.0, 40.0, 70.0, 90.0]), np.array([31.4, 50.0, 50.0, 98.0])
+    found = tiles.core_rejected(count, x, y, 2.5)
+    np.testing.assert_array_equal(found, [True, False, False, False])
+
+
 def test_sources_without_flux_or_position_do_no_harm(tmp_path: Path) -> None:
     def spoil(values: np.ndarray) -> np.ndarray:
         return np.where(np.arange(values.size) % 5 == 0, np.nan, values)

@@ -18,6 +18,10 @@ def _tile(folder: Path, night: Night) -> Differences:
     return zeropoint.of_tile(tiles.read(image, found, objects.read(truth)))
 
 
+def _part(tile: str, band: str, mmag: np.ndarray) -> Differences:
+    return Differences(tile, band, mmag, np.zeros(mmag.size, bool))
+
+
 def _row(rows: list[Row], metric: str, band: str = "") -> Row:
     return next(row for row in rows if (row.metric, row.band) == (metric, band))
 
@@ -46,11 +50,11 @@ def test_the_colour_term_leads_to_the_published_system(tmp_path: Path) -> None:
 
 def test_worst_band_and_worst_tile_are_found() -> None:
     parts = [
-        Differences("A", "gSDSS", np.full(10, 2.0)),
-        Differences("A", "rSDSS", np.full(10, -9.0)),
-        Differences("B", "rSDSS", np.full(10, 3.0)),
-        Differences("B", "gSDSS", np.full(10, -4.0)),
-        Differences("C", "gSDSS", np.full(10, -4.0)),
+        _part("A", "gSDSS", np.full(10, 2.0)),
+        _part("A", "rSDSS", np.full(10, -9.0)),
+        _part("B", "rSDSS", np.full(10, 3.0)),
+        _part("B", "gSDSS", np.full(10, -4.0)),
+        _part("C", "gSDSS", np.full(10, -4.0)),
     ]
     rows = zeropoint.rows(parts, ["gSDSS", "rSDSS"])
     band, tile = rows[0], rows[1]
@@ -59,8 +63,22 @@ def test_worst_band_and_worst_tile_are_found() -> None:
     assert "largest of 2 tiles 9.0" in _row(rows, "zero point", "rSDSS").note
 
 
+def test_the_cost_of_rejected_cores_is_free_of_the_zero_point() -> None:
+    lost = np.arange(100) < 20
+    parts = [Differences(t, "r", z + 30.0 * lost, lost) for t, z in (("A", 5.0), ("B", -90.0))]
+    rows = zeropoint.rows(parts, ["r"])
+    assert _row(rows, "stars with a rejected core").value == pytest.approx(0.2)
+    assert _row(rows, "their magnitude minus others'").value == pytest.approx(30.0)
+    assert _row(rows, "their magnitude minus others'").n == 40
+
+
+def test_a_tile_of_rejected_cores_has_nothing_to_compare_with() -> None:
+    rows = zeropoint.rows([Differences("A", "r", np.ones(5), np.ones(5, bool))], ["r"])
+    assert _row(rows, "their magnitude minus others'").n == 0
+
+
 def test_a_band_without_stars_is_the_worst() -> None:
-    parts = [Differences("A", "g", np.ones(5)), Differences("A", "r", np.zeros(0))]
+    parts = [_part("A", "g", np.ones(5)), _part("A", "r", np.zeros(0))]
     worst = zeropoint.rows(parts, ["g", "r"])[0]
     assert worst.note == "r"
     assert worst.passed is False

@@ -47,6 +47,8 @@ class TruthHere:
     is_star: NDArray[np.bool_]
     """Point source of constant light."""
     is_point: NDArray[np.bool_]
+    core_rejected: NDArray[np.bool_]
+    """The coadd left out an input in the core that it used around it."""
     flux: Floats
     stolen: Floats
 
@@ -125,7 +127,7 @@ def read(coadd: Path, catalogue: Path, objects: Objects) -> TileBand:
     Pairs are each other's nearest within 1 arcsec, among true objects down to one magnitude below
     the 5 sigma depth: fainter ones are never what a source is.
     """
-    fits = files.read_fits(coadd, ["WEIGHT"])
+    fits = files.read_fits(coadd, ["WEIGHT", "COUNT"])
     cards, weight = fits.cards["IMAGE"], fits.data["WEIGHT"]
     wcs = Wcs.from_cards(cards, weight.shape)
     found = Catalogue.read(catalogue)
@@ -133,8 +135,9 @@ def read(coadd: Path, catalogue: Path, objects: Objects) -> TileBand:
     band, scale = str(_card(cards, "FILTER", coadd)), wcs.pixel_scale_arcsec
     zero = float(facts["zeropoint_mag"])
     fwhm_px = float(_card(cards, "FWHM", coadd)) / scale
+    count = np.where(weight > 0, fits.data["COUNT"], 0)
     here = _truth_here(
-        objects, band, wcs, weight > 0, float(_card(cards, "MJD-MEAN", coadd)), zero, fwhm_px
+        objects, band, wcs, count, float(_card(cards, "MJD-MEAN", coadd)), zero, fwhm_px
     )
     depth = float(facts["depth_psf_mag"])
     visible = np.flatnonzero(here.mag < depth + _BELOW_DEPTH_MAG)
@@ -163,17 +166,17 @@ def _truth_here(
     objects: Objects,
     band: str,
     wcs: Wcs,
-    covered: NDArray[np.bool_],
+    count: NDArray[np.uint8],
     mjd: float,
     zeropoint_mag: float,
     fwhm_px: float,
 ) -> TruthHere:
     ra, dec = objects.at(mjd)
     x, y = wcs.sky_to_pix(ra, dec)
-    ny, nx = covered.shape
+    ny, nx = count.shape
     inside = (x > -0.5) & (x < nx - 0.5) & (y > -0.5) & (y < ny - 0.5)
     chosen = np.flatnonzero(inside)
-    on = covered[np.rint(y[chosen]).astype(int), np.rint(x[chosen]).astype(int)]
+    on = count[np.rint(y[chosen]).astype(int), np.rint(x[chosen]).astype(int)] > 0
     chosen = chosen[on]
     mag = objects.mag[band][chosen]
     flux = 10 ** (-0.4 * (mag - zeropoint_mag))
@@ -188,9 +191,41 @@ def _truth_here(
         colour=objects.colour[chosen],
         is_star=(objects.is_point & ~objects.is_variable)[chosen],
         is_point=objects.is_point[chosen],
+        core_rejected=core_rejected(count, x[chosen], y[chosen], fwhm_px),
         flux=flux,
         stolen=contamination(x[chosen], y[chosen], flux, size_px, fwhm_px),
     )
+
+
+def core_rejected(count: NDArray[np.uint8], x: Floats, y: Floats, fwhm_px: float) -> NDArray[Any]:
+    """Whether fewer inputs were used within a pixel of each place than around it.
+
+    Parameters
+    ----------
+    count : (ny, nx) uint8
+        Inputs used in each pixel.
+    x, y : (n,) float64
+    fwhm_px : float
+        Around is 5 FWHM away, where no star is left; the median of eight directions, so that
+        neighbours and the edges of frames seldom matter.
+
+    Returns
+    -------
+    (n,) bool
+    """
+    angle = np.arange(8) * np.pi / 4
+    radius = 5 * fwhm_px
+    around = _at(count, x[:, None] + radius * np.cos(angle), y[:, None] + radius * np.sin(angle))
+    steps = np.array([(dx, dy) for dx in (-1, 0, 1) for dy in (-1, 0, 1)])
+    core = _at(count, x[:, None] + steps[:, 0], y[:, None] + steps[:, 1])
+    return core.min(axis=1) < np.median(around, axis=1)
+
+
+def _at(image: NDArray[np.uint8], x: Floats, y: Floats) -> NDArray[np.uint8]:
+    """Nearest pixels; places outside take the nearest pixel inside."""
+    ny, nx = image.shape
+    column = np.clip(np.rint(x).astype(int), 0, nx - 1)
+    return image[np.clip(np.rint(y).astype(int), 0, ny - 1), column]
 
 
 def _card(cards: dict[str, Any], key: str, path: Path) -> Any:

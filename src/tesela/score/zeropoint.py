@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tesela.score.rows import Row
-from tesela.score.statistics import bootstrap, median, robust_rms
+from tesela.score.statistics import bootstrap, mean, median, robust_rms
 from tesela.score.tiles import TileBand
 
 Floats = NDArray[np.float64]
@@ -29,6 +29,8 @@ class Differences:
     tile: str
     band: str
     mmag: Floats
+    core_rejected: NDArray[np.bool_]
+    """Stars of which the coadd left out the core of an input."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ def of_tile(tile: TileBand) -> Differences:
     truth = tile.i_truth[use]
     colour = tile.truth.colour[truth]
     published = tile.mag[use] + tile.colour_coefficient * (colour - tile.colour_pivot)
-    return Differences(tile.tile, tile.band, 1e3 * (published - tile.truth.published[truth]))
+    mmag = 1e3 * (published - tile.truth.published[truth])
+    return Differences(tile.tile, tile.band, mmag, tile.truth.core_rejected[truth])
 
 
 def rows(parts: Sequence[Differences], bands: Sequence[str]) -> list[Row]:
@@ -60,7 +63,24 @@ def rows(parts: Sequence[Differences], bands: Sequence[str]) -> list[Row]:
         )  # fmt: skip
         tiles = [_row("zero point, worst tile", "", p.mmag, f"{p.tile} {p.band}") for p in parts]
         result.append(max(tiles, key=_size))
+        result += _core_rows(parts)
     return result + by_band
+
+
+def _core_rows(parts: Sequence[Differences]) -> list[Row]:
+    """How many stars lost an input's core to the rejection of outliers, and what it cost them.
+
+    The cost is the median difference from the tile's other stars, so no zero point enters.
+    """
+    lost = np.concatenate([p.core_rejected for p in parts])
+    cost = np.concatenate(
+        [(p.mmag - median(p.mmag[~p.core_rejected]))[p.core_rejected] for p in parts]
+    )
+    share = lost.astype(np.float64)
+    return [
+        Row("stars with a rejected core", "", mean(share), bootstrap(share, mean), lost.size, ""),
+        _row("their magnitude minus others'", "", cost[np.isfinite(cost)], ""),
+    ]
 
 
 def _of_band(parts: Sequence[Differences], band: str) -> Row:
