@@ -4,7 +4,8 @@ The rule is that of L.A.Cosmic (van Dokkum 2001, PASP 113, 1420): the Laplacian 
 sampled twice as finely, in units of the noise, must stand out of its surroundings (`sigclip`) and
 must exceed the fine structure an object of that brightness would show (`objlim`). It is applied in
 two passes: a dense one that only needs four neighbours finds the few pixels in a thousand that may
-pass, and the medians of the rule are taken at those alone.
+pass, and the medians of the rule are taken at those alone. Long tracks, which that rule takes for
+objects, are followed from its hits as far as they are narrower than a star (`tracks`).
 """
 
 from __future__ import annotations
@@ -13,10 +14,9 @@ import numpy as np
 from numba import njit
 
 from tesela.errors import BadInput
-from tesela.pixels import badpixels
+from tesela.pixels import badpixels, tracks
+from tesela.pixels.neighbourhood import BLOCK, PAD, laplacian, median, noise, window
 
-PAD = 6
-BLOCK = 128
 SAMPLE = 8
 LOW_PERCENTILE = 5
 # A hit spreads to neighbours that show little fine structure (in noises), or have this share of
@@ -68,7 +68,8 @@ def find(
     objlim : float
         Least ratio of Laplacian to fine structure; see `object_limit`.
     fwhm_px : float, pixels
-        Seeing, which raises `objlim` where stars are undersampled.
+        Seeing, which raises `objlim` where stars are undersampled and tells tracks from stars:
+        rather too low than too high.
     max_iterations : int
         Hits are removed and their surroundings judged again at most so many times.
 
@@ -88,8 +89,12 @@ def find(
     seen = np.zeros(frame.shape, np.uint8)
     where = _candidates(frame, _low_noise(frame, noise2), np.float32(sigclip))
     default = np.float32(np.median(total[::SAMPLE, ::SAMPLE]))
+    floor = _blocks(frame, 50)
+    cut = tracks.cuts(fwhm_px)
     for _ in range(max_iterations):
         hits = _judge(frame, where, closed, noise2, np.float32(sigclip), limit)
+        narrow = tracks.starts(frame, where, closed | (found > 0), floor, noise2, cut)
+        hits = tracks.follow(frame, np.union1d(hits, narrow), closed, floor, noise2, cut)
         for least in (sigclip, sigclip * sigfrac):
             hits = _grow(frame, hits, closed, noise2, np.float32(least), GROW_SHARE * limit, seen)
         fresh = hits[found.flat[hits] == 0]
@@ -132,6 +137,11 @@ def _without_holes(total: np.ndarray, flags: np.ndarray) -> np.ndarray:
 
 def _low_noise(frame: np.ndarray, noise2: np.float32) -> np.ndarray:
     """Lower bound of the variance the rule will use, for each block of the frame."""
+    return np.maximum(np.float32(0.9) * _blocks(frame, LOW_PERCENTILE), 0) + noise2
+
+
+def _blocks(frame: np.ndarray, percentile: float) -> np.ndarray:
+    """Percentile of a sample of each block of the frame."""
     rows = -(-frame.shape[0] // BLOCK)
     columns = -(-frame.shape[1] // BLOCK)
     low = np.empty((rows, columns), np.float32)
@@ -140,8 +150,8 @@ def _low_noise(frame: np.ndarray, noise2: np.float32) -> np.ndarray:
             block = frame[
                 j * BLOCK : (j + 1) * BLOCK : SAMPLE, i * BLOCK : (i + 1) * BLOCK : SAMPLE
             ]
-            low[j, i] = np.percentile(block, LOW_PERCENTILE)
-    return np.maximum(np.float32(0.9) * low, 0) + noise2
+            low[j, i] = np.percentile(block, percentile)
+    return low
 
 
 def _reflect(frame: np.ndarray) -> None:
@@ -162,60 +172,6 @@ def _around(where: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return np.unique(near_y * nx + near_x)
 
 
-@njit(cache=True, inline="always")
-def _laplacian(d, y, x):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Positive part of the Laplacian of the twice finer image, summed back: 4 L+."""
-    zero = np.float32(0)
-    twice = np.float32(2) * d[y, x]
-    up, down, left, right = d[y - 1, x], d[y + 1, x], d[y, x - 1], d[y, x + 1]
-    return (
-        max(zero, twice - up - left)
-        + max(zero, twice - up - right)
-        + max(zero, twice - down - left)
-        + max(zero, twice - down - right)
-    )
-
-
-@njit(cache=True)
-def _median(t, n):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Median of the first n (odd) values of t, which are reordered."""
-    k = n // 2
-    low, high = 0, n - 1
-    while low < high:
-        pivot = t[(low + high) // 2]
-        i, j = low, high
-        while i <= j:
-            while t[i] < pivot:
-                i += 1
-            while pivot < t[j]:
-                j -= 1
-            if i <= j:
-                t[i], t[j] = t[j], t[i]
-                i += 1
-                j -= 1
-        if j < k:
-            low = i
-        if i > k:
-            high = j
-    return t[k]
-
-
-@njit(cache=True)
-def _window(d, y, x, reach, t):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Median of the square of half width `reach`."""
-    n = 0
-    for j in range(y - reach, y + reach + 1):
-        for i in range(x - reach, x + reach + 1):
-            t[n] = d[j, i]
-            n += 1
-    return _median(t, n)
-
-
-@njit(cache=True)
-def _noise(d, y, x, noise2, t):  # type: ignore[no-untyped-def]  # pragma: no cover
-    return np.sqrt(max(_window(d, y, x, 2, t), np.float32(0)) + noise2)
-
-
 @njit(cache=True)
 def _excess(d, y, x, noise2, t, s):  # type: ignore[no-untyped-def]  # pragma: no cover
     """S' of the paper: the Laplacian in noises, less its own 5x5 median."""
@@ -223,14 +179,14 @@ def _excess(d, y, x, noise2, t, s):  # type: ignore[no-untyped-def]  # pragma: n
     own = np.float32(0)
     for j in range(y - 2, y + 3):
         for i in range(x - 2, x + 3):
-            value = _laplacian(d, j, i)
+            value = laplacian(d, j, i)
             if value > 0:
-                value /= np.float32(8) * _noise(d, j, i, noise2, t)
+                value /= np.float32(8) * noise(d, j, i, noise2, t)
             s[n] = value
             n += 1
             if j == y and i == x:
                 own = value
-    return own - _median(s, 25)
+    return own - median(s, 25)
 
 
 @njit(cache=True)
@@ -239,11 +195,11 @@ def _fine_structure(d, y, x, noise2, t, s):  # type: ignore[no-untyped-def]  # p
     own = np.float32(0)
     for j in range(y - 3, y + 4):
         for i in range(x - 3, x + 4):
-            s[n] = _window(d, j, i, 1, t)
+            s[n] = window(d, j, i, 1, t)
             if j == y and i == x:
                 own = s[n]
             n += 1
-    return max((own - _median(s, 49)) / _noise(d, y, x, noise2, t), np.float32(0.01))
+    return max((own - median(s, 49)) / noise(d, y, x, noise2, t), np.float32(0.01))
 
 
 @njit(cache=True)
@@ -256,7 +212,7 @@ def _candidates(d, low2, sigclip):  # type: ignore[no-untyped-def]  # pragma: no
     n = 0
     for y in range(PAD, ny - PAD):
         for x in range(PAD, nx - PAD):
-            row[x] = _laplacian(d, y, x)
+            row[x] = laplacian(d, y, x)
         for column in range(low2.shape[1]):
             limit = np.float32(8) * sigclip * np.sqrt(low2[y // BLOCK, column])
             for x in range(max(PAD, column * BLOCK), min(nx - PAD, (column + 1) * BLOCK)):
@@ -281,8 +237,11 @@ def _judge(d, where, closed, noise2, sigclip, objlim):  # type: ignore[no-untype
         y, x = where[k] // nx, where[k] % nx
         if closed[y, x]:
             continue
-        significance = _laplacian(d, y, x) / (np.float32(8) * _noise(d, y, x, noise2, t))
-        if significance <= sigclip:
+        level = window(d, y, x, 2, t)
+        sigma = np.sqrt(max(level, np.float32(0)) + noise2)
+        significance = laplacian(d, y, x) / (np.float32(8) * sigma)
+        # Dark neighbours alone make no hit: the pixel itself must be bright.
+        if significance <= sigclip or d[y, x] - level <= sigclip * sigma:
             continue
         # S' is never above S: most stars fail here, before the 25 medians that S' takes.
         needed = objlim * _fine_structure(d, y, x, noise2, t, s)
