@@ -8,7 +8,6 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parent.parent))
     from flow import toys
-
     from tesela.ledger.engine import Ledger
     from tesela.products import paths
 

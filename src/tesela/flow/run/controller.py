@@ -133,6 +133,7 @@ class Controller:
                 events.record(conn, "recovered", detail=detail)
         self.summary.recovered = len(lost)
         commit.sweep(self.ledger, self.site)
+        self._plan(now_mjd())  # before anything is handed out: a verdict may have taken it back
 
     def _step(self, on_progress: Callable[[Progress], None] | None) -> bool:
         """Hand out, wait, take in; False when nothing is left to do."""

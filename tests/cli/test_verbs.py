@@ -1,0 +1,214 @@
+"""The verbs: what they print, what they change, and what their exit codes mean."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import fitsio
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from tesela.cli import main
+from tesela.cli.common import confirm, person, plural
+from tesela.errors import BadInput, Busy, ConfigError, NotFound, ProductError
+from tesela.flow.run.lock import only_controller
+from tesela.products import paths
+
+SURVEY = """
+name = "tiny"
+cameras = ["mini80"]
+refcat = "stars"
+[filters.rSDSS]
+names = ["r"]
+[grid]
+scheme = "list"
+pixel_scale_arcsec = 0.55
+size_px = [1200, 1200]
+centres = { "T1" = [211.8, 55.1] }
+[calibration]
+minimum = { BIAS = 1, FLAT = 1 }
+"""
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A site made by `init`, and the current site of the verbs."""
+    survey = tmp_path / "my.toml"
+    survey.write_text(SURVEY)
+    folder = tmp_path / "site"
+    assert call("init", str(folder), "--survey", str(survey))[0] == 0
+    monkeypatch.setenv("TESELA_SITE", str(folder))
+    return folder
+
+
+def call(*arguments: str) -> tuple[int, str]:
+    """Call the program as a shell would; errors of ours become their exit code."""
+    result = CliRunner().invoke(main.build(), list(arguments))
+    if isinstance(result.exception, main.TeselaError):
+        return main.exit_code(result.exception), str(result.exception)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.output
+
+
+def data(*arguments: str) -> Any:
+    """What a verb prints with --json."""
+    return json.loads(call(*arguments, "--json")[1])
+
+
+def bias(folder: Path, name: str, **cards: Any) -> Path:
+    """A raw bias of the camera, as its telescope writes it."""
+    from tesela import cameras
+
+    camera = cameras.load("mini80")
+    rng = np.random.default_rng(len(name))
+    shape = (camera.raw_ny, camera.raw_nx)
+    pixels = rng.integers(1000, 1010, size=shape, dtype=np.uint16)
+    values = {
+        "INSTRUME": camera.instruments[0],
+        "TELESCOP": camera.telescope,
+        "IMAGETYP": "BIAS",
+        "EXPTIME": 0.0,
+        "DATE-OBS": "2017-07-03T21:00:00",
+        "OBJECT": "bias",
+        **cards,
+    }
+    path = folder / f"{name}.fits"
+    header = [{"name": k, "value": v} for k, v in values.items() if v is not None]
+    fitsio.write(str(path), pixels, header=header)
+    return path
+
+
+def test_every_verb_is_listed_and_has_json() -> None:
+    listing = call("--help")[1]
+    for verb in main.VERBS:
+        assert verb in listing
+        shown = call(verb, *(["add"] if verb == "refcat" else []), "--help")[1]
+        assert "--json" in shown, verb
+
+
+def test_init_refuses_to_make_a_site_twice(site: Path, tmp_path: Path) -> None:
+    code, text = call("init", str(site), "--survey", str(tmp_path / "my.toml"))
+    assert code == 2
+    assert "a site is already there" in text
+
+
+def test_a_survey_with_mistakes_makes_nothing(tmp_path: Path) -> None:
+    survey = tmp_path / "bad.toml"
+    survey.write_text(SURVEY.replace("mini80", "nocam"))
+    code, text = call("init", str(tmp_path / "site"), "--survey", str(survey))
+    assert code == 2
+    assert "nocam" in text
+    assert not (tmp_path / "site").exists()
+
+
+def test_a_folder_that_is_no_site_says_what_to_do(tmp_path: Path) -> None:
+    code, text = call("status", "--site", str(tmp_path))
+    assert code == 2
+    assert "tesela init" in text
+
+
+def test_good_and_bad_frames_come_in_side_by_side(site: Path, tmp_path: Path) -> None:
+    night = tmp_path / "night"
+    night.mkdir()
+    bias(night, "good")
+    bias(night, "unknowncam", INSTRUME="Hubble")
+    bias(night, "nodate", **{"DATE-OBS": None})
+    bias(night, "contradiction", EXPTIME=10.0)
+    (night / "empty.fits").touch()
+    (night / "nofits.fits").write_text("hello")
+    whole = bias(night, "truncated").read_bytes()
+    (night / "truncated.fits").write_bytes(whole[: len(whole) // 2])
+    small = np.zeros((10, 10), dtype=np.uint16)
+    small[0] = 5
+    bias(night, "size").unlink()
+    good = fitsio.read_header(str(night / "good.fits"))
+    fitsio.write(str(night / "size.fits"), small, header=good)
+    code, _ = call("ingest", str(night))
+    assert code == 2
+    found = {Path(row["path"]).stem: row for row in data("ingest", str(night))}
+    assert found.pop("good")["outcome"] == "known"
+    assert {row["outcome"] for row in found.values()} == {"refused"}
+    for name, row in found.items():
+        assert row["message"].startswith(f"{name}.fits"), row
+        assert "expected" in row["message"], row
+    with_history = data("history", str(night / "empty.fits"))
+    assert with_history["events"][0]["what"] == "ingest refused"
+
+
+def test_plan_run_why_history_status_agree(site: Path, tmp_path: Path) -> None:
+    assert call("ingest", str(bias(tmp_path, "b1")))[0] == 0
+    rehearsed = data("plan", "--dry-run")
+    assert [task["step"] for task in rehearsed["due"]] == ["master"]
+    assert data("status")["tasks"] == []
+    key = rehearsed["due"][0]["key"]
+    assert data("plan")["due"] == rehearsed["due"]
+    assert data("run", "--dry-run")["due"] == rehearsed["due"]
+    assert call("why", key)[1].splitlines()[0] == "master: task ready: frame b1 ingested"
+    assert [row["what"] for row in data("history", "b1")["events"]] == ["ingested"]
+    assert "1 raw" in call("status")[1]
+    assert call("why", "nothing")[0] == 2
+    assert call("history", "nothing")[0] == 2
+
+
+def test_flag_prints_first_and_changes_nothing_on_a_dry_run(site: Path, tmp_path: Path) -> None:
+    call("ingest", str(bias(tmp_path, "b1")))
+    code, text = call("flag", "b1", "--reason", "light", "--dry-run")
+    assert (code, text.splitlines()[0]) == (0, "would be due again: nothing")
+    assert data("history", "b1")["verdicts"] == []
+    assert call("flag", "b1", "--reason", "light", "--comment", "door open")[0] == 0
+    assert data("history", "b1")["verdicts"][0]["comment"] == "door open"
+    assert call("flag", "b1", "--reason", "light")[0] == 2
+    assert call("unflag", "b1")[0] == 0
+    assert call("unflag", "b1")[0] == 2
+    assert call("flag", "nothing", "--reason", "light")[0] == 2
+
+
+def test_a_reference_catalogue_comes_in_from_csv(site: Path, tmp_path: Path) -> None:
+    table = tmp_path / "stars.csv"
+    table.write_text("ra,dec,rmag\n211.8,55.1,15.0\n211.9,55.2,16.0\n")
+    assert data("refcat", "add", "stars", str(table))["rows"] == 2
+    code, text = call("refcat", "add", "stars", str(table))
+    assert code == 2
+    assert "same rows as version 1" in text
+
+
+def test_a_second_controller_ends_with_its_own_code(site: Path) -> None:
+    with only_controller(paths.lock_file(site)):
+        code, text = call("run", "--workers", "1")
+    assert code == 3
+    assert "held by process" in text
+
+
+def test_a_run_with_nothing_to_do_does_nothing(site: Path) -> None:
+    summary = data("run", "--workers", "1")
+    assert (summary["done"], summary["dead"], summary["skipped"]) == (0, 0, 0)
+
+
+def test_doctor_checks_the_site(site: Path) -> None:
+    rows = data("doctor", "--no-warm")
+    assert {row["check"]: row["ok"] for row in rows} == {
+        "python": True,
+        "packages": True,
+        "machine": True,
+        "site": True,
+    }
+
+
+def test_above_a_number_of_targets_yes_is_wanted() -> None:
+    confirm(100, 100, yes=False)
+    confirm(101, 100, yes=True)
+    with pytest.raises(ConfigError, match="--yes"):
+        confirm(101, 100, yes=False)
+
+
+def test_exit_codes_mean_something() -> None:
+    assert main.exit_code(Busy("x")) == 3
+    assert {main.exit_code(e("x")) for e in (ConfigError, BadInput, NotFound)} == {2}
+    assert main.exit_code(ProductError("x")) == 1
+    assert plural(1, "frame") == "1 frame"
+    assert plural(2, "frame") == "2 frames"
+    assert person()

@@ -1,0 +1,162 @@
+"""A verdict makes exactly those products due that used the frame, and no other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tesela.errors import LedgerError, NotFound
+from tesela.flow.plan import flags, planner
+from tesela.ledger import events, products, tasks
+from tesela.ledger.engine import Ledger
+
+from . import toys
+
+BIAS = "BIAS.JAST80.toycam.01.-.fast.20170703"
+FLAT = "FLAT.JAST80.toycam.01.R1.fast.20170703"
+ALL_MADE_FROM_SCIENCE = {
+    (kind, f"T{n}.r") for kind in ("coadd", "catalogue") for n in (10, 11, 20)
+} | {("reduced", f"sci{n}") for n in range(1, 6)}
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    return tmp_path / "site"
+
+
+@pytest.fixture
+def ledger(site: Path) -> Ledger:
+    ledger = toys.new_site(site)
+    toys.add_frames(ledger, site, toys.small_night(), toys.rules())
+    return ledger
+
+
+@pytest.fixture
+def made(ledger: Ledger, site: Path) -> Ledger:
+    toys.controller(ledger, site).run()
+    return ledger
+
+
+def flag(ledger: Ledger, name: str, kind: str = "raw") -> set[tuple[str, str]]:
+    with ledger.write() as conn:
+        return set(flags.flag(conn, kind, name, reason="trail", who="test").targets)
+
+
+def unflag(ledger: Ledger, name: str, kind: str = "raw") -> set[tuple[str, str]]:
+    with ledger.write() as conn:
+        return set(flags.unflag(conn, kind, name, who="test").targets)
+
+
+def ran(ledger: Ledger, site: Path) -> set[tuple[str, str]]:
+    """(kind, key) of the tasks that a run does now."""
+    control = toys.controller(ledger, site)
+    control.run()
+    return {(order.kind, order.key) for order in control.engine.orders}
+
+
+def made_from(ledger: Ledger, name: str) -> set[tuple[str, str]]:
+    """By brute force: every coadd with the frame among its inputs, and its catalogue."""
+    found = set()
+    with ledger.read() as conn:
+        for kind, key in toys.served(ledger):
+            if kind != "coadd":
+                continue
+            coadd = products.current(conn, "coadd", key)
+            assert coadd is not None
+            if name in {row["key"] for row in products.inputs(conn, coadd["id"])}:
+                found |= {("coadd", key), ("catalogue", key)}
+    return found
+
+
+@pytest.mark.parametrize("name", ["sci1", "sci2", "sci4"])
+def test_flag_makes_exactly_the_coadds_and_catalogues_due_that_used_the_frame(
+    made: Ledger, site: Path, name: str
+) -> None:
+    expected = made_from(made, name)
+    assert flag(made, name) == expected
+    assert ran(made, site) == expected
+    assert made_from(made, name) == set()
+
+
+@pytest.mark.parametrize("name", ["sci1", "sci3"])  # sci3 is alone in T11
+def test_unflag_makes_the_same_tiles_due(made: Ledger, site: Path, name: str) -> None:
+    expected = flag(made, name)
+    toys.controller(made, site).run()
+    assert unflag(made, name) == expected
+    assert ran(made, site) == expected
+    assert made_from(made, name) == expected
+
+
+def test_unflag_of_a_frame_flagged_before_its_first_coadd(ledger: Ledger, site: Path) -> None:
+    assert flag(ledger, "sci3") == set()
+    toys.controller(ledger, site).run()
+    assert ("reduced", "sci3") not in toys.served(ledger)
+    tiles = {(kind, f"T{n}.r") for kind in ("coadd", "catalogue") for n in (10, 11)}
+    assert unflag(ledger, "sci3") == tiles
+    assert ran(ledger, site) == tiles | {("reduced", "sci3")}
+
+
+def test_flag_takes_back_a_task_that_is_not_running_yet(ledger: Ledger, site: Path) -> None:
+    toys.add_frames(ledger, site, [toys.facts("sci9", "science", ra=40.1)], toys.rules())
+    toys.controller(ledger, site, settings={"faults": {"sci9": "fault"}}).run()
+    with ledger.write() as conn:
+        assert tasks.retry(conn, "reduced", "sci9")
+    flag(ledger, "sci9")
+    assert ran(ledger, site) == set()
+
+
+def test_a_coadd_without_any_frame_left_is_retired_with_its_catalogue(
+    made: Ledger, site: Path
+) -> None:
+    flag(made, "sci4")
+    flag(made, "sci5")
+    assert ran(made, site) == set()
+    served = toys.served(made)
+    assert ("coadd", "T20.r") not in served
+    assert ("catalogue", "T20.r") not in served
+    with made.read() as conn:
+        whats = [row["what"] for row in events.history(conn, "T20.r")["events"]]
+    assert whats == ["retired", "retired"]
+    unflag(made, "sci4")
+    assert ran(made, site) == {("coadd", "T20.r"), ("catalogue", "T20.r")}
+
+
+def test_flagging_a_bias_remakes_masters_and_all_that_used_them(ledger: Ledger, site: Path) -> None:
+    toys.add_frames(ledger, site, [toys.facts("bias3-20170703", "bias")], toys.rules())
+    toys.controller(ledger, site).run()
+    expected = ALL_MADE_FROM_SCIENCE | {("master", BIAS), ("master", FLAT)}
+    assert flag(ledger, "bias3-20170703") == expected
+    assert ran(ledger, site) == expected
+    before = toys.served(ledger)
+    assert unflag(ledger, "bias3-20170703") == expected
+    assert ran(ledger, site) == expected
+    assert toys.served(ledger) != before
+
+
+def test_flagging_a_master_falls_back_on_the_next_night(ledger: Ledger, site: Path) -> None:
+    toys.add_frames(ledger, site, toys.calibration_night("2017-07-05"), toys.rules())
+    toys.controller(ledger, site).run()
+    assert flag(ledger, FLAT, "master") == ALL_MADE_FROM_SCIENCE | {("master", FLAT)}
+    assert ran(ledger, site) == ALL_MADE_FROM_SCIENCE
+    unflag(ledger, FLAT, "master")
+    assert ran(ledger, site) == ALL_MADE_FROM_SCIENCE | {("master", FLAT)}
+
+
+def test_old_versions_stay_served_until_new_ones_are_made(made: Ledger) -> None:
+    before = toys.served(made)
+    flag(made, "sci1")
+    planner.plan(made, toys.rules())
+    assert toys.served(made) == before
+
+
+def test_what_cannot_be_flagged_says_so(made: Ledger) -> None:
+    with pytest.raises(NotFound, match="no frame of that name"):
+        flag(made, "nothing")
+    with pytest.raises(NotFound, match="no version of it"):
+        flag(made, "T99.r", "coadd")
+    with pytest.raises(LedgerError, match="expected raw, master"):
+        flag(made, "x", "calset")
+    flag(made, "sci1")
+    with pytest.raises(LedgerError, match="flagged already"):
+        flag(made, "sci1")
