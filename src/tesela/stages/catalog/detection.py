@@ -100,7 +100,7 @@ def detect_and_measure(field: Field, settings: CatalogSettings) -> Sources:
         ~field.covered,
         segmentation,
         objects,
-        diameters_px=diameters_px,
+        diameters_px=list(diameters_px),
     )
     table = {**objects, **measured}
     fitted = fit_psf(field, field.image, table["x_win"], table["y_win"])

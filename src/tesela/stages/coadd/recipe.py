@@ -12,14 +12,14 @@ from tesela.errors import QualityError
 from tesela.pixels import apertures, background, detect, psf, stack
 from tesela.pixels.psf_model import PsfModel
 from tesela.products.files import Card
-from tesela.products.images import Coadd, Operation, Psf, operation_cards
+from tesela.products.images import Coadd, Operation, Psf, Table, operation_cards
 from tesela.products.maskbit import MaskBit
 from tesela.stages.coadd import scales
 from tesela.stages.coadd.settings import CoaddInput, CoaddInputs, CoaddOutputs, CoaddSettings
 from tesela.stages.coadd.warp import Warped, warp
 
-_FIELD_POINTS = 3
-_PSF_CORE = 0.03
+_PSF_WINGS = 3e-4
+_RATIO_MAX = 10.0
 
 
 def coadd(inputs: CoaddInputs, settings: CoaddSettings) -> CoaddOutputs:
@@ -40,13 +40,7 @@ def coadd(inputs: CoaddInputs, settings: CoaddSettings) -> CoaddOutputs:
         )
         for frame, zero in zip(frames, zeros)
     ]
-    stacked = stack.combine(
-        [w.image for w in warped],
-        [w.weight for w in warped],
-        clip_sigma=settings.clip_sigma,
-        flux_fraction=settings.flux_fraction,
-        psf_ratio=psf_ratios(frames),
-    )
+    stacked = reject_and_stack(warped, psf_ratios(frames), settings)
     if not stacked.weight.any():
         raise QualityError(
             f"{inputs.tile} {inputs.band}", found="no pixel with data", expected="some overlap"
@@ -67,14 +61,15 @@ def coadd(inputs: CoaddInputs, settings: CoaddSettings) -> CoaddOutputs:
 
 
 def psf_ratios(frames: Sequence[CoaddInput]) -> NDArray[np.float32]:
-    """Largest relative difference from the median that each frame's PSF can cause in its core.
+    """Largest relative difference from the median that each frame's PSF can cause in a star.
 
-    Cores of stars differ between exposures by seeing, not by accident: what the PSF models allow
-    is not rejected (science of the clipped mean: Gruen et al. 2014).
+    Stars differ between exposures by seeing, not by accident, in the wings by more than in the
+    core: what the PSF models allow is not rejected.
     """
     models = [PsfModel.from_arrays(f.image.psf.arrays, f.image.psf.numbers) for f in frames]
     largest = np.zeros(len(frames), np.float32)
-    radius = int(np.ceil(2 * max(f.fwhm_arcsec for f in frames) / frames[0].wcs.pixel_scale_arcsec))
+    fwhm_px = max(f.fwhm_arcsec for f in frames) / frames[0].wcs.pixel_scale_arcsec
+    radius = int(np.ceil(4 * fwhm_px))
     for phase in (0.0, 0.5):
         stamps = []
         for frame, model in zip(frames, models):
@@ -82,10 +77,36 @@ def psf_ratios(frames: Sequence[CoaddInput]) -> NDArray[np.float32]:
             stamps.append(model.stamp(nx // 2 + phase, ny // 2 + phase, radius))
         cube = np.array(stamps)
         middle = np.median(cube, axis=0)
-        core = middle > _PSF_CORE * middle.max()
-        ratio = np.abs(cube[:, core] / middle[core] - 1)
+        star = middle > _PSF_WINGS * middle.max()
+        ratio = np.abs(cube[:, star] / middle[star] - 1)
         largest = np.maximum(largest, ratio.max(axis=1).astype(np.float32))
-    return largest
+    return np.minimum(largest, np.float32(_RATIO_MAX))
+
+
+def reject_and_stack(
+    warped: Sequence[Warped], ratios: NDArray[np.float32], settings: CoaddSettings
+) -> stack.Stack:
+    """The clipped mean of Gruen et al. 2014, whose A is what the PSFs allow inside sources.
+
+    A first stack with A = `flux_fraction` shows where sources are: cosmic rays are gone from it,
+    cores of stars are dented but there. The second one rejects inside them only what no seeing
+    could do, and everywhere else as before.
+    """
+    images, weights = [w.image for w in warped], [w.weight for w in warped]
+    sigma, fraction = settings.clip_sigma, settings.flux_fraction
+    first = stack.combine(images, weights, clip_sigma=sigma, flux_fraction=fraction)
+    if len(warped) == 1 or not first.weight.any():
+        return first
+    covered = first.weight > 0
+    noise = np.where(covered, 1 / np.where(covered, first.weight, 1), 1).astype(np.float32)
+    _, segmentation = detect.extract(
+        first.image, noise, ~covered, threshold_sigma=settings.detect_sigma
+    )
+    source = detect.object_mask(segmentation, grow_px=settings.protect_px)
+    allowed = [np.where(source, ratio, np.float32(0)).astype(np.float32) for ratio in ratios]
+    return stack.combine(
+        images, weights, clip_sigma=sigma, flux_fraction=fraction, psf_ratio=allowed
+    )
 
 
 def _level(
@@ -130,21 +151,22 @@ def _variance_and_psf(
     source = detect.object_mask(segmentation, grow_px=4)
     photons = np.where(source, np.maximum(image, 0), 0) * variance_per_flux(warped, weight)
     variance = (sky_variance + photons).astype(np.float32)
-    objects.update(
-        apertures.measure(image, variance, ~covered, segmentation, objects, diameters_px=[6.0])
-    )
-    stars = psf.select_stars(objects, max_stars=settings.psf_max_stars)
+    table: Table = {
+        **objects,
+        **apertures.measure(image, variance, ~covered, segmentation, objects, diameters_px=[6.0]),
+    }
+    stars = psf.select_stars(table, max_stars=settings.psf_max_stars)
     model = psf.fit(
         image,
         np.where(covered, variance, 1).astype(np.float32),
         ~covered | saturated,
-        objects["x_win"][stars],
-        objects["y_win"][stars],
-        fwhm_guess_px=float(np.median(objects["fwhm_px"][stars])),
+        table["x_win"][stars],
+        table["y_win"][stars],
+        fwhm_guess_px=float(np.median(table["fwhm_px"][stars])),
         degree=settings.psf_degree,
         norm_radius_px=settings.norm_radius_arcsec / inputs.wcs.pixel_scale_arcsec,
     )
-    return variance, model, len(objects["x"])
+    return variance, model, len(table["x"])
 
 
 def variance_per_flux(warped: Sequence[Warped], weight: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -17,6 +17,8 @@ class CoaddSettings:
     clip_sigma: float = 4.0
     flux_fraction: float = 0.3
     """A of Gruen et al. 2014, at the least."""
+    protect_px: float = 6.0
+    """Sources are grown by this before what their PSFs allow is applied."""
     grid_step_px: int = 16
     """Positions are exact every so many pixels, bilinear between."""
     background_mesh_px: int = 1024

@@ -58,7 +58,8 @@ def build_flat(inputs: MasterInputs, settings: MastersSettings) -> MasterOutputs
         variance=scale,  # photon noise of a scaled flat: 1 / electrons
     )
     # The median of the good pixels: a zero point then refers to the typical pixel of the CCD.
-    image = combined.image / np.float32(np.median(combined.image[~bad]))
+    middle = np.float32(np.median(combined.image[~bad]))
+    image = (combined.image / middle).astype(np.float32, copy=False)
     mask = _cold_and_hot(image, bad, settings)
     master = Master("FLAT", image, mask)
     noise = float(1 / np.sqrt(np.sum(modes)))

@@ -90,6 +90,6 @@ def _remove_crosstalk(frame: Frame, inputs: ReduceInputs, readnoise_e: np.ndarra
         saturated=(frame.mask & MaskBit.SATURATED) > 0,
         readnoise_e=readnoise_e,
     )
-    frame.image = corrected / frame.flat
+    frame.image = (corrected / frame.flat).astype(np.float32, copy=False)
     pixels = frame.set(MaskBit.INTERPOLATED, unsolved)
     frame.did("crosstalk", matrix="of the camera", unsolved=pixels)

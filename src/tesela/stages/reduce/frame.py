@@ -50,7 +50,8 @@ class Frame:
     def sky_variance(self) -> NDArray[np.float32]:
         """Variance without the photons of sources, electrons squared."""
         sky = self.sky if self.sky is not None else np.zeros_like(self.image)
-        return np.maximum(sky, 0) / self.flat + self.readnoise_e**2
+        variance = np.maximum(sky, 0) / self.flat + self.readnoise_e**2
+        return variance.astype(np.float32, copy=False)
 
     def variance(self) -> NDArray[np.float32]:
         """Variance with the photons of detected sources.
