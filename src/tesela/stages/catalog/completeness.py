@@ -15,7 +15,7 @@ from scipy.optimize import minimize
 from scipy.spatial import cKDTree
 
 from tesela.pixels import inject
-from tesela.stages.catalog.detection import Field, Sources, find, fit_psf
+from tesela.stages.catalog.detection import Field, Sources, detect_and_measure
 from tesela.stages.catalog.settings import CatalogSettings
 
 _SEED = 831
@@ -63,9 +63,8 @@ def _recovered(
     settings: CatalogSettings,
 ) -> NDArray[np.bool_]:
     image = np.where(field.covered, inject.stars(field.image, field.model, x, y, flux), 0)
-    objects, _ = find(field, image.astype(np.float32), settings)
-    fitted = fit_psf(field, image.astype(np.float32), objects["x"], objects["y"])
-    after = _positions(fitted["x"], fitted["y"], fitted["flux"])
+    table = detect_and_measure(field, settings, image.astype(np.float32)).table
+    after = _positions(table["x_win"], table["y_win"], table["flux_psf"])
     radius = settings.match_radius_fwhm * float(field.model.fwhm_px(x[0], y[0]))
     return _is_there(after, x, y, flux, radius, settings.match_mag) & ~_is_there(
         before, x, y, flux, radius, settings.match_mag

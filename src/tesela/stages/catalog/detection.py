@@ -65,12 +65,17 @@ class Sources:
         return len(self.table["x"])
 
 
-def find(
-    field: Field, image: NDArray[np.float32], settings: CatalogSettings
-) -> tuple[dict[str, NDArray[Any]], NDArray[np.int32]]:
-    """Detection as the catalogue does it, on this image or on one with injected stars."""
-    return detect.extract(
-        image,
+def detect_and_measure(
+    field: Field, settings: CatalogSettings, image: NDArray[np.float32] | None = None
+) -> Sources:
+    """Detection, apertures, AUTO, shapes and PSF fluxes.
+
+    `image` takes the place of the coadd's, for stars injected into it: they are found and measured
+    by the very code that makes the catalogue.
+    """
+    pixels = field.image if image is None else image
+    objects, segmentation = detect.extract(
+        pixels,
         field.sky_variance,
         ~field.covered,
         threshold_sigma=settings.threshold_sigma,
@@ -79,23 +84,9 @@ def find(
         deblend_contrast=settings.deblend_contrast,
         saturated=field.saturated,
     )
-
-
-def fit_psf(
-    field: Field, image: NDArray[np.float32], x: NDArray[Any], y: NDArray[Any]
-) -> dict[str, NDArray[Any]]:
-    """PSF photometry as the catalogue does it."""
-    return psf.photometry(
-        image, field.variance, ~field.covered | field.saturated, field.model, x, y
-    )
-
-
-def detect_and_measure(field: Field, settings: CatalogSettings) -> Sources:
-    """Detection, apertures, AUTO, shapes and PSF fluxes."""
-    objects, segmentation = find(field, field.image, settings)
     diameters_px = np.array(APERTURE_DIAMETERS_ARCSEC) / field.scale_arcsec
     measured = apertures.measure(
-        field.image,
+        pixels,
         field.variance,
         ~field.covered,
         segmentation,
@@ -103,7 +94,14 @@ def detect_and_measure(field: Field, settings: CatalogSettings) -> Sources:
         diameters_px=list(diameters_px),
     )
     table = {**objects, **measured}
-    fitted = fit_psf(field, field.image, table["x_win"], table["y_win"])
+    fitted = psf.photometry(
+        pixels,
+        field.variance,
+        ~field.covered | field.saturated,
+        field.model,
+        table["x_win"],
+        table["y_win"],
+    )
     table.update(flux_psf=fitted["flux"], flux_psf_err=fitted["err"], chi2_psf=fitted["chi2"])
     table["mask_flags"] = _codes_inside(field.inputs.coadd.mask, segmentation, len(table["x"]))
     return Sources(table, segmentation, diameters_px)

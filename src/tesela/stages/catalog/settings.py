@@ -14,8 +14,9 @@ from tesela.sky.wcs import Wcs
 class CatalogSettings:
     """Settings of the step `catalog`."""
 
-    threshold_sigma: float = 1.5
-    min_area_px: int = 5
+    threshold_sigma: float = 1.1
+    min_area_px: int = 4
+    """Threshold and area are those of the tiles of S-PLUS iDR5."""
     deblend_nthresh: int = 32
     deblend_contrast: float = 0.005
     noise_apertures: int = 2000

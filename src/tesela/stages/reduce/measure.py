@@ -48,7 +48,12 @@ def detect_sources(frame: Frame, settings: ReduceSettings, camera: Camera) -> So
     arcsec = (*APERTURE_DIAMETERS_ARCSEC, settings.photometry.aperture_arcsec)
     diameters_px = np.array(arcsec) / camera.pixel_scale_arcsec
     measured = apertures.measure(
-        frame.image, frame.variance(), unusable, segmentation, objects, diameters_px=list(diameters_px)
+        frame.image,
+        frame.variance(),
+        unusable,
+        segmentation,
+        objects,
+        diameters_px=list(diameters_px),
     )
     table = {**objects, **measured}
     table["snr"] = table["flux_auto"] / np.maximum(table["flux_auto_err"], 1e-6)
