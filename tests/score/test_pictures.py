@@ -77,3 +77,21 @@ def test_a_mask_is_turned_up_and_no_flagged_pixel_is_lost() -> None:
     assert tuple(picture[-1, 0]) == pictures.MASK_COLOURS[MaskBit.COSMIC_RAY]
     assert tuple(picture[0, -1]) == pictures.MASK_COLOURS[MaskBit.BAD]
     assert len(np.unique(picture.reshape(-1, 3), axis=0)) == 3
+
+
+def test_a_map_of_counts_has_one_colour_a_number(tmp_path: Path) -> None:
+    counts = np.repeat(np.arange(4, dtype=np.uint8), 10)[None, :].repeat(40, axis=0)
+    pictures.panel({"p": np.zeros((40, 40), np.uint8)}, tmp_path / "a.png", counts={"n": counts})
+    pictures.panel({"p": np.zeros((40, 40), np.uint8)}, tmp_path / "b.png")
+    with_map, without = (mpl_image.imread(tmp_path / f"{n}.png")[..., :3] for n in "ab")
+    assert with_map.shape[1] == pytest.approx(2 * without.shape[1], abs=2)
+    ratios = with_map.reshape(-1, 3)
+    coloured = ratios[np.ptp(ratios, axis=1) > 0.2]
+    common = np.unique(np.round(coloured, 2), axis=0, return_counts=True)[1]
+    assert np.count_nonzero(common > 0.1 * common.max()) == 4
+
+
+def test_a_panel_is_as_wide_as_it_is_told(tmp_path: Path) -> None:
+    one = {"one": np.zeros((40, 40), np.uint8)}
+    pictures.panel(one, tmp_path / "p.png", columns=1, inches=11.0)
+    assert mpl_image.imread(tmp_path / "p.png").shape[1] == 1210

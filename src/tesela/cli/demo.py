@@ -121,6 +121,7 @@ def _output(as_json: bool) -> Any:
 
 
 def _score(folder: Path) -> tuple[Products, Evaluation, list[Path]]:
+    from tesela.cli import demo_pictures
     from tesela.flow.run.site import open_site
     from tesela.score import night, pictures
 
@@ -129,7 +130,7 @@ def _score(folder: Path) -> tuple[Products, Evaluation, list[Path]]:
     site.ledger.close()
     evaluation = night.measure(products, folder / "night" / "truth")
     made = pictures.write_plots(evaluation, folder / "pictures")
-    made += _look(folder, products)
+    made += demo_pictures.draw(folder / "pictures", folder / "night" / "raw", products)
     return products, evaluation, made
 
 
@@ -152,42 +153,6 @@ def current_products(site: Site) -> Products:
     return Products(by_key("reduced"), by_tile("coadd"), by_tile("catalogue"))
 
 
-def _look(folder: Path, products: Products) -> list[Path]:
-    """A raw frame, what became of it, its tile, and the tile in colour."""
-    from tesela.pixels import thumbnail
-    from tesela.products import rawfile
-    from tesela.products.images import Coadd, ReducedImage
-    from tesela.score import pictures
-
-    tile = sorted({tile for tile, _ in products.coadds})[0]
-    in_band = {b: Coadd.read(p) for (t, b), p in sorted(products.coadds.items()) if t == tile}
-    band = "rSDSS" if "rSDSS" in in_band else next(iter(in_band))
-    cards = dict((k, v) for k, v, _ in in_band[band].cards)
-    name = str(cards["TSL IN1 NAME"])
-    reduced = ReducedImage.read(products.frames[name])
-    _, raw = rawfile.read(folder / "night" / "raw" / f"{name}.fits")
-    arrays = {
-        f"raw: {name}": thumbnail.render(raw.astype("float32"), max_px=700),
-        "reduced": thumbnail.render(reduced.image, max_px=700),
-        "mask": pictures.mask_image(reduced.mask, 700),
-        f"coadd {tile} {band}": thumbnail.render(in_band[band].image, max_px=700),
-        "frames at each pixel": thumbnail.render(in_band[band].count.astype("float32"), max_px=700),
-    }
-    paths = [folder / "pictures" / "from_raw_to_tile.png", folder / "pictures" / "colour_tile.png"]
-    pictures.panel(arrays, paths[0], title="From a raw frame to a tile", mask_legend=True)
-    red, green, blue = (in_band.get(b, in_band[band]) for b in ("iSDSS", "rSDSS", "gSDSS"))
-    planes = [_on_one_scale(coadd) for coadd in (red, green, blue)]
-    colour = {f"{tile}: i, r, g": thumbnail.colour(*planes, max_px=1200)}
-    pictures.panel(colour, paths[1], title="The tile in colour", columns=1)
-    return paths
-
-
-def _on_one_scale(coadd: Any) -> Any:
-    """Pixels in units of an AB magnitude, so that colours mean something."""
-    cards = dict((k, v) for k, v, _ in coadd.cards)
-    return (coadd.image * 10 ** (-0.4 * (float(cards["MAGZP"]) - 25.0))).astype("float32")
-
-
 def _report(folder: Path, rows: list[Any], as_json: bool) -> None:
     from tesela.score import table
 
@@ -200,5 +165,6 @@ def _report(folder: Path, rows: list[Any], as_json: bool) -> None:
 
 
 def _closing(folder: Path, seconds: float) -> Iterator[str]:
-    yield f"done in {seconds:.0f} s; pictures in {folder / 'pictures'}, score in {folder / 'score.md'}"
+    yield f"done in {seconds:.0f} s"
+    yield f"pictures in {folder / 'pictures'}, score in {folder / 'score.md'}"
     yield f"go on with: tesela status --site {folder / 'site'}"

@@ -122,7 +122,8 @@ def _rehearse(as_json: bool) -> str:
 
         made = rehearsal.run(show)
     seconds = time.perf_counter() - started
+    error_mmag = 1000 * made.zeropoint_error_mag
     return (
-        f"the chain gives back a drawn field: zero point {1000 * made.zeropoint_error_mag:+.1f} mmag"
+        f"the chain gives back a drawn field: zero point {error_mmag:+.1f} mmag"
         f"; kernels compiled or loaded in {seconds:.1f} s"
     )

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -61,6 +62,8 @@ def panel(
     *,
     title: str = "",
     columns: int = 3,
+    inches: float = _PANEL_INCHES,
+    counts: Mapping[str, NDArray[np.uint8]] | None = None,
     mask_legend: bool = False,
 ) -> None:
     """Thumbnails side by side, each under its title.
@@ -75,17 +78,26 @@ def panel(
         Over all.
     columns : int
         Pictures in a row, at most.
+    inches : float
+        Width of each.
+    counts : mapping of str to (ny, nx) uint8
+        Titles and maps of small whole numbers, after the pictures: first row at the bottom, with
+        a colour bar.
     mask_legend : bool
         Explain the seven colours of `mask_image` below.
     """
     if not arrays:
         raise ProductError(str(path), found="no pictures", expected="at least one to draw")
-    columns = min(columns, len(arrays))
-    rows = math.ceil(len(arrays) / columns)
-    figure = _figure(columns * _PANEL_INCHES, rows * (_PANEL_INCHES + 0.3) + 0.8)
-    for k, (name, picture) in enumerate(arrays.items()):
+    maps = counts or {}
+    columns = min(columns, len(arrays) + len(maps))
+    rows = math.ceil((len(arrays) + len(maps)) / columns)
+    figure = _figure(columns * inches, rows * (inches + 0.3) + 0.8 * bool(title or mask_legend))
+    for k, (name, values) in enumerate({**arrays, **maps}.items()):
         axes = figure.add_subplot(rows, columns, k + 1)
-        axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        if k < len(arrays):
+            axes.imshow(values, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        else:
+            _count_map(figure, axes, values)
         axes.set_title(name, fontsize=10)
         axes.set_xticks([])
         axes.set_yticks([])
@@ -94,6 +106,25 @@ def panel(
     if mask_legend:
         _legend(figure)
     _save(figure, path)
+
+
+def _count_map(figure: Figure, axes: Axes, values: NDArray[np.uint8]) -> None:
+    """A map of whole numbers with one colour each, 0 the darkest."""
+    highest = max(int(values.max()), 1)
+    drawn = axes.imshow(
+        values, cmap=colormaps["viridis"].resampled(highest + 1), vmin=-0.5, vmax=highest + 0.5,
+        origin="lower", interpolation="nearest",
+    )  # fmt: skip
+    step = max(1, math.ceil(highest / 8))
+    bar = figure.colorbar(
+        drawn,
+        ax=axes,
+        ticks=range(0, highest + 1, step),
+        location="bottom",
+        fraction=0.046,
+        pad=0.02,
+    )
+    bar.ax.tick_params(labelsize=8)
 
 
 def _legend(figure: Figure) -> None:
