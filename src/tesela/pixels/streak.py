@@ -10,6 +10,7 @@ import numpy as np
 WIDTHS_PX = (1, 2, 3, 4, 5, 7, 9, 12, 15, 19, 24)
 CHUNKS = 48
 PIECES = 12
+QUARTERS = 4
 MIN_SHARE = 0.25
 MIN_GAP_PX = 24
 
@@ -29,6 +30,8 @@ class Streak:
     evenness : float
         Significance from the median of its pieces over that from their mean: 1 for a trail, 0 for
         a few bright spots in line or the spike of a star.
+    filled : float
+        Share of its quarters that have a fair part of its light: a few blobs fill one or two.
     contrast : float
         Excess over the brighter side over the excess over both sides: 1 for a trail, 0 for a step.
     of_object : bool
@@ -44,6 +47,7 @@ class Streak:
     surface_brightness: float
     box_px: int
     evenness: float
+    filled: float
     contrast: float
     of_object: bool
 
@@ -277,9 +281,24 @@ def _measure(strip: _Strip, span: tuple[float, float], width: int) -> Streak | N
         surface_brightness=float(_clipped_mean(inner) - _clipped_mean(outer)),
         box_px=width,
         evenness=evenness,
+        filled=_filled(values, good, core, level, excess),
         contrast=contrast,
         of_object=_is_of_object(strip, span, core, left | right, level),
     )
+
+
+def _filled(
+    values: np.ndarray, good: np.ndarray, core: np.ndarray, level: float, excess: float
+) -> float:
+    """Share of the quarters seen that are bright, by their mean or beyond doubt."""
+    bright = seen = 0
+    for piece in np.array_split(np.arange(len(values)), QUARTERS):
+        count = int(good[piece][:, core].sum())
+        if count > MIN_SHARE * piece.size:
+            seen += 1
+            mean = values[piece][:, core].sum() / count - level
+            bright += mean > min(0.4 * excess, 4.0 / math.sqrt(count))
+    return bright / seen if seen else 0.0
 
 
 def _is_of_object(

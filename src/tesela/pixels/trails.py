@@ -14,13 +14,13 @@ from tesela.pixels import radon
 from tesela.pixels.streak import Streak, refine
 
 CLIP_SIGMA = 4.0
-BACKGROUND_BINS = 33
+BACKGROUND_BINS = 15
 BIG_FRAME_PX = 16_000_000
 CANDIDATE_SIGMA = 5.0
-MAX_REFINED = 8
+MAX_REFINED = 16
 MIN_LENGTH = 0.15
 NARROW_BOX_PX = 9
-MAX_BOX_PX = 24
+MAX_BOX_PX = 15
 AXIS_TOLERANCE_DEG = 0.3
 AXIS_TOLERANCE_PX = 7.0
 MAX_STREAK_BINS = 3.0
@@ -37,7 +37,7 @@ class Trail:
     width_px : float
         Full width over which its light is measurable.
     snr : float
-        Significance of its light, values beyond 4 sigma clipped.
+        Its light in units of the scatter of such lines alongside, values beyond 4 sigma clipped.
     surface_brightness : float
         Mean excess of its brighter core over its surroundings, in units of the image per pixel.
     """
@@ -65,7 +65,9 @@ def find(
     The image in units of its noise, clipped at 4 sigma, is binned and summed along all lines and
     pieces of lines (`radon.brightest_lines`). The best are followed at full resolution, where
     their direction, width and ends are fitted, and taken as trails when they are significant,
-    long, about as bright all along, and brighter than both sides. What is aligned with the rows
+    long, narrow, about as bright all along, and brighter than both sides. Significant is what
+    stands out of the lines alongside (`radon.scatter_alongside`), which carry the fringes and the
+    wings of faint galaxies that the noise of pixels does not tell of. What is aligned with the rows
     or columns within 0.3 degrees, or 7 px over its length, is left out: there a detector has many
     lines of its own.
 
@@ -81,8 +83,9 @@ def find(
     bin : int, optional
         Pixels a bin; 4, or 8 for frames above 16 megapixels.
     threshold : float
-        Least significance of a trail up to 9 px wide; it rises to 1.8 times that at 19 px, 4 times
-        beyond. Noise alone reaches 5 to 6.
+        Least significance, in sigma, after the number of lines tried is allowed for: 7 asks for
+        a signal-to-noise ratio of 9 in a frame of 1152^2 pixels, 9.5 in one of 9216^2. For trails
+        broader than 9 px it rises, to 1.5 times that at 15 px; nothing broader is a trail.
     max_trails : int
 
     Returns
@@ -101,7 +104,7 @@ def find(
     bad = mask | ~np.isfinite(image)
     bad = _without_streaks(bad, step)
     signal, weight = _binned(image, bad, noise, step)
-    scale = _calibrate(signal, weight)
+    needed = _beyond_chance(threshold, signal.shape)
     shortest = MIN_LENGTH * min(image.shape)
     trails: list[Trail] = []
     while len(trails) < max_trails:
@@ -122,7 +125,11 @@ def find(
             refined += 1
             ends = tuple((v + 0.5) * step - 0.5 for v in (line.x0, line.y0, line.x1, line.y1))
             streak = refine(image, bad, noise, ends, reach_px=8 * step, clip_sigma=CLIP_SIGMA)
-            if streak is not None and _is_trail(streak, scale, threshold, shortest):
+            if streak is None or not _looks_like_trail(streak, needed, shortest):
+                closed |= _around(line, signal.shape)
+                continue
+            scale = _scatter_beside(streak, signal, weight, step)
+            if streak.snr / scale >= _asked(streak, needed):
                 # Its light is in every line that crosses it: take it out, then look again.
                 trails.append(_trail(streak, scale))
                 bad |= paint(trails[-1:], image.shape, step)
@@ -156,21 +163,43 @@ def _trail(streak: Streak, scale: float) -> Trail:
     )
 
 
-def _is_trail(streak: Streak, scale: float, threshold: float, shortest: float) -> bool:
+def _beyond_chance(threshold: float, shape: tuple[int, int]) -> float:
+    """Signal-to-noise ratio of a line that is `threshold` sigma after all that were tried.
+
+    Of N lines of noise the best reaches sqrt(2 ln N); N is the pixels times the directions.
+    """
+    lines = shape[0] * shape[1] * max(shape)
+    return math.sqrt(threshold**2 + 2 * math.log(lines))
+
+
+def _asked(streak: Streak, needed: float) -> float:
+    """Ask more of broad ridges, which an imperfect sky, flat or bias leaves."""
+    return needed * (1 + max(streak.box_px - NARROW_BOX_PX, 0) / 12)
+
+
+def _looks_like_trail(streak: Streak, needed: float, shortest: float) -> bool:
     dx, dy = abs(streak.x1 - streak.x0), abs(streak.y1 - streak.y0)
     aside = max(AXIS_TOLERANCE_PX, math.tan(math.radians(AXIS_TOLERANCE_DEG)) * max(dx, dy))
-    # Faint broad ridges are what an imperfect sky, flat or bias leaves: the broader, the more
-    # significant a trail must be; beyond all real widths there must be no doubt.
-    excess = max(streak.box_px - NARROW_BOX_PX, 0) / 12
-    enough = threshold * (1 + excess if streak.box_px < MAX_BOX_PX else 4)
     return (
-        streak.snr / scale >= enough
+        streak.snr >= _asked(streak, needed)
+        and streak.box_px <= MAX_BOX_PX
         and math.hypot(dx, dy) >= shortest
         and min(dx, dy) > aside
         and streak.evenness >= 0.5
+        and streak.filled >= 0.7
         and streak.contrast >= 0.5
         and not streak.of_object
     )
+
+
+def _scatter_beside(streak: Streak, signal: np.ndarray, weight: np.ndarray, step: int) -> float:
+    """Factor by which sums along such lines scatter more than the noise given says, at least 1."""
+    x0, y0, x1, y1 = (
+        float((v + 0.5) / step - 0.5) for v in (streak.x0, streak.y0, streak.x1, streak.y1)
+    )
+    width = max(streak.box_px / step, 1.0)
+    clear = 0.5 * streak.width_px / step + 2.5
+    return max(1.0, radon.scatter_alongside(signal, weight, (x0, y0, x1, y1), width, clear))
 
 
 def _binned(
@@ -185,15 +214,6 @@ def _binned(
     level /= np.maximum(uniform_filter(weight, size, mode="constant"), 0.05 * step**2)
     signal -= level * weight
     return signal, weight
-
-
-def _calibrate(signal: np.ndarray, weight: np.ndarray) -> float:
-    """Factor by which the noise given is too small, at least 1, from the scatter of the bins."""
-    used = weight > 0.5 * weight.max()
-    if not used.any():
-        return 1.0
-    values = signal[used] / np.sqrt(weight[used])
-    return max(1.0, 1.4826 * float(np.median(np.abs(values - np.median(values)))))
 
 
 def _without_streaks(bad: np.ndarray, step: int) -> np.ndarray:
