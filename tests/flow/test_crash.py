@@ -157,3 +157,26 @@ def test_a_late_attempt_leaves_nothing(tmp_path: Path) -> None:
     with ledger.read() as conn:
         outcomes = [row.outcome for row in conn.execute(schema.attempt.select())]
     assert outcomes.count("done") == WHOLE_NIGHT
+
+
+def test_a_disk_that_fails_at_publishing_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = tmp_path / "site"
+    ledger = toys.new_site(site)
+    toys.add_frames(ledger, site, toys.small_night(), toys.rules())
+    original, calls = commit.publish, []
+
+    def fails_once_half_way(temporary: Path, final: Path) -> None:
+        calls.append(final)
+        if len(calls) == 3:
+            final.parent.mkdir(parents=True, exist_ok=True)
+            final.hardlink_to(temporary)
+            raise OSError("input/output error")
+        original(temporary, final)
+
+    monkeypatch.setattr(commit, "publish", fails_once_half_way)
+    summary = toys.controller(ledger, site).run()
+    assert (summary.done, summary.failed_attempts) == (WHOLE_NIGHT, 1)
+    assert toys.served(ledger) == reference(tmp_path / "undisturbed")
+    assert_nothing_lost_nothing_doubled(ledger, site)

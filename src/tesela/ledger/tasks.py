@@ -267,6 +267,17 @@ def end(
     return bool(moved)
 
 
+def is_held(conn: Connection, claim: Claim) -> bool:
+    """Whether an attempt still holds its task."""
+    table = schema.task
+    query = table.select().where(
+        table.c.id == claim.task_id,
+        table.c.attempt_id == claim.attempt_id,
+        table.c.state == "running",
+    )
+    return conn.execute(query).first() is not None
+
+
 def close_attempt(conn: Connection, attempt_id: int, ending: Ending) -> None:
     """Write down how an attempt ended, once."""
     table = schema.attempt

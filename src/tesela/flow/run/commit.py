@@ -37,22 +37,49 @@ def commit(
     Returns False if the attempt came late; then nothing of it is left.
     """
     order, report = work
-    finals = [site / file.final for file in report.files]
     _write_journal(order, claim.attempt_id, [file.final for file in report.files])
+    given: list[Path] = []
     try:
-        for file, final in zip(report.files, finals):
-            publish(Path(file.temporary), final)
+        _check_still_ours(ledger, claim)
+        for file in report.files:
+            publish(Path(file.temporary), site / file.final)
+            given.append(site / file.final)
         with ledger.write() as conn:
             _commit_rows(conn, rules, claim, order, report)
     except Late:
-        for final in finals:
-            final.unlink(missing_ok=True)
+        _take_back(ledger, site, claim, (given, report))
         with ledger.write() as conn:
             tasks.close_attempt(conn, claim.attempt_id, tasks.Ending("late"))
+        discard(order)
         return False
-    finally:
-        shutil.rmtree(order.out_dir, ignore_errors=True)
+    except Exception:
+        _take_back(ledger, site, claim, (given, report))
+        raise
+    discard(order)
     return True
+
+
+def _check_still_ours(ledger: Ledger, claim: tasks.Claim) -> None:
+    """Before any name is given: the winner of a task may have the very names already."""
+    with ledger.read() as conn:
+        if not tasks.is_held(conn, claim):
+            raise Late
+
+
+def _take_back(
+    ledger: Ledger, site: Path, claim: tasks.Claim, work: tuple[list[Path], Report]
+) -> None:
+    """Remove the names this attempt gave, unless its rows were committed after all."""
+    given, report = work
+    with ledger.read() as conn:
+        if products.is_made_by(conn, claim.attempt_id):
+            return
+    for file in report.files:
+        temporary, final = Path(file.temporary), site / file.final
+        # Linked but not yet renamed: both names are the same file, so it is ours.
+        half_done = temporary.exists() and final.exists() and temporary.samefile(final)
+        if final in given or half_done:
+            final.unlink(missing_ok=True)
 
 
 def _write_journal(order: Order, attempt_id: int, finals: list[str]) -> None:

@@ -16,6 +16,7 @@ from typing import Protocol
 
 from sqlalchemy.engine import Connection
 
+from tesela.errors import ProductError
 from tesela.flow.plan import downstream, planner
 from tesela.flow.plan.rules import Rules
 from tesela.flow.run import commit
@@ -225,7 +226,7 @@ class Controller:
         try:
             if commit.commit(self.ledger, self.rules, self.site, claim, (order, report)):
                 self.summary.done += 1
-        except OSError as error:
+        except (OSError, ProductError) as error:
             message = f"publishing failed: {error}"
             self._fail(claim, order, Report(None, fault_class="infrastructure", message=message))
 
