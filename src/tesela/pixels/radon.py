@@ -91,12 +91,12 @@ def scatter_alongside(
     """
     x0, y0, x1, y1 = ends
     angle, length = math.atan2(y1 - y0, x1 - x0), math.hypot(x1 - x0, y1 - y0)
-    y, x = np.indices(signal.shape, dtype=np.float32)
-    x -= np.float32(x0)
-    y -= np.float32(y0)
+    x = np.arange(signal.shape[1], dtype=np.float32)[None, :] - np.float32(x0)
+    y = np.arange(signal.shape[0], dtype=np.float32)[:, None] - np.float32(y0)
     away = np.abs(np.float32(math.cos(angle)) * y - np.float32(math.sin(angle)) * x)
     used = (away > clear) & (weight > 0)
-    x, y, light, count = x[used], y[used], signal[used], weight[used]
+    x, y = (np.broadcast_to(v, used.shape)[used] for v in (x, y))
+    light, count = signal[used], weight[used]
     sums = []
     for turn in TURNS:
         ux, uy = np.float32(math.cos(angle + turn)), np.float32(math.sin(angle + turn))

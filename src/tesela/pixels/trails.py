@@ -85,7 +85,8 @@ def find(
     threshold : float
         Least significance, in sigma, after the number of lines tried is allowed for: 7 asks for
         a signal-to-noise ratio of 9 in a frame of 1152^2 pixels, 9.5 in one of 9216^2. For trails
-        broader than 9 px it rises, to 1.5 times that at 15 px; nothing broader is a trail.
+        broader than 9 px in frames with fringes or the like it rises, to 1.5 times that at 15 px;
+        nothing broader is a trail.
     max_trails : int
 
     Returns
@@ -129,7 +130,7 @@ def find(
                 closed |= _around(line, signal.shape)
                 continue
             scale = _scatter_beside(streak, signal, weight, step)
-            if streak.snr / scale >= _asked(streak, needed):
+            if streak.snr / scale >= _asked(streak, needed, scale):
                 # Its light is in every line that crosses it: take it out, then look again.
                 trails.append(_trail(streak, scale))
                 bad |= paint(trails[-1:], image.shape, step)
@@ -172,16 +173,16 @@ def _beyond_chance(threshold: float, shape: tuple[int, int]) -> float:
     return math.sqrt(threshold**2 + 2 * math.log(lines))
 
 
-def _asked(streak: Streak, needed: float) -> float:
-    """Ask more of broad ridges, which an imperfect sky, flat or bias leaves."""
-    return needed * (1 + max(streak.box_px - NARROW_BOX_PX, 0) / 12)
+def _asked(streak: Streak, needed: float, scatter: float) -> float:
+    """Ask more of broad ridges the more the sky, flat or bias leaves the frame full of ridges."""
+    return needed * (1 + max(streak.box_px - NARROW_BOX_PX, 0) / 12 * min(scatter - 1, 1))
 
 
 def _looks_like_trail(streak: Streak, needed: float, shortest: float) -> bool:
     dx, dy = abs(streak.x1 - streak.x0), abs(streak.y1 - streak.y0)
     aside = max(AXIS_TOLERANCE_PX, math.tan(math.radians(AXIS_TOLERANCE_DEG)) * max(dx, dy))
     return (
-        streak.snr >= _asked(streak, needed)
+        streak.snr >= needed
         and streak.box_px <= MAX_BOX_PX
         and math.hypot(dx, dy) >= shortest
         and min(dx, dy) > aside
