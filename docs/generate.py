@@ -1,0 +1,313 @@
+"""Write the pages of docs/reference from the program itself.
+
+    python docs/generate.py
+
+A test compares the pages with what this prints, so they cannot grow old.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import itertools
+import re
+import textwrap
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent / "reference"
+_NOTE = "<!-- Written by docs/generate.py from the code: change the code, then run it again. -->\n"
+
+
+def pages() -> dict[str, str]:
+    """Every generated page by its file name."""
+    return {
+        "columns.md": _columns(),
+        "mask.md": _mask(),
+        "settings.md": _settings(),
+        "commands.md": _commands(),
+    }
+
+
+def main() -> None:
+    """Write the pages that changed."""
+    FOLDER.mkdir(exist_ok=True)
+    for name, text in pages().items():
+        path = FOLDER / name
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+            print(f"wrote {path.name}")
+
+
+def _page(title: str, introduction: str, body: str) -> str:
+    return f"# {title}\n\n{_NOTE}\n{introduction.strip()}\n\n{body.strip()}\n"
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for row in rows:
+        cells = (cell.replace("|", "\\|").replace("\n", " ") for cell in row)
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+# -- columns ------------------------------------------------------------------------------------
+
+
+def _columns() -> str:
+    from tesela.products.columns import COLUMNS
+
+    rows = [
+        (
+            f"`{c.name}`",
+            c.dtype + (f" x {c.length}" if c.length > 1 else ""),
+            c.unit,
+            f"`{c.ucd}`",
+            c.description,
+        )
+        for c in COLUMNS.values()
+    ]
+    introduction = """
+The columns of a single catalogue, one Parquet file a tile and band. Unit, UCD and description are
+stored with each field of the file. Fluxes are instrumental: a magnitude is
+`zeropoint_mag - 2.5 log10(flux)` with `zeropoint_mag` from the file's own metadata, where tile,
+band, depth and completeness are found too (key `tesela`, JSON).
+"""
+    return _page(
+        "Catalogue columns",
+        introduction,
+        _table(("name", "type", "unit", "UCD", "description"), rows),
+    )
+
+
+# -- mask ---------------------------------------------------------------------------------------
+
+
+def _mask() -> str:
+    from tesela.products.maskbit import MEANING, UNUSABLE, MaskBit
+
+    rows = [
+        (str(int(bit)), f"`{bit.name}`", MEANING[bit], "no" if bit & UNUSABLE else "yes")
+        for bit in MaskBit
+    ]
+    introduction = """
+The extension MASK of masters, reduced images and coadds, and the column `mask_flags` of
+catalogues, hold the sum of these codes. 0 means that nothing is wrong. The header of every MASK
+names them, so a file explains itself.
+"""
+    return _page(
+        "Mask codes", introduction, _table(("code", "name", "meaning", "light usable"), rows)
+    )
+
+
+# -- settings -----------------------------------------------------------------------------------
+
+
+def _settings() -> str:
+    from tesela import config
+    from tesela.cameras import camera
+    from tesela.stages.catalog.settings import CatalogSettings
+    from tesela.stages.coadd.settings import CoaddSettings
+    from tesela.stages.masters.settings import MastersSettings
+    from tesela.stages.reduce.settings import ReduceSettings
+
+    sections = [
+        "## survey.toml",
+        _class_table("Top of the file", config.Survey, skip={"filters", "calibration", "flow"}),
+        _class_table("`[filters.BAND]`", config.Filter, skip={"reference"}),
+        _class_table("`[filters.BAND.reference]`", config.Reference),
+        "### `[grid]`\n\nThe sky grid, the same pixels in every band.\n\n" + _grid(),
+        _class_table("`[calibration]`", config.Calibration),
+        _class_table("`[flow]`", config.Flow),
+        _class_table("`[steps.master]`", MastersSettings),
+        *_nested("steps.reduce", ReduceSettings),
+        _class_table("`[steps.coadd]`", CoaddSettings),
+        _class_table("`[steps.catalog]`", CatalogSettings),
+        "## The TOML of a camera",
+        _class_table("Top of the file", camera.Camera, skip={"amplifiers", "header", "imagetypes"}),
+        _class_table("`[header]`", camera.HeaderCards),
+        _class_table("`[imagetypes]`, one line a value of the card", camera.ImageType),
+        _class_table("`[[amplifiers]]`, one block an output", camera.Amplifier),
+    ]
+    introduction = """
+Everything that can be set, with its default; "needed" has none. Keys that are not listed here are
+refused, with the place and the list of what is known. What a step was told is stored with each
+product as a fingerprint (`TSL SETTINGS`). A changed setting makes nothing due by itself.
+"""
+    return _page("Settings", introduction, "\n\n".join(sections))
+
+
+def _grid() -> str:
+    rows = [
+        ("`scheme`", "string", "needed", '"list" or "rings"'),
+        ("`pixel_scale_arcsec`", "number", "needed", "Scale of every tile"),
+        ("`size_px`", "integer or [ny, nx]", "needed", "Size of every tile"),
+        ("`version`", "integer", "`1`", "Version of the scheme; names and centres are promises"),
+        ("`centres`", "table", "needed for list", "name -> [ra, dec], ICRS degrees"),
+        ("`pitch_deg`", "number", "needed for rings", "Largest distance of neighbouring centres"),
+        ("`prefix`", "string", '`""`', "rings: before the number in a tile's name"),
+        ("`digits`", "integer", "`5`", "rings: digits of that number"),
+    ]
+    return _table(("key", "type", "default", "meaning"), rows)
+
+
+def _nested(where: str, cls: type) -> Iterator[str]:
+    hints = typing.get_type_hints(cls)
+    for field in dataclasses.fields(cls):
+        part = hints[field.name]
+        yield _class_table(f"`[{where}.{field.name}]`", part)
+
+
+def _class_table(title: str, cls: type, skip: set[str] | None = None) -> str:
+    notes = _field_notes(cls)
+    hints = typing.get_type_hints(cls)
+    rows = [
+        (f"`{f.name}`", _type_name(hints[f.name]), _default(f), notes.get(f.name, ""))
+        for f in dataclasses.fields(cls)
+        if f.name not in (skip or set())
+    ]
+    said = _sentences(cls)
+    text = f"### {title}\n\n"
+    return text + f"{said}\n\n" * bool(said) + _table(("key", "type", "default", "meaning"), rows)
+
+
+def _sentences(cls: type) -> str:
+    text = inspect.getdoc(cls) or ""
+    return " ".join(text.split("\nParameters\n")[0].split())
+
+
+def _field_notes(cls: type) -> dict[str, str]:
+    """The string below each field: documentation that the language itself forgets."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
+    body = tree.body if isinstance(tree, ast.ClassDef) else []
+    notes = {}
+    for node, after in itertools.pairwise(body):
+        is_text = (
+            isinstance(after, ast.Expr)
+            and isinstance(after.value, ast.Constant)
+            and isinstance(after.value.value, str)
+        )
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and is_text:
+            notes[node.target.id] = " ".join(after.value.value.split())
+    return notes
+
+
+_WORDS = {str: "string", int: "integer", float: "number", bool: "true or false", dict: "table"}
+
+
+def _type_name(hint: Any) -> str:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is tuple:
+        if arguments[-1] is Ellipsis:
+            return f"list of {_type_name(arguments[0])}"
+        return "[" + ", ".join(_type_name(a) for a in arguments) + "]"
+    if origin is dict:
+        inner = _type_name(arguments[1])
+        return "table" if inner.startswith("table") else f"table of {inner}"
+    if arguments:
+        return " or ".join(_type_name(a) for a in arguments if a is not type(None))
+    if getattr(hint, "__name__", "") == "Section":
+        return "[x1:x2,y1:y2]"
+    return _WORDS.get(hint, "table")
+
+
+def _default(field: dataclasses.Field[Any]) -> str:
+    if field.default is not dataclasses.MISSING:
+        return "none" if field.default is None else f"`{_toml(field.default)}`"
+    if field.default_factory is not dataclasses.MISSING:
+        return f"`{_toml(field.default_factory())}`"
+    return "needed"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return f'"{value}"'
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(_toml(v) for v in value) + "]"
+    if isinstance(value, dict):
+        inner = ", ".join(f"{k} = {_toml(v)}" for k, v in value.items())
+        return f"{{ {inner} }}" if inner else "{}"
+    return str(value)
+
+
+# -- commands -----------------------------------------------------------------------------------
+
+
+def _commands() -> str:
+    import typer.main
+
+    from tesela.cli import main as program
+
+    group = typer.main.get_command(program.build())
+    sections = []
+    for verb in program.VERBS:
+        sections += list(_command(f"tesela {verb}", group.commands[verb]))  # type: ignore[attr-defined]
+    introduction = f"""
+`tesela VERB --help` says the same. The site is given by `--site FOLDER` or the variable
+`TESELA_SITE`, and is the present folder otherwise. With `--json` a verb prints JSON and nothing
+else.
+
+{_exit_codes(program)}
+"""
+    return _page("Commands", introduction, "\n\n".join(sections))
+
+
+def _exit_codes(program: Any) -> str:
+    rows = [
+        (str(program.OK), "all well"),
+        (str(program.FAILED), "something failed: a task is dead, a check or a target is not met"),
+        (str(program.BAD_USAGE), "bad usage, a wrong setting, a name not known, a refused file"),
+        (str(program.LOCK_HELD), "another controller runs on this site"),
+        (str(program.INTERRUPTED), "stopped with Ctrl-C; `tesela run` goes on from there"),
+    ]
+    return _table(("exit code", "meaning"), rows)
+
+
+def _command(path: str, command: Any) -> Iterator[str]:
+    if getattr(command, "commands", None):
+        for name, sub in command.commands.items():
+            yield from _command(f"{path} {name}", sub)
+        return
+    arguments = [p for p in command.params if p.param_type_name == "argument"]
+    options = [p for p in command.params if p.param_type_name == "option" and p.name != "help"]
+    usage = " ".join([path, "[OPTIONS]", *(_metavar(a) for a in arguments)])
+    yield f"## `{path}`\n\n{_help(command)}\n\n```\n{usage}\n```"
+    rows = [(f"`{_metavar(a)}`", a.help or "", "") for a in arguments]
+    rows += [(f"`{' / '.join(_spellings(o))}`", o.help or "", _option_default(o)) for o in options]
+    if rows:
+        yield _table(("argument", "meaning", "default"), rows)
+
+
+def _help(command: Any) -> str:
+    return re.sub(
+        r"\s*\n(?!\n)\s*", " ", inspect.cleandoc(command.help or "").replace("\n\n", "¶")
+    ).replace("¶", "\n\n")
+
+
+def _metavar(argument: Any) -> str:
+    name = str(argument.name).upper() + "..." * (argument.nargs == -1)
+    return name if argument.required else f"[{name}]"
+
+
+def _spellings(option: Any) -> list[str]:
+    return [*option.opts, *option.secondary_opts]
+
+
+def _option_default(option: Any) -> str:
+    if option.required:
+        return "needed"
+    value = option.default
+    if value is None or value == "" or callable(value):
+        return ""
+    if isinstance(value, bool):
+        return ("yes" if value else "no") if option.secondary_opts else ""
+    return f"`{value}`"
+
+
+if __name__ == "__main__":
+    main()

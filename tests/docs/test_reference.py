@@ -1,0 +1,48 @@
+"""The reference says what the program says."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = ("columns.md", "mask.md", "settings.md", "commands.md")
+
+
+@pytest.fixture(scope="module")
+def generate() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("generate", DOCS / "generate.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_what_the_code_says(generate: ModuleType, name: str) -> None:
+    stored = (DOCS / "reference" / name).read_text(encoding="utf-8")
+    assert stored == generate.pages()[name], "run: python docs/generate.py"
+
+
+def test_there_are_no_other_pages(generate: ModuleType) -> None:
+    stored = {path.name for path in (DOCS / "reference").iterdir()}
+    assert stored == set(generate.pages()) == set(PAGES)
+
+
+def test_every_verb_setting_column_and_code_is_there(generate: ModuleType) -> None:
+    from tesela.cli.main import VERBS
+    from tesela.products.columns import COLUMNS
+    from tesela.products.maskbit import MaskBit
+
+    pages = generate.pages()
+    for verb in VERBS:
+        assert f"`tesela {verb}" in pages["commands.md"]
+    for column in COLUMNS:
+        assert f"| `{column}` |" in pages["columns.md"]
+    for bit in MaskBit:
+        assert f"| {int(bit)} | `{bit.name}` |" in pages["mask.md"]
+    for key in ("validity_days", "mesh_px", "max_offset_arcsec", "injections", "saturation_adu"):
+        assert f"| `{key}` |" in pages["settings.md"]
