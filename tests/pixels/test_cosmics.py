@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tesela.errors import BadInput
-from tesela.pixels import cosmics
+from tesela.pixels import cosmics, tracks
 
 SKY, READNOISE = 400.0, 3.5
 SIZE = 300
@@ -162,3 +162,83 @@ def test_a_hit_on_the_flank_of_a_star_does_not_eat_the_star():
     found = cosmics.find(seen, READNOISE, NO_MASK, sky_e=SKY, fwhm_px=2.5)
     assert found[150, 153]
     assert not found[148:153, 148:153].any()
+
+
+def worms(n, seed=4, length=30.0, charge=900.0):
+    """Curved tracks, about two pixels wide."""
+    rng = np.random.default_rng(seed)
+    image = np.zeros((SIZE, SIZE))
+    for _ in range(n):
+        x, y = rng.uniform(0, SIZE, 2)
+        angle = rng.uniform(0, 2 * np.pi)
+        for _ in range(int(length / 0.1)):
+            angle += rng.normal(0, 0.12)
+            x, y = x + 0.1 * np.cos(angle), y + 0.1 * np.sin(angle)
+            for j in (int(y), int(y) + 1):
+                for i in (int(x), int(x) + 1):
+                    if 0 <= i < SIZE and 0 <= j < SIZE:
+                        share = (1 - abs(x - i)) * (1 - abs(y - j))
+                        image[j, i] += 0.1 * charge * share
+    return image
+
+
+@pytest.mark.parametrize("fwhm_px", [2.3, 3.0, 4.0])
+@pytest.mark.parametrize(("charge", "least"), [(300.0, 0.85), (900.0, 0.95), (3000.0, 0.95)])
+def test_long_curved_tracks_are_followed_over_stars_and_sky(fwhm_px, charge, least):
+    truth, stars = field(fwhm_px, n_stars=30, seed=7)
+    hits = worms(12, charge=charge)
+    noise = np.sqrt(truth + READNOISE**2)
+    found = cosmics.find(expose(truth, hits), READNOISE, NO_MASK, sky_e=SKY, fwhm_px=fwhm_px)
+    assert found[hits > 5 * noise].mean() >= least
+    assert (found & (hits < 0.5 * noise)).sum() < 0.1 * (hits > 5 * noise).sum()
+    free = [
+        found[y - 1 : y + 2, x - 1 : x + 2].any()
+        for y, x, snr in stars
+        if snr > 100
+        and not hits[max(y - 4, 0) : y + 5, max(x - 4, 0) : x + 5].any()
+        and 0 < y < SIZE - 1
+        and 0 < x < SIZE - 1
+    ]
+    assert len(free) > 5
+    assert not any(free)
+
+
+@pytest.mark.parametrize("fwhm_px", [1.4, 2.0, 3.0, 4.0])
+def test_nothing_in_a_star_is_narrower_than_a_star(fwhm_px):
+    steps, shares = tracks.cuts(fwhm_px)
+    for dx, dy in [(0, 0), (0.25, 0.1), (0.5, 0.5), (0.5, 0)]:
+        light = star(fwhm_px, dx, dy)
+        core = light > 0.02 * light.max()
+        for (j, i), share in zip(steps, shares, strict=True):
+            sides = np.maximum(np.roll(light, (j, i), (0, 1)), np.roll(light, (-j, -i), (0, 1)))
+            assert (sides[core] > share * light[core]).all()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_track_that_ends_on_a_star_does_not_take_the_star_with_it(seed):
+    rng = np.random.default_rng(seed)
+    image = np.full((SIZE, SIZE), SKY)
+    image[135:166, 135:166] += 1e5 * star(2.6)
+    hits = np.zeros_like(image)
+    row = 152 + int(rng.integers(0, 2))
+    hits[row, 153:175] = 800
+    hits[row + 1, 153:175] = 500
+    found = cosmics.find(expose(image, hits), READNOISE, NO_MASK, sky_e=SKY, fwhm_px=2.6)
+    assert found[row : row + 2, 156:175].mean() > 0.95
+    assert not found[149:152, 149:152].any()
+
+
+def test_stars_survive_a_seeing_taken_too_high():
+    truth, stars = field(2.0)
+    found = cosmics.find(expose(truth), READNOISE, NO_MASK, sky_e=SKY, fwhm_px=3.0)
+    cores = [found[y, x] for y, x, snr in stars if snr > 100]
+    assert len(cores) > 30
+    assert not any(cores)
+
+
+def test_dark_neighbours_alone_make_no_hit():
+    image = expose(np.full((SIZE, SIZE), SKY))
+    noise = np.sqrt(SKY + READNOISE**2)
+    image[149:152, 149:152] -= 4 * noise
+    image[150, 150] = 2 * noise
+    assert not cosmics.find(image, READNOISE, NO_MASK, sky_e=SKY)[149:152, 149:152].any()

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from tesela.errors import BadInput
 from tesela.pixels import radon, trails
@@ -171,3 +172,76 @@ def test_radon_finds_the_one_line_drawn_in_any_direction():
         across = np.abs((x - best.x0) * dy - (y - best.y0) * dx) / np.hypot(dx, dy)
         assert across.max() < 3.5
         assert best.snr > 0.6 * np.sqrt(len(x))
+
+
+def fringes(seed, period_px=24.0, amplitude=0.25):
+    """Smooth random ridges that keep their direction over many periods, without noise."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:SIZE, :SIZE] / period_px * 2 * np.pi
+    phase = 6 * gaussian_filter(rng.normal(size=(SIZE, SIZE)), 80, mode="wrap")
+    phase *= 1 / phase.std()
+    angle = rng.uniform(0.2, 1.3)
+    wave = np.cos(x * np.cos(angle) + y * np.sin(angle) + phase)
+    return (amplitude * np.sqrt(2) * wave).astype(np.float32)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("period_px", [12.0, 24.0, 40.0])
+def test_ridges_all_over_the_sky_are_no_trails(seed, period_px):
+    image, mask = frame(30 + seed)
+    assert trails.find(image + fringes(seed, period_px), mask, 1.0) == []
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_clumps_of_galaxies_too_faint_to_be_masked_are_no_trails(seed):
+    image, mask = frame(40 + seed)
+    rng = np.random.default_rng(seed)
+    light = np.zeros_like(image)
+    for _ in range(60):
+        x, y = rng.uniform(0, SIZE, 2)
+        for _ in range(rng.poisson(12)):
+            j, i = np.rint(rng.normal([y, x], 25)).astype(int)
+            if 0 <= j < SIZE and 0 <= i < SIZE:
+                light[j, i] += rng.exponential(20)
+    image += gaussian_filter(light, 2.5)
+    assert trails.find(image, mask, 1.0) == []
+
+
+@pytest.mark.parametrize("n_blobs", [3, 4, 5])
+def test_a_few_blobs_in_line_are_no_trail(n_blobs):
+    image, mask = frame(50)
+    for share in np.linspace(0.1, 0.9, n_blobs):
+        y, x = np.ogrid[:SIZE, :SIZE]
+        r2 = (x - SIZE * share) ** 2 + (y - SIZE * (0.2 + 0.5 * share)) ** 2
+        image += (2.0 * np.exp(-r2 / (2 * 6.0**2))).astype(np.float32)
+    assert trails.find(image, mask, 1.0) == []
+
+
+def test_what_is_broader_than_trails_are_is_none():
+    image, mask = frame(51)
+    for width in (30, 60):
+        broad = (0.5 * line((-50, 100, 700, 500), width)).astype(np.float32)
+        assert trails.find(image + broad, mask, 1.0) == []
+
+
+def test_trail_among_ridges_is_still_found_alone():
+    image, mask = frame(52)
+    cover = line((-50, 100, 700, 500), 5)
+    found = trails.find(image + fringes(5) + (0.8 * cover).astype(np.float32), mask, 1.0)
+    assert len(found) == 1
+    assert trails.paint(found, image.shape, 1.0)[cover > 0.5].mean() > 0.9
+
+
+def test_scatter_alongside_is_one_for_noise_and_grows_with_what_is_correlated():
+    signal = np.random.default_rng(8).normal(0, 1, (200, 220)).astype(np.float32)
+    weight = np.ones_like(signal)
+    ends = (10.0, 20.0, 200.0, 150.0)
+    assert abs(radon.scatter_alongside(signal, weight, ends, 2.0, 3.0) - 1) < 0.12
+    smooth = gaussian_filter(signal, 2)
+    smooth /= smooth.std()
+    assert radon.scatter_alongside(smooth, weight, ends, 2.0, 3.0) > 2.5
+    with_trail = signal.copy()
+    y, x = np.indices(signal.shape)
+    with_trail[np.abs((y - 20) * 190 - (x - 10) * 130) / np.hypot(190, 130) < 2] += 50
+    assert radon.scatter_alongside(with_trail, weight, ends, 2.0, 3.0) < 1.12
+    assert radon.scatter_alongside(signal, 0 * weight, ends, 2.0, 3.0) == 0.0
