@@ -28,6 +28,10 @@ def load_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(str(path), found="no such file", do="check the path") from None
+    except OSError as error:
+        raise ConfigError(
+            str(path), found=error.strerror or str(error), expected="a readable file"
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(str(path), found=str(error), expected="valid TOML") from error
 

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import os
 import re
+import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +32,8 @@ _STRUCTURAL = re.compile(
     r"CMPTYPE|NAME\d+|VAL\d+|PCOUNT|GCOUNT|QUANTIZ|DITHER0|SIMPLE|EXTEND|BLANK|HECKSUM|DATASUM)|"
     r"THEAP|COMMENT|HISTORY|CONTINUE|LONGSTRN|)$"
 )
+
+_EXPRESSION = re.compile(r"[\[\](){}]")
 
 
 @dataclass
@@ -59,7 +62,7 @@ def write_fits(path: Path, hdus: Sequence[Hdu]) -> None:
     """
     if path.exists():
         raise ProductError(str(path), found="a file of that name", do="nothing is overwritten")
-    with fitsio.FITS(str(path), "rw") as fits:
+    with plain_name(path) as name, fitsio.FITS(name, "rw") as fits:
         for hdu in hdus:
             header = [{"name": k, "value": _plain(v), "comment": c} for k, v, c in hdu.cards]
             if hdu.data.dtype.names:
@@ -93,7 +96,7 @@ def read_fits(path: Path, names: Sequence[str] | None = None) -> FitsFile:
         raise ProductError(str(path), found="no such file", do="run `tesela audit` or make it anew")
     result = FitsFile()
     try:
-        with fitsio.FITS(str(path)) as fits:
+        with plain_name(path) as plain, fitsio.FITS(plain) as fits:
             for hdu in fits:
                 name = hdu.get_extname()
                 if not name:
@@ -120,8 +123,25 @@ def _cards(hdu: Any) -> dict[str, Any]:
     }
 
 
+@contextlib.contextmanager
+def plain_name(path: Path) -> Iterator[str]:
+    """A name of the file without brackets, which the FITS library takes for an expression."""
+    if not _EXPRESSION.search(str(path)):
+        yield str(path)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        link = Path(folder) / "file.fits"
+        link.symlink_to(path.resolve())
+        yield str(link)
+
+
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, read in pieces of 1 MiB."""
+    """SHA-256 of a file, read in pieces of 1 MiB.
+
+    Raises `OSError` for a pipe or device, which could be read for ever.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError(f"{path} is no regular file")
     digest = hashlib.sha256()
     with path.open("rb") as handle:
         while piece := handle.read(1 << 20):

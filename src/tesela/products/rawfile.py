@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import zlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tesela.errors import BadInput
+from tesela.products.files import plain_name
+
+Judge = Callable[[Mapping[str, Any], tuple[int, int]], None]
+"""Called with the cards and (ny, nx); raises `BadInput` to refuse a file before its pixels."""
 
 _SUFFIXES = (".fits.fz", ".fits.gz", ".fit.gz", ".fits", ".fit", ".fts")
 
@@ -29,16 +35,17 @@ def looks_like_fits(path: Path) -> bool:
     return path.name.casefold().endswith(_SUFFIXES)
 
 
-def read(path: Path) -> tuple[dict[str, Any], NDArray[np.uint16]]:
+def read(path: Path, judge: Judge | None = None) -> tuple[dict[str, Any], NDArray[np.uint16]]:
     """Cards and pixels of the first two-dimensional image of a file.
 
     Returns the cards by name (HIERARCH without that word) and the pixels as
-    (ny, nx) uint16. Raises `BadInput` if the file is empty, no FITS, truncated, damaged, without
-    an image, or of another type of pixel.
+    (ny, nx) uint16. `judge` sees cards and size before a pixel is read, so that a header that
+    claims a huge image costs neither time nor memory. Raises `BadInput` if the file is empty, no
+    FITS, truncated, damaged, without an image, or of another type of pixel.
     """
     _refuse_what_is_no_fits(path)
     try:
-        with fitsio.FITS(str(path)) as fits:
+        with plain_name(path) as name, fitsio.FITS(name) as fits:
             hdu = next((h for h in fits if h.has_data() and h.get_exttype() == "IMAGE_HDU"), None)
             if hdu is None or len(hdu.get_dims()) != 2:
                 raise BadInput(
@@ -48,6 +55,9 @@ def read(path: Path) -> tuple[dict[str, Any], NDArray[np.uint16]]:
                     do="check what the camera wrote",
                 )
             header = _cards(hdu, fits[0])
+            if judge is not None:
+                ny, nx = hdu.get_dims()
+                judge(header, (ny, nx))
             _refuse_wrong_checksum(path, hdu, header)
             pixels = hdu.read()
     except (OSError, ValueError, RuntimeError) as error:
@@ -70,7 +80,7 @@ def _refuse_what_is_no_fits(path: Path) -> None:
         opener = gzip.open if path.name.casefold().endswith(".gz") else open
         with opener(path, "rb") as handle:
             start = handle.read(2880)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise BadInput(
             path.name,
             found=f"unreadable file ({error})",
@@ -111,7 +121,7 @@ def _refuse_wrong_checksum(path: Path, hdu: Any, header: dict[str, Any]) -> None
     except (OSError, ValueError, RuntimeError) as error:
         raise BadInput(
             path.name,
-            found=f"{error}: the content contradicts CHECKSUM or DATASUM",
+            found=f"{' '.join(str(error).split())}: the content contradicts CHECKSUM or DATASUM",
             expected="the checksum that the file states",
             do="copy it again from the telescope",
         ) from error

@@ -6,6 +6,7 @@ whole sphere, whatever part of it the survey observes, so a name never depends o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +25,7 @@ RINGS_VERSION = 1
 _RINGS_KEYS = {"scheme", "version", "prefix", "digits", "pitch_deg"}
 _LIST_KEYS = {"scheme", "version", "centres"}
 _COMMON_KEYS = {"pixel_scale_arcsec", "size_px"}
+_SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")  # it becomes the name of a folder
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +61,8 @@ class TileGrid:
         _require(min(self.shape) > 0, "size_px", self.shape, "positive")
         index = {name: i for i, name in enumerate(self.names)}
         _require(len(index) == len(self.names) > 0, "centres", self.names, "each name once")
+        unsafe = [name for name in self.names if not _SAFE_NAME.fullmatch(name)]
+        _require(not unsafe, "name of a tile", unsafe[:3], "letters, digits, '.', '_', '+', '-'")
         centres = tangent.unit_vectors(self.ra_deg, self.dec_deg)
         for name in ("ra_deg", "dec_deg"):
             values = np.array(getattr(self, name), dtype=np.float64)
@@ -138,7 +142,13 @@ class TileGrid:
                     expected=f"some of {', '.join(sorted(known))}",
                 )
         del given["scheme"]
-        return cls.rings(**given) if scheme == "rings" else cls.listed(**given)
+        try:
+            return cls.rings(**given) if scheme == "rings" else cls.listed(**given)
+        except (TypeError, ValueError, AttributeError) as error:
+            values = ", ".join(f"{key} = {value!r}" for key, value in sorted(given.items()))
+            raise ConfigError(
+                f"grid of scheme {scheme!r}", found=values[:200], expected="numbers, and tables"
+            ) from error
 
     # -- one tile ------------------------------------------------------------------------------
 

@@ -32,8 +32,11 @@ class Site:
 
 def init_site(folder: Path, survey_file: Path) -> Site:
     """Make a new site from a survey.toml; everything is checked before anything is made."""
+    from tesela.flow.run.bodies import registry  # the stages are heavy, and needed here alone
+
     survey = config.load_survey(survey_file)
     _describe(survey, paths.cameras_folder(survey_file.parent))
+    registry(survey)
     if paths.ledger_file(folder).exists() or paths.survey_file(folder).exists():
         raise ConfigError(
             str(folder),

@@ -43,9 +43,12 @@ def describe(path: Path, survey: Survey, cameras: Sequence[Camera]) -> FrameFact
             expected="letters, digits, '.', '_', '+', '-'",
             do="rename the file",
         )
-    header, pixels = rawfile.read(path)
+
+    def judge(header: Header, shape: tuple[int, int]) -> None:
+        _check_size(shape, _camera(header, cameras, where), where)
+
+    header, pixels = rawfile.read(path, judge)
     camera = _camera(header, cameras, where)
-    _check_size(pixels.shape, camera, where)
     camera.with_header(header, where)
     kind = _image_type(header, camera, where)
     exptime_s = _exposure_time(header, camera, kind, where)

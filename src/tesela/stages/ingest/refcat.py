@@ -45,7 +45,7 @@ def read(path: Path) -> dict[str, NDArray[Any]]:
     for ours, theirs in _SYNONYMS.items():
         source = next((lower[n] for n in theirs if n in lower), None)
         if source is not None:
-            columns[ours] = np.asarray(table[source], dtype=np.float64)
+            columns[ours] = _number(table[source], source, path)
             taken.add(source)
     if "ra" not in columns or "dec" not in columns:
         raise BadInput(
@@ -69,12 +69,26 @@ def read(path: Path) -> dict[str, NDArray[Any]]:
     return {name: np.ascontiguousarray(values[valid]) for name, values in columns.items()}
 
 
+def _number(values: NDArray[Any], name: str, path: Path) -> NDArray[np.float64]:
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (ValueError, TypeError):
+        raise BadInput(
+            path.name,
+            found=f"column {name!r} of type {np.asarray(values).dtype.name}",
+            expected="decimal numbers, positions in degrees",
+            do="convert sexagesimal positions first",
+        ) from None
+
+
 def _clean(values: NDArray[Any]) -> NDArray[Any]:
     array = np.asarray(values)
     if array.dtype.kind != "f":
         return array
+    # Compared in the column's own precision: 99.999 in single precision is not 99.999 in double.
+    code = np.isin(array, np.array(_NO_MEASUREMENT, array.dtype))
     array = array.astype(np.float64)
-    array[np.isin(array, _NO_MEASUREMENT)] = np.nan
+    array[code] = np.nan
     return array
 
 
