@@ -135,7 +135,8 @@ def _settings() -> str:
     introduction = """
 Everything that can be set, with its default; "needed" has none. Keys that are not listed here are
 refused, with the place and the list of what is known. What a step was told is stored with each
-product as a fingerprint (`TSL SETTINGS`). A changed setting makes nothing due by itself.
+product as a fingerprint (`TSL SETTINGS`). A changed setting makes nothing due by itself: `status`
+calls what was made with other settings *stale*.
 """
     return _page("Settings", introduction, "\n\n".join(sections))
 
