@@ -38,9 +38,13 @@ def by_injection(
         rng = np.random.default_rng(_SEED + turn)
         x, y = inject.grid(field.image.shape, settings.injection_spacing_px, _SEED + turn)
         inside = field.covered[np.rint(y).astype(int), np.rint(x).astype(int)]
-        x, y = x[inside], y[inside]
-        if len(x) == 0:
+        chosen = np.flatnonzero(inside)
+        if len(chosen) == 0:
             break
+        # A large tile has room for more stars than are wanted.
+        wanted = min(len(chosen), settings.injections - injected)
+        chosen = np.sort(rng.choice(chosen, wanted, replace=False))
+        x, y = x[chosen], y[chosen]
         mag = depth["depth_psf_mag"] + rng.uniform(-1, 1, len(x)) * settings.injection_range_mag
         flux = 10 ** (-0.4 * (mag - field.zeropoint_mag))
         found = _recovered(field, before, x, y, flux, settings)

@@ -61,10 +61,12 @@ def coadd(inputs: CoaddInputs, settings: CoaddSettings) -> CoaddOutputs:
 
 
 def psf_ratios(frames: Sequence[CoaddInput]) -> NDArray[np.float32]:
-    """Largest relative difference from the median that each frame's PSF can cause in a star.
+    """Largest relative difference from a median that each frame's PSF can cause in a star.
 
     Stars differ between exposures by seeing, not by accident, in the wings by more than in the
-    core: what the PSF models allow is not rejected.
+    core: what the PSF models allow is not rejected. A pixel may be seen by any subset of the
+    frames, so the bound is taken against the sharpest and the broadest of all: every subset's
+    median lies between them.
     """
     models = [PsfModel.from_arrays(f.image.psf.arrays, f.image.psf.numbers) for f in frames]
     largest = np.zeros(len(frames), np.float32)
@@ -76,10 +78,11 @@ def psf_ratios(frames: Sequence[CoaddInput]) -> NDArray[np.float32]:
             ny, nx = frame.image.image.shape
             stamps.append(model.stamp(nx // 2 + phase, ny // 2 + phase, radius))
         cube = np.array(stamps)
-        middle = np.median(cube, axis=0)
-        star = middle > _PSF_WINGS * middle.max()
-        ratio = np.abs(cube[:, star] / middle[star] - 1)
-        largest = np.maximum(largest, ratio.max(axis=1).astype(np.float32))
+        low, high = cube.min(axis=0), cube.max(axis=0)
+        star = low > _PSF_WINGS * low.max()
+        above = cube[:, star] / low[star] - 1
+        below = 1 - cube[:, star] / high[star]
+        largest = np.maximum(largest, np.maximum(above, below).max(axis=1).astype(np.float32))
     return np.minimum(largest, np.float32(_RATIO_MAX))
 
 
