@@ -91,6 +91,7 @@ def catalogue(night: Night, true: Universe, rng: np.random.Generator) -> Catalog
     columns = {
         "number": np.arange(flux.size, dtype=np.int32), "ra": ra, "dec": dec, "x": x, "y": y,
         "flux_psf": measured.astype(np.float32), "flux_psf_err": error.astype(np.float32),
+        "norm_weight": np.ones(flux.size, np.float32),
         "flags": np.zeros(flux.size, np.int16), "mask_flags": np.zeros(flux.size, np.int16),
     }  # fmt: skip
     facts: dict[str, Any] = {

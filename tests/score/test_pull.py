@@ -53,5 +53,16 @@ def test_stars_with_foreign_light_are_left_out(tmp_path: Path) -> None:
 
 
 def test_few_pairs_are_not_judged() -> None:
-    few = Pulls("rSDSS", np.linspace(-9, 9, 100), np.full(100, 20.0))
+    few = Pulls("rSDSS", np.linspace(-9, 9, 100), np.full(100, 20.0), np.ones(100, bool))
     assert pull.rows([few], [])[0].passed is None
+
+
+def test_where_fewer_frames_contribute_a_row_of_its_own_tells() -> None:
+    rng = np.random.default_rng(3)
+    full = rng.uniform(size=2000) < 0.7
+    residual = rng.normal(size=2000) * np.where(full, 1.0, 3.0)
+    rows = pull.rows([Pulls("rSDSS", residual, np.full(2000, 20.0), full)], ["rSDSS"])
+    by_name = {row.metric: row for row in rows if not row.band}
+    assert by_name["pull width"].passed
+    assert by_name["pull width"].n + by_name["pull width, fewer frames"].n == 2000
+    assert by_name["pull width, fewer frames"].value == pytest.approx(3.0, abs=0.4)

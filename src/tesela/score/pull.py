@@ -5,6 +5,11 @@ that noise made brighter. Near S/N 5 detection makes such a choice all the same:
 the noise is lost, the median rises and the width falls, which the rows by S/N show. Zero-point
 offsets of each tile and band are removed with its bright stars, in the telescope's own curves, so
 that no colour term enters.
+
+Judged are all bands together (one band has too few pairs to tell 1 from 1.1), and what the usual
+cut keeps, a weight above 0.8 of the tile's median. Where fewer frames
+contribute, the PSF is that of those frames and not the smooth model of the tile: a row of its own
+tells what that costs.
 """
 
 from __future__ import annotations
@@ -26,6 +31,7 @@ SNR_BINS = ((5.0, 10.0), (10.0, 20.0), (20.0, 50.0))
 TOLERANCE = 0.1
 LEAST_PAIRS = 450
 _FOREIGN_SIGMA = 0.1
+FULL_WEIGHT = 0.8
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,8 @@ class Pulls:
     pull: Floats
     snr: Floats
     """True signal to noise."""
+    full: NDArray[np.bool_]
+    """Weight above 0.8 of the tile's median."""
 
 
 def of_tile(tile: TileBand) -> Pulls:
@@ -50,7 +58,8 @@ def of_tile(tile: TileBand) -> Pulls:
     use = sound & truth.is_star[pair] & tile.unsaturated
     use &= (snr > SNR_RANGE[0]) & (snr < SNR_RANGE[1])
     use &= truth.stolen[pair] * scale < _FOREIGN_SIGMA * error
-    return Pulls(tile.band, (flux[use] - expected[use]) / error[use], snr[use])
+    full = tile.measured("norm_weight") > FULL_WEIGHT
+    return Pulls(tile.band, (flux[use] - expected[use]) / error[use], snr[use], full[use])
 
 
 def rows(parts: Sequence[Pulls], bands: Sequence[str]) -> list[Row]:
@@ -58,7 +67,8 @@ def rows(parts: Sequence[Pulls], bands: Sequence[str]) -> list[Row]:
 
     Judged only where there are enough pairs to tell 1 from 1.1.
     """
-    every, snr = _join(parts, "pull"), _join(parts, "snr")
+    whole = [_only(part, part.full) for part in parts]
+    every, snr = _join(whole, "pull"), _join(whole, "snr")
     result = [
         _width(every, ""),
         Row("pull median", "", median(every), bootstrap(every, median), every.size, "sigma"),
@@ -66,10 +76,16 @@ def rows(parts: Sequence[Pulls], bands: Sequence[str]) -> list[Row]:
     for low, high in SNR_BINS:
         metric = f"pull width, S/N {low:g} to {high:g}"
         result.append(_width(every[(snr >= low) & (snr < high)], "", metric, judge=False))
+    thin = _join([_only(part, ~part.full) for part in parts], "pull")
+    result.append(_width(thin, "", "pull width, fewer frames", judge=False))
     for band in bands:
-        mine = [p for p in parts if p.band == band]
-        result.append(_width(_join(mine, "pull"), band))
+        mine = [part for part in whole if part.band == band]
+        result.append(_width(_join(mine, "pull"), band, judge=False))
     return result
+
+
+def _only(part: Pulls, kept: NDArray[np.bool_]) -> Pulls:
+    return Pulls(part.band, part.pull[kept], part.snr[kept], part.full[kept])
 
 
 def _join(parts: Sequence[Pulls], name: str) -> Floats:
