@@ -1,0 +1,75 @@
+"""What the tests of the night ask a site, past the program's own questions."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from tesela.simulate.survey import REFCAT
+from verbs import new_site, well
+
+Key = tuple[str, str]
+"""(kind, key) of a product."""
+
+
+def fresh(site: Path, night: Path) -> Path:
+    """Make a site with the night's reference catalogue and no frame."""
+    new_site(site, night / "survey.toml")
+    well("refcat", "add", REFCAT, night / "refcat.parquet", "--site", site)
+    return site
+
+
+def clone(site: Path, target: Path) -> Path:
+    """Copy a site; its files, which nothing ever changes, are shared."""
+
+    def copy(source: str, destination: str) -> None:
+        if Path(source).name.startswith("ledger."):
+            shutil.copyfile(source, destination)
+        else:
+            os.link(source, destination)
+
+    shutil.copytree(site, target, copy_function=copy)
+    return target
+
+
+def ask(site: Path, query: str, values: Iterable[Any] = ()) -> list[tuple[Any, ...]]:
+    """Ask the ledger in its own language."""
+    with sqlite3.connect(site / "ledger.sqlite") as ledger:
+        return ledger.execute(query, tuple(values)).fetchall()
+
+
+def current(site: Path, column: str) -> dict[Key, Any]:
+    """One column of all products that are served."""
+    rows = ask(site, f"SELECT kind, key, {column} FROM product WHERE is_current")
+    return {(kind, key): value for kind, key, value in rows}
+
+
+def ancestors(site: Path) -> dict[Key, set[Key]]:
+    """Everything that each served product was made from: the edges, walked by hand."""
+    names = {i: (kind, key) for i, kind, key in ask(site, "SELECT id, kind, key FROM product")}
+    sources: dict[int, set[int]] = {}
+    for product, source in ask(site, "SELECT product, source FROM edge WHERE role = 'input'"):
+        sources.setdefault(product, set()).add(source)
+
+    def above(product: int) -> set[int]:
+        direct = sources.get(product, set())
+        return direct.union(*(above(source) for source in direct))
+
+    served = [i for (i,) in ask(site, "SELECT id FROM product WHERE is_current")]
+    return {names[i]: {names[source] for source in above(i)} for i in served}
+
+
+def assert_nothing_left_over(site: Path) -> None:
+    """Each file has a row, each row its file, nothing temporary is left, no task is open."""
+    recorded = {site / path for (path,) in ask(site, "SELECT path FROM product") if path}
+    on_disk = {
+        path for part in ("raw", "products") for path in (site / part).rglob("*") if path.is_file()
+    }
+    assert on_disk == recorded
+    assert list((site / "work").iterdir()) == []
+    assert ask(site, "SELECT * FROM attempt WHERE outcome = 'running'") == []
+    assert ask(site, "SELECT * FROM task WHERE state IN ('ready', 'running')") == []
