@@ -1,0 +1,167 @@
+"""A raw frame is described or refused with one sentence: file, found, expected, what to do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from tesela.cameras import Camera
+from tesela.cameras.camera import HeaderCards, ImageType
+from tesela.config import Filter, Survey
+from tesela.errors import BadInput
+from tesela.products.frame import FrameFacts
+from tesela.stages.ingest.describe import describe
+
+from . import drawn
+
+SIZE = 32
+CAMERA: Camera = replace(
+    drawn.camera(SIZE),
+    header=HeaderCards(category=("CATG",), serial=("FSERIAL",), ccd=("CHIP",)),
+    imagetypes={
+        "BIAS": ImageType("bias", "", "CAL"),
+        "FLAT": ImageType("flat", "sky", "CAL"),
+        "OBJECT": ImageType("science", "", "SCI"),
+    },
+    instruments=("Drawn",),
+    defaults={"ccd": "01", "serial": "-", "readout_mode": "slow"},
+)
+SURVEY = Survey("test", ("drawn",), {"r": Filter(names=("Sloan r",), serials=("r-1",))}, {})
+CARDS: dict[str, Any] = {
+    "INSTRUME": "Drawn",
+    "IMAGETYP": "OBJECT",
+    "CATG": "SCI",
+    "EXPTIME": 60.0,
+    "DATE-OBS": "2017-07-03T21:36:00",
+    "MJD-OBS": 57937.9,
+    "FILTER": "sloan R",
+    "FSERIAL": "r-1",
+    "RA": 211.8,
+    "DEC": 55.1,
+    "CHIP": "01",
+}
+
+
+def frame(folder: Path, name: str = "x1.fits", **cards: Any) -> Path:
+    """Write a sound frame, but for some cards; None leaves a card out."""
+    pixels = np.random.default_rng(1).integers(900, 1100, (SIZE, SIZE + 2 * drawn.STRIP))
+    header = fits.Header()
+    for key, value in {**CARDS, **{k.replace("_", "-"): v for k, v in cards.items()}}.items():
+        if value is not None:
+            header[key] = value
+    path = folder / name
+    fits.PrimaryHDU(pixels.astype(np.uint16), header).writeto(path)
+    return path
+
+
+def look(path: Path) -> FrameFacts:
+    return describe(path, SURVEY, [CAMERA])
+
+
+def test_a_sound_frame_is_described(tmp_path: Path) -> None:
+    facts = look(frame(tmp_path))
+    assert (facts.name, facts.camera, facts.band, facts.obstype) == ("x1", "drawn", "r", "science")
+    assert facts.mjd_start == pytest.approx(57937.9)
+    assert facts.night == "2017-07-03"
+    assert (facts.nx, facts.ny) == (SIZE, SIZE)
+    assert facts.footprint is not None
+    assert len(facts.footprint) == 4
+
+
+def test_pointing_may_be_sexagesimal(tmp_path: Path) -> None:
+    facts = look(frame(tmp_path, RA="14:07:12.0", DEC="-00:30:00"))
+    assert facts.ra_deg == pytest.approx(211.8)
+    assert facts.dec_deg == pytest.approx(-0.5)
+
+
+def test_a_flat_needs_a_filter_and_no_pointing(tmp_path: Path) -> None:
+    facts = look(frame(tmp_path, IMAGETYP="FLAT", CATG="CAL", RA=None, DEC=None))
+    assert (facts.obstype, facts.flat_kind, facts.footprint) == ("flat", "sky", None)
+    with pytest.raises(BadInput, match="no card FILTER; expected one of r"):
+        look(frame(tmp_path, "x2.fits", IMAGETYP="FLAT", CATG="CAL", FILTER=None))
+
+
+@pytest.mark.parametrize(
+    ("card", "sentence"),
+    [
+        ("INSTRUME", "no card INSTRUME; expected INSTRUME = Drawn"),
+        ("IMAGETYP", "no card IMAGETYP; expected one of BIAS, FLAT, OBJECT"),
+        ("EXPTIME", "no card EXPTIME; expected a number"),
+        ("DATE_OBS", "no card DATE-OBS; expected UTC of the start"),
+        ("FILTER", "no card FILTER; expected one of r"),
+        ("RA", "no card RA; expected a number"),
+        ("DEC", "no card DEC; expected a number"),
+    ],
+)
+def test_each_needed_card_is_asked_for(tmp_path: Path, card: str, sentence: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        look(frame(tmp_path, **{card: None}))
+    assert str(caught.value).startswith(f"x1.fits: {sentence}; ")
+
+
+@pytest.mark.parametrize("card", ["MJD_OBS", "CATG", "CHIP"])
+def test_cards_that_only_confirm_may_be_missing(tmp_path: Path, card: str) -> None:
+    assert look(frame(tmp_path, **{card: None})).name == "x1"
+
+
+@pytest.mark.parametrize(
+    ("cards", "sentence"),
+    [
+        ({"INSTRUME": "Other"}, "INSTRUME = 'Other', an unknown camera; expected"),
+        ({"IMAGETYP": "FOCUS"}, "IMAGETYP = 'FOCUS'; expected one of"),
+        ({"CATG": "CAL"}, "IMAGETYP = 'OBJECT' but CATG = 'CAL'; expected CATG = 'SCI'"),
+        ({"IMAGETYP": "BIAS", "CATG": "CAL"}, "a bias frame with EXPTIME = 60; expected 0 s"),
+        ({"EXPTIME": 0.0}, "a science frame with EXPTIME = 0; expected 0 s for a bias"),
+        ({"EXPTIME": -1.0}, "EXPTIME = -1.0; expected seconds >= 0"),
+        ({"EXPTIME": "long"}, "EXPTIME = 'long'; expected a number"),
+        ({"EXPTIME": "nan"}, "EXPTIME = 'nan'; expected a number"),
+        ({"DATE_OBS": "2017-07-03"}, "DATE-OBS = '2017-07-03'; expected a date and time like"),
+        ({"DATE_OBS": "2017-13-45T99:00:00"}, "expected a date and time like"),
+        ({"MJD_OBS": 57938.0}, "but MJD-OBS = 57938.0; expected the same instant within 60 s"),
+        ({"FILTER": "z"}, "unknown filter FILTER = 'z'; expected one of r"),
+        ({"FSERIAL": "r-2"}, "filter serial 'r-2' in band r; expected one of r-1"),
+        ({"RA": 400.0}, "RA = 400.0, Dec = 55.1 degrees; expected 0 <= RA < 360"),
+        ({"DEC": "55:99:00"}, "DEC = '55:99:00'; expected an angle"),
+        ({"RA": "14:seven"}, "RA = '14:seven'; expected an angle"),
+        ({"CHIP": "07"}, "CCD '07'; expected one of 01 for drawn"),
+    ],
+)
+def test_cards_that_contradict_or_make_no_sense(
+    tmp_path: Path, cards: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(BadInput) as caught:
+        look(frame(tmp_path, **cards))
+    said = str(caught.value)
+    assert said.startswith("x1.fits: ")
+    assert sentence in said
+    assert said.count("; ") >= 2
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize("name", ["a b.fits", ".hidden.fits", "-x.fits", "ü.fits", "a\nb.fits"])
+def test_unsafe_names_are_refused_before_the_file_is_opened(tmp_path: Path, name: str) -> None:
+    with pytest.raises(BadInput, match="not safe; expected letters, digits"):
+        look(tmp_path / name)
+
+
+def test_the_size_is_judged_before_the_pixels(tmp_path: Path) -> None:
+    path = tmp_path / "wide.fits"
+    header = fits.getheader(frame(tmp_path))
+    fits.PrimaryHDU(np.zeros((3, 5), np.float32), header).writeto(path)
+    with pytest.raises(BadInput, match="5x3 pixels; expected 56x32 for drawn; windowed"):
+        look(path)
+
+
+def test_equinox_of_date_is_brought_to_icrs(tmp_path: Path) -> None:
+    of_date = replace(CAMERA, equinox="date")
+    facts = describe(frame(tmp_path), SURVEY, [of_date])
+    assert facts.ra_deg is not None
+    # 17.5 years of precession move this place by a fifth of a degree.
+    assert (
+        0.1 < np.hypot((facts.ra_deg - 211.8) * np.cos(np.radians(55)), facts.dec_deg - 55.1) < 0.3
+    )
