@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,6 +27,7 @@ def add_to(app: typer.Typer) -> None:
 
 def demo(
     folder: Annotated[Path, typer.Argument(help="Folder of the demonstration.")] = Path("demo"),
+    seed: Annotated[int, typer.Option("--seed", help="Another sky, another night.")] = 20170703,
     workers: Annotated[int, typer.Option("--workers", min=0, help="0: one a core.")] = 0,
     as_json: JsonOption = False,
 ) -> None:
@@ -40,7 +42,7 @@ def demo(
     started = time.perf_counter()
     say = _silent if as_json else typer.echo
     folder.mkdir(parents=True, exist_ok=True)
-    _simulate(folder / "night", demo_settings(), workers, as_json, say)
+    _simulate(folder / "night", replace(demo_settings(), seed=seed), workers, as_json, say)
     _process(folder / "site", folder / "night", workers, as_json, say)
     say(f"$ score against {folder / 'night' / 'truth'}")
     products, evaluation, pictures = _score(folder)
