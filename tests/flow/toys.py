@@ -186,9 +186,6 @@ class InlineEngine:
         future.set_result(worker.perform(run, order))
         return future
 
-    def rebuild(self) -> None:
-        """Nothing to replace."""
-
     def stop(self) -> None:
         """Nothing to end."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import concurrent.futures as cf
 import time
 from collections.abc import Callable
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -23,7 +22,7 @@ from tesela.flow.run import commit
 from tesela.flow.run.lock import only_controller
 from tesela.flow.run.orders import write_order
 from tesela.flow.run.retries import fate
-from tesela.flow.run.steps import Order, Outcome, Registry, Report
+from tesela.flow.run.steps import Order, Outcome, Registry, Report, WorkerDied
 from tesela.ledger import events, frames, steps, tasks
 from tesela.ledger.clock import SECONDS_A_DAY, now_mjd
 from tesela.ledger.engine import Ledger
@@ -39,10 +38,7 @@ class Engine(Protocol):
     slots: int
 
     def submit(self, run: Callable[[Order], Outcome], order: Order) -> cf.Future[Report]:
-        """Hand an order to a worker."""
-
-    def rebuild(self) -> None:
-        """Replace workers that died."""
+        """Hand an order to a worker; the future raises `WorkerDied` if that is killed."""
 
     def stop(self) -> None:
         """End all workers."""
@@ -190,34 +186,27 @@ class Controller:
             self._flying[future] = (claim, order)
 
     def _take_in(self, finished: set[cf.Future[Report]]) -> None:
-        broken = []
+        alone = len(self._flying) == 1
         for future in finished:
+            claim, order = self._flying.pop(future)
             try:
                 report = future.result()
-            except BrokenProcessPool:
-                broken.append(future)
+            except WorkerDied:
+                self._worker_died(claim, order, alone)
                 continue
-            claim, order = self._flying.pop(future)
             self._suspects.discard(claim.task_id)
             self._settle(claim, order, report)
-        if broken:
-            self._workers_died()
 
-    def _workers_died(self) -> None:
-        """All that was handed out is lost with the pool; alone in flight, a task is to blame."""
-        lost = list(self._flying.values())
-        self._flying.clear()
-        self.engine.rebuild()
-        alone = len(lost) == 1
+    def _worker_died(self, claim: tasks.Claim, order: Order, alone: bool) -> None:
+        """Alone in flight, a task is to blame; else it is tried again, alone."""
         report = Report(
             None,
             fault_class="memory" if alone else "infrastructure",
             message="its worker was killed",
             log="The worker process ended without a word: killed, or out of memory.",
         )
-        self._suspects = {claim.task_id for claim, _ in lost}
-        for claim, order in lost:
-            self._fail(claim, order, report)
+        self._suspects.add(claim.task_id)
+        self._fail(claim, order, report)
 
     def _settle(self, claim: tasks.Claim, order: Order, report: Report) -> None:
         if report.outcome is None:

@@ -1,67 +1,126 @@
-"""Where tasks run. The seam is `concurrent.futures.Executor`; `local` means processes here."""
+"""Where tasks run. An engine gives a future for each order; `local` means processes here."""
 
 from __future__ import annotations
 
 import concurrent.futures as cf
 import multiprocessing
 import os
+import queue
+import threading
 from collections.abc import Callable
-from concurrent.futures.process import BrokenProcessPool
-from typing import Any
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
 
 from tesela.flow.run import worker
-from tesela.flow.run.steps import Order, Outcome, Report
+from tesela.flow.run.steps import Order, Outcome, Report, WorkerDied
 
-_JOIN_S = 0.1
+Run = Callable[[Order], Outcome]
+_SPAWN = multiprocessing.get_context("spawn")
 
 
 class LocalEngine:
-    """Processes on this machine, one task each at a time, single-threaded inside."""
+    """Processes on this machine, one task each at a time, single-threaded inside.
+
+    Each process belongs to one thread of the controller's process, which alone starts it, talks to
+    it over a pipe of its own, and sees it die: a worker that is killed at whatever moment loses the
+    one task it had, and no lock or queue that others use.
+    """
 
     def __init__(self, workers: int = 0) -> None:
         self.slots = workers or os.cpu_count() or 1
-        self._pool: cf.ProcessPoolExecutor | None = None
-
-    def submit(self, run: Callable[[Order], Outcome], order: Order) -> cf.Future[Report]:
-        """Hand an order to a worker; processes start when first needed."""
-        if self._pool is None:
-            self._pool = self._start()
-        try:
-            return self._pool.submit(worker.perform, run, order)
-        except BrokenProcessPool as error:
-            broken: cf.Future[Report] = cf.Future()
-            broken.set_exception(error)
-            return broken
-
-    def _start(self) -> cf.ProcessPoolExecutor:
-        for name in worker.SINGLE_THREADED:
-            os.environ[name] = "1"  # read by libraries when a worker imports them
-        return cf.ProcessPoolExecutor(
-            self.slots,
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=worker.initialise,
-            initargs=(os.getpid(),),
+        self._jobs: queue.SimpleQueue[tuple[cf.Future[Report], Run, Order] | None] = (
+            queue.SimpleQueue()
         )
+        self._open: set[cf.Future[Report]] = set()
+        self._keepers: list[_Keeper] = []
 
-    def rebuild(self) -> None:
-        """Throw a broken pool away; the next order starts a new one."""
-        self.stop()
+    def submit(self, run: Run, order: Order) -> cf.Future[Report]:
+        """Hand an order to a worker; processes start when first needed.
+
+        The future raises `WorkerDied` if the process ends before its report.
+        """
+        self._open = {future for future in self._open if not future.done()}
+        if len(self._open) >= len(self._keepers) < self.slots:
+            self._keepers.append(_Keeper(self._jobs))
+        future: cf.Future[Report] = cf.Future()
+        self._open.add(future)
+        self._jobs.put((future, run, order))
+        return future
 
     def stop(self) -> None:
         """End the workers now, without waiting for their tasks."""
-        pool, self._pool = self._pool, None
-        if pool is None:
-            return
-        processes = pool._processes or {}
-        manager: Any = pool._executor_manager_thread
-        pool.shutdown(wait=False, cancel_futures=True)
-        # A process started while the pool was breaking is never told to end, and the pool's
-        # thread would wait for it for ever: so all are killed until that thread is through.
-        while True:
-            for process in list(processes.values()):
-                process.kill()
-            if manager is None:
-                return
-            manager.join(_JOIN_S)
-            if not manager.is_alive():
-                return
+        keepers, self._keepers = self._keepers, []
+        while not self._jobs.empty():
+            self._jobs.get()
+        self._open.clear()
+        for keeper in keepers:
+            self._jobs.put(None)
+            keeper.kill()
+        for keeper in keepers:
+            keeper.join()
+
+
+class _Keeper(threading.Thread):
+    """Keeps one worker process busy, and replaces it when it dies."""
+
+    def __init__(
+        self, jobs: queue.SimpleQueue[tuple[cf.Future[Report], Run, Order] | None]
+    ) -> None:
+        super().__init__(daemon=True)
+        self._jobs = jobs
+        self._process: SpawnProcess | None = None
+        self._pipe: Connection | None = None
+        self._stopped = False
+        self._lock = threading.Lock()
+        self.start()
+
+    def run(self) -> None:
+        """Take orders one by one until there is a None among them."""
+        while (job := self._jobs.get()) is not None:
+            future, run, order = job
+            try:
+                future.set_result(self._ask(run, order))
+            except (EOFError, OSError):
+                self._end_process()
+                future.set_exception(WorkerDied(f"the worker of {order.step} {order.key}"))
+            except Exception as error:  # noqa: BLE001 - it belongs to who waits for the future
+                future.set_exception(error)
+        self._end_process()
+
+    def kill(self) -> None:
+        """End the process whatever it does, and let no other begin."""
+        with self._lock:
+            self._stopped = True
+            if self._process is not None:
+                self._process.kill()
+
+    def _ask(self, run: Run, order: Order) -> Report:
+        if self._pipe is None or self._process is None or not self._process.is_alive():
+            self._end_process()
+            self._pipe = self._start_process()
+        self._pipe.send((run, order))
+        report: Report = self._pipe.recv()  # ends with EOFError if the process dies
+        return report
+
+    def _start_process(self) -> Connection:
+        for name in worker.SINGLE_THREADED:
+            os.environ[name] = "1"  # read by libraries when a worker imports them
+        ours, theirs = _SPAWN.Pipe()
+        with self._lock:
+            if self._stopped:
+                raise EOFError
+            process = _SPAWN.Process(target=worker.serve, args=(theirs, os.getpid()), daemon=True)
+            process.start()
+            self._process = process
+        theirs.close()  # the worker's own copy is the last: with it the pipe ends
+        return ours
+
+    def _end_process(self) -> None:
+        with self._lock:
+            process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.join()
+        if self._pipe is not None:
+            self._pipe.close()
+            self._pipe = None

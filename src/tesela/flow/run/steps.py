@@ -13,6 +13,10 @@ from typing import Any
 from tesela.errors import ConfigError
 
 
+class WorkerDied(Exception):
+    """A worker process ended without a report: killed, or out of memory."""
+
+
 @dataclass(frozen=True)
 class InputRef:
     """One chosen input: an exact version, or a calset with its members."""

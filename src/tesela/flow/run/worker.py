@@ -14,6 +14,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from tesela.errors import BadInput, QualityError
@@ -40,6 +41,17 @@ def initialise(controller_pid: int) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != controller_pid:  # it died before the request took effect
             os._exit(1)
+
+
+def serve(orders: Connection, controller_pid: int) -> None:
+    """What a worker process does: perform orders until the other end of the pipe is closed."""
+    initialise(controller_pid)
+    while True:
+        try:
+            run, order = orders.recv()
+        except EOFError:
+            return
+        orders.send(perform(run, order))
 
 
 def perform(run: Callable[[Order], Outcome], order: Order) -> Report:
