@@ -123,6 +123,7 @@ class Reference:
     mag: str = ""
     """Magnitude column; empty if `transform` makes it."""
     err: str = ""
+    """Column of the magnitude's error; 0.01 mag is taken if it is empty."""
     transform: str = ""
     """Named transformation of `bands.transform`, e.g. `lupton2005_V`."""
     columns: dict[str, str] = field(default_factory=dict)
@@ -130,9 +131,11 @@ class Reference:
     colour: tuple[str, ...] = ()
     """Two columns whose difference is the colour of the colour term."""
     colour_pivot: float = 0.0
+    """Colour at which the zero point holds."""
     colour_coefficient: float | str | None = None
     """A number, "fit", or nothing for no colour term."""
     mag_limits: tuple[float, float] = (0.0, 99.0)
+    """Brightest and faintest reference star of a zero point."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +147,7 @@ class Filter:
     serials: tuple[str, ...] = ()
     """Physical filters accepted in this band; empty accepts any."""
     reference: Reference = field(default_factory=Reference)
+    """Where its magnitudes are in the reference catalogue."""
 
 
 @dataclass(frozen=True)
@@ -151,9 +155,13 @@ class Calibration:
     """Masters: how many frames, how long they hold, how far one may reach."""
 
     minimum: dict[str, int] = field(default_factory=lambda: {"BIAS": 3, "FLAT": 3})
+    """Fewest frames of a master, by kind; with fewer it is not made."""
     wanted: dict[str, int] = field(default_factory=lambda: {"BIAS": 10, "FLAT": 5})
+    """Frames of a good master, by kind; with fewer it is made with a warning."""
     validity_days: float = 1.0
+    """A master holds this long from the noon before its night, a day at the least."""
     fallback_days: dict[str, float] = field(default_factory=lambda: {"BIAS": 30.0, "FLAT": 30.0})
+    """A frame outside every validity takes the nearest master within so many days."""
     certify: bool = True
     """Certify a master that passes its gates; otherwise it stays proposed."""
 
@@ -180,14 +188,19 @@ class Survey:
 
     name: str
     cameras: tuple[str, ...]
+    """Cameras whose frames are taken."""
     filters: dict[str, Filter]
+    """Bands by name."""
     grid: dict[str, Any]
     """Sky grid; read by `sky.tiles`."""
     refcat: str = ""
     """Name of the reference catalogue, see `tesela refcat add`."""
     project: str = "survey"
+    """Programme of frames whose header names none."""
     calibration: Calibration = field(default_factory=Calibration)
+    """Masters."""
     flow: Flow = field(default_factory=Flow)
+    """Scheduling."""
     steps: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Settings of the steps, read by the stages that own them."""
 

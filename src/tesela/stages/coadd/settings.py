@@ -15,6 +15,7 @@ class CoaddSettings:
     """Settings of the step `coadd`."""
 
     clip_sigma: float = 4.0
+    """n of Gruen et al. 2014: rejected beyond n sigma + A |mu|."""
     flux_fraction: float = 0.3
     """A of Gruen et al. 2014, at the least."""
     protect_px: float = 6.0
@@ -22,12 +23,19 @@ class CoaddSettings:
     grid_step_px: int = 16
     """Positions are exact every so many pixels, bilinear between."""
     background_mesh_px: int = 1024
+    """Side of the cells of what the frames' sky models left."""
     common_star_snr: float = 30.0
+    """Stars that scale the inputs to each other."""
     common_star_radius_arcsec: float = 1.0
+    """How near they must be to be the same."""
     detect_sigma: float = 3.0
+    """Detection threshold of the stars of the PSF and of the sources to protect."""
     psf_degree: int = 2
+    """Degree of the polynomials of the PSF in x and y."""
     psf_max_stars: int = 400
+    """The brightest suitable stars, spread over the tile."""
     norm_radius_arcsec: float = 15.0
+    """The PSF's flux is one within this radius: the same in all bands."""
 
 
 @dataclass

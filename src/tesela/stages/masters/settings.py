@@ -19,12 +19,15 @@ class MastersSettings:
     """Settings of the step `master`."""
 
     clip_sigma: float = 3.0
+    """A value further than this from the median of its pixel is left out."""
     hot_sigma: float = 8.0
     """A bias pixel this far above its amplifier's median is bad."""
     flat_low: float = 0.92
     """A flat pixel below this times its surroundings is bad (cold)."""
     flat_high: float = 1.08
+    """And one above this times its surroundings (hot)."""
     flat_neighbourhood_px: int = 21
+    """Side of the cells whose level is the surroundings."""
     flat_level_adu: tuple[float, float] = (5000.0, 50000.0)
     """Flats outside this range of levels are rejected, with the reason."""
     bias_level_tolerance_adu: float = 50.0

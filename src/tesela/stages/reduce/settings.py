@@ -19,9 +19,13 @@ class SkySettings:
     """The sky model and the objects it leaves out."""
 
     mesh_px: int = 192
+    """Side of the cells of the sky model; larger than any galaxy that is to be kept."""
     threshold_sigma: float = 1.5
+    """Detection threshold, in sigma of the sky at a pixel."""
     min_area_px: int = 5
+    """Fewest connected pixels of a source."""
     object_grow_px: float = 4.0
+    """Sources are grown by this before the sky is measured around them."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +33,11 @@ class CosmicSettings:
     """L.A.Cosmic's limits."""
 
     sigclip: float = 4.5
+    """Least significance of a hit."""
     sigfrac: float = 0.3
+    """Its neighbours are taken from this fraction of it on."""
     objlim: float = 5.0
+    """Least contrast against what a star of the frame's seeing could show."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,9 @@ class TrailSettings:
     """Trails of satellites and aircraft."""
 
     threshold: float = 7.0
+    """Least significance of a trail, all lines of the frame considered."""
     grow_px: float = 2.0
+    """A trail is painted this much wider on each side."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +55,9 @@ class PsfSettings:
     """The model of the point-spread function."""
 
     degree: int = 2
+    """Degree of the polynomials in x and y; less where stars are few."""
     max_stars: int = 300
+    """The brightest suitable stars, spread over the field."""
     norm_radius_arcsec: float = 15.0
     """One normalisation in all bands, so that colours agree."""
 
@@ -56,10 +67,15 @@ class AstrometrySettings:
     """How far the pointing may be off, and the distortion to fit."""
 
     degree: int = 3
+    """Degree of the distortion; less where stars are few."""
     max_offset_arcsec: float = 120.0
+    """How far the pointing may be off."""
     max_rotation_deg: float = 3.0
+    """How far the camera may be turned from its nominal angle."""
     max_scale_error: float = 0.02
+    """Relative error allowed on the pixel scale."""
     reference_margin_arcmin: float = 3.0
+    """Reference stars are taken this far outside the field."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +85,9 @@ class PhotometrySettings:
     aperture_arcsec: float = 6.0
     """Diameter of the aperture whose zero point is stated beside that of the PSF."""
     min_snr: float = 20.0
+    """Stars of the zero point; halved where fewer than 12 have it."""
     floor_mag: float = 0.005
+    """Added in quadrature to the error of every star."""
 
 
 @dataclass(frozen=True)
