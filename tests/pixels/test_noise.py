@@ -24,10 +24,16 @@ def measure(image, weight=None, segmentation=None, radii=RADII, **options):
 def test_white_noise_grows_as_the_root_of_the_area():
     law = measure(white())
     assert law.sigma1 == pytest.approx(3, rel=0.02)
-    areas = np.pi * np.array(RADII) ** 2
-    # An aperture counts edge pixels in part: a little less than the root law at small radii.
-    np.testing.assert_allclose(law.sigma(areas), 3 * np.sqrt(areas), rtol=0.1)
-    assert abs(law.b) < 0.03
+    effective = np.array([noise.effective_pixels(radius) for radius in RADII])
+    np.testing.assert_allclose(law.sigma(effective), 3 * np.sqrt(effective), rtol=0.03)
+    assert law.a == pytest.approx(1, abs=0.04)
+    assert abs(law.b) < 0.02
+
+
+def test_effective_pixels_are_the_area_less_a_share_of_the_rim():
+    for radius in (1.5, 4.0, 8.0):
+        area, rim = np.pi * radius**2, 2 * np.pi * radius
+        assert area - 0.25 * rim < noise.effective_pixels(radius) < area - 0.1 * rim
 
 
 def test_correlated_noise_grows_faster():

@@ -1,8 +1,9 @@
 """Noise of correlated pixels, measured in empty apertures.
 
 Law of Labbe et al. 2003 (AJ 125, 1107) as used by Molino et al. 2014 (MNRAS 441, 2891):
-``sigma(N) = sigma1 sqrt(N) (a + b sqrt(N))`` for an aperture of N pixels; a = 1, b = 0 without
-correlation.
+``sigma(N) = sigma1 sqrt(N) (a + b sqrt(N))`` for a sum over N pixels; a = 1, b = 0 without
+correlation. N is the *effective* number, the sum of the squared weights: a circle counts the pixels
+on its rim in part, and their noise in part of the part.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from tesela.errors import QualityError
 from tesela.pixels.detect import object_mask
 
 MIN_APERTURES = 50
+_FINE = 11
+_PHASES = (-0.375, -0.125, 0.125, 0.375)
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class NoiseModel:
     a, b : float
         Coefficients of the law.
     n_pixels, measured : (k,) float64
-        Area (px) and measured scatter of the apertures the law was fitted to.
+        Effective pixels and measured scatter of the apertures the law was fitted to.
     """
 
     sigma1: float
@@ -42,7 +45,7 @@ class NoiseModel:
     measured: NDArray[np.float64]
 
     def sigma(self, n_pixels: Any) -> Any:
-        """One sigma of the sum over `n_pixels` pixels (scalar or array)."""
+        """One sigma of a sum with `n_pixels` effective pixels (scalar or array)."""
         root = np.sqrt(n_pixels)
         return self.sigma1 * root * (self.a + self.b * root)
 
@@ -100,7 +103,7 @@ def empty_apertures(
         y, x = np.divmod(chosen, image.shape[1])
         shift = rng.uniform(-0.5, 0.5, (2, n))
         sums, _, _ = sep.sum_circle(flat, x + shift[0], y + shift[1], radius, subpix=0)
-        areas.append(np.pi * radius**2)
+        areas.append(effective_pixels(radius))
         scatter.append(_robust_sigma(sums))
     if len(areas) < 2:
         raise _no_room(len(radii_px), len(areas))
@@ -109,6 +112,24 @@ def empty_apertures(
     law = np.stack([np.ones_like(root), root], axis=1)
     a, b = np.linalg.lstsq(law, measured / (sigma1 * root), rcond=None)[0]
     return NoiseModel(sigma1, float(a), float(b), n_pixels, measured)
+
+
+def effective_pixels(radius_px: float) -> float:
+    """Sum of the squared pixel fractions of a circle, the mean over its place in the pixel.
+
+    pi r^2 for large circles; for small ones less by about the length of the rim over six.
+    """
+    side = int(np.ceil(radius_px)) + 1
+    pixels = np.arange(-side, side + 1)
+    fine = (np.arange(_FINE) + 0.5) / _FINE - 0.5
+    total = 0.0
+    for phase_y in _PHASES:
+        dy2 = (pixels[:, None] + fine[None, :] - phase_y) ** 2
+        for phase_x in _PHASES:
+            dx2 = (pixels[:, None] + fine[None, :] - phase_x) ** 2
+            inside = dy2[:, :, None, None] + dx2[None, None, :, :] <= radius_px**2
+            total += float(np.sum(inside.mean(axis=(1, 3)) ** 2))
+    return total / len(_PHASES) ** 2
 
 
 def _room(free: NDArray[np.bool_], radius: float) -> NDArray[np.bool_]:

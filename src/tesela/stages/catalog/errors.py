@@ -40,7 +40,7 @@ def apply(field: Field, sources: Sources, model: NoiseModel) -> None:
     median = float(np.median(field.weight[field.covered]))
     local = np.sqrt(median / np.where(weight > 0, weight, np.inf))
     sky_sigma = np.sqrt(field.sky_variance[iy, ix].astype(float))
-    area = np.pi * (sources.diameters_px / 2) ** 2
+    area = np.array([noise.effective_pixels(r) for r in sources.diameters_px / 2])
     table["flux_aper_err"] = _with_sky(
         table["flux_aper_err"], sky_sigma[:, None], area, model.sigma(area) * local[:, None]
     )
@@ -74,7 +74,7 @@ def psf_area(field: Field) -> float:
 
 def depths(field: Field, sources: Sources, model: NoiseModel) -> dict[str, float]:
     """5 sigma limits at the median weight: in a 3 arcsec aperture and for a PSF."""
-    area = np.pi * (_DEPTH_DIAMETER_ARCSEC / field.scale_arcsec / 2) ** 2
+    area = noise.effective_pixels(_DEPTH_DIAMETER_ARCSEC / field.scale_arcsec / 2)
     zero = field.zeropoint_mag
     return {
         "depth_3arcsec_mag": float(zero - 2.5 * np.log10(5 * model.sigma(area))),
