@@ -193,6 +193,7 @@ def test_doctor_checks_the_site(site: Path) -> None:
     assert {row["check"]: row["ok"] for row in rows} == {
         "python": True,
         "packages": True,
+        "extras": True,
         "machine": True,
         "site": True,
     }

@@ -9,7 +9,7 @@ import pytest
 from tesela.errors import Busy
 from tesela.flow.plan import downstream, flags, planner
 from tesela.flow.run.lock import only_controller
-from tesela.ledger import events, products, schema, status, tasks
+from tesela.ledger import events, history, products, schema, status, tasks
 from tesela.ledger.engine import Ledger
 from tesela.products import paths
 
@@ -132,7 +132,8 @@ def test_a_frame_without_result_is_left_out_of_its_coadd(ledger: Ledger, site: P
     summary = toys.controller(ledger, site, settings={"faults": {"sci1": "quality"}}).run()
     assert (summary.skipped, summary.dead, summary.failed_attempts) == (1, 0, 1)
     assert summary.problems == [
-        "reduce sci1 skipped: QualityError: sci1: 3 stars; expected 8; look at it"
+        "reduce sci1 skipped: QualityError: sci1: 3 stars; expected 8; look at it;"
+        " when that is mended, `tesela retry sci1`"
     ]
     assert counts(ledger)["coadd"] == 3
     # Bad data are not tried again blindly.
@@ -252,3 +253,56 @@ def test_flag_and_unflag_end_in_the_archive_before(made: Ledger, site: Path) -> 
             flags.unflag(conn, "raw", name, who="test")
         toys.controller(made, site).run()
         assert toys.served(made) == before
+
+
+def test_a_run_says_what_is_dead_and_skipped_from_runs_before(ledger: Ledger, site: Path) -> None:
+    toys.add_frames(ledger, site, toys.small_night(), toys.rules())
+    faults = {"sci1": "fault", "sci4": "quality"}
+    first = toys.controller(ledger, site, settings={"faults": faults}).run()
+    again = toys.controller(ledger, site).run()
+    assert (first.dead, first.skipped, first.all_dead, first.all_skipped) == (1, 1, 1, 1)
+    assert (again.dead, again.skipped, again.all_dead, again.all_skipped) == (0, 0, 1, 1)
+
+
+def test_warnings_of_products_are_grouped_and_told_once(ledger: Ledger, site: Path) -> None:
+    toys.add_frames(ledger, site, toys.small_night(), toys.rules())
+    settings = {"warnings": {"coadd": ("few frames", "no pattern"), "reduced": ("few stars",)}}
+    summary = toys.controller(ledger, site, settings=settings).run()
+    told = [(w["kind"], w["text"], w["n"]) for w in summary.warnings]
+    assert told == [
+        ("reduced", "few stars", 5),
+        ("coadd", "few frames", 3),
+        ("coadd", "no pattern", 3),
+    ]
+    assert toys.controller(ledger, site).run().warnings == []
+    with ledger.read() as conn:
+        standing = status.overview(conn)["warnings"]
+    assert sorted((w["kind"], w["text"], w["n"]) for w in standing) == sorted(told)
+
+
+def test_status_counts_the_frames_of_the_nights(made: Ledger) -> None:
+    with made.read() as conn:
+        assert status.overview(conn)["nights"] == [
+            {
+                "night": "2017-07-03",
+                "frames": {"bias": 2, "flat": 2, "science": 5},
+                "reduced": 5,
+            }
+        ]
+
+
+def test_history_says_what_changed_in_the_inputs_of_a_version(made: Ledger, site: Path) -> None:
+    with made.write() as conn:
+        flags.flag(conn, "raw", "sci1", reason="trail", who="test")
+    toys.controller(made, site).run()
+    toys.add_frames(made, site, [toys.facts("bias3-20170703", "bias")], toys.rules())
+    toys.controller(made, site).run()
+    with made.write() as conn:
+        tasks.mark_dirty(conn, [("reduced", "sci2")], "reprocess", fresh=True)
+    toys.controller(made, site).run()
+    with made.read() as conn:
+        coadd = [r for r in history.of_key(conn, "T10.r")["versions"] if r["kind"] == "coadd"]
+        image = [r for r in history.of_key(conn, "sci2")["versions"] if r["kind"] == "reduced"]
+    assert [row["changes"] for row in coadd[:2]] == [[], ["without reduced sci1"]]
+    assert coadd[2]["changes"] == ["reduced sci2 version 2, was 1"]
+    assert "master BIAS.JAST80.toycam.01.-.fast.20170703 version 2, was 1" in image[1]["changes"]

@@ -131,7 +131,10 @@ def test_a_task_that_kills_every_worker_is_found_and_the_others_done(tmp_path: P
     toys.add_frames(ledger, site, toys.small_night(), toys.rules())
     summary = toys.controller(ledger, site, workers=2, settings={"faults": {"sci2": "kill"}}).run()
     assert (summary.done, summary.dead) == (WHOLE_NIGHT - 1, 1)
-    assert summary.problems == ["reduce sci2 dead: its worker was killed (memory, 2 times)"]
+    assert summary.problems == [
+        "reduce sci2 dead: its worker was killed (memory, 2 times); when that is mended,"
+        " `tesela retry sci2`"
+    ]
 
 
 def test_a_late_attempt_leaves_nothing(tmp_path: Path) -> None:

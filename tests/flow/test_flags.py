@@ -160,3 +160,48 @@ def test_what_cannot_be_flagged_says_so(made: Ledger) -> None:
     flag(made, "sci1")
     with pytest.raises(LedgerError, match="flagged already"):
         flag(made, "sci1")
+
+
+def test_flagging_an_input_of_a_failed_task_has_it_tried_without(
+    ledger: Ledger, site: Path
+) -> None:
+    toys.add_frames(ledger, site, [toys.facts("bias3-20170703", "bias")], toys.rules())
+    toys.controller(ledger, site, settings={"faults": {BIAS: "quality"}}).run()
+    assert toys.served(ledger).keys() == {("refcat", "stars")} | {
+        ("raw", f.name) for f in toys.small_night()
+    } | {("raw", "bias3-20170703")}
+    assert flag(ledger, "bias3-20170703") == {("master", BIAS)}
+    assert ran(ledger, site) == ALL_MADE_FROM_SCIENCE | {("master", BIAS), ("master", FLAT)}
+
+
+def test_flagging_a_frame_settles_its_own_failed_task(ledger: Ledger, site: Path) -> None:
+    toys.controller(ledger, site, settings={"faults": {"sci1": "fault"}}).run()
+    flag(ledger, "sci1")
+    assert ran(ledger, site) == set()
+    with ledger.read() as conn:
+        assert tasks.ended_badly(conn) == []
+    unflag(ledger, "sci1")
+    assert ("reduced", "sci1") in ran(ledger, site)
+
+
+def test_a_planned_master_is_made_without_a_frame_flagged_meanwhile(
+    ledger: Ledger, site: Path
+) -> None:
+    toys.add_frames(ledger, site, [toys.facts("bias3-20170703", "bias")], toys.rules())
+    planner.plan(ledger, toys.rules())
+    assert flag(ledger, "bias3-20170703") == set()
+    toys.controller(ledger, site).run()
+    with ledger.read() as conn:
+        row = products.current(conn, "master", BIAS)
+        assert row is not None
+        assert [r["key"] for r in products.inputs(conn, row["id"])] == [
+            "bias1-20170703", "bias2-20170703",
+        ]  # fmt: skip
+
+
+def test_a_dark_can_be_flagged_though_nothing_is_made_from_it(ledger: Ledger, site: Path) -> None:
+    toys.add_frames(ledger, site, [toys.facts("dark1", "dark")], toys.rules())
+    toys.controller(ledger, site).run()
+    assert flag(ledger, "dark1") == set()
+    assert unflag(ledger, "dark1") == set()
+    assert ran(ledger, site) == set()

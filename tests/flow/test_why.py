@@ -150,3 +150,50 @@ def test_a_master_lists_its_frames(ledger: Ledger, site: Path) -> None:
 def test_nothing_is_known_of_an_unknown_name(ledger: Ledger) -> None:
     with pytest.raises(NotFound), ledger.rehearse() as conn:
         explain(conn, toys.rules(), "nothing")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"faults": {flat("20170703"): "quality"}}, "was skipped: QualityError"),
+        ({"faults": {flat("20170703"): "fault"}}, "is dead: ZeroDivisionError"),
+        ({"rejections": {flat("20170703"): "slope"}}, "is not certified: slope"),
+    ],
+)
+def test_a_frame_whose_master_will_not_come_says_why(
+    tmp_path: Path, settings: dict[str, object], said: str
+) -> None:
+    site = tmp_path / "bare"
+    ledger = toys.new_site(site)
+    toys.add_frames(ledger, site, toys.small_night(), toys.rules())
+    toys.controller(ledger, site, settings=settings).run()
+    with ledger.rehearse() as conn:
+        answer = explain(conn, toys.rules(), "sci1")
+    line = next(line for line in answer["state"] if line.startswith("reduced: waits for"))
+    assert f"{flat('20170703')} {said}" in line
+    assert "ingest" not in line
+
+
+def test_a_frame_whose_master_has_too_few_frames_says_so(tmp_path: Path) -> None:
+    site = tmp_path / "bare"
+    ledger = toys.new_site(site)
+    night = [f for f in toys.small_night() if f.name != "flat2-20170703"]
+    toys.add_frames(ledger, site, night, toys.rules())
+    toys.controller(ledger, site).run()
+    with ledger.rehearse() as conn:
+        answer = explain(conn, toys.rules(), "sci1")
+    assert f"{flat('20170703')} waits: 1 usable flat frames" in answer["state"][-1]
+
+
+def test_warnings_and_the_remedy_of_a_failed_task_are_told(tmp_path: Path) -> None:
+    site = tmp_path / "bare"
+    ledger = toys.new_site(site)
+    toys.add_frames(ledger, site, toys.small_night(), toys.rules())
+    settings = {"faults": {"sci1": "fault"}, "warnings": {"coadd": ("only 2 frames",)}}
+    toys.controller(ledger, site, settings=settings).run()
+    with ledger.rehearse() as conn:
+        coadd = explain(conn, toys.rules(), "T10.r")["state"]
+        failed = explain(conn, toys.rules(), "sci1")["state"]
+    assert "coadd: warning: only 2 frames" in coadd
+    assert failed[-1].startswith("reduced: task dead: ZeroDivisionError")
+    assert failed[-1].endswith("`tesela retry sci1`")

@@ -206,6 +206,7 @@ def toy_step(order: Order) -> Outcome:
         data_hash=content,
         metrics={"fwhm_arcsec": 1.0, "n_inputs": len(order.inputs)},
         rejections=(gates,) if gates else (),
+        warnings=tuple(dict(settings.get("warnings", {})).get(order.kind, ())),
         footprint=corners,
     )
 

@@ -6,6 +6,7 @@ import contextlib
 import getpass
 import json
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -72,6 +73,33 @@ def progress_bar(as_json: bool) -> Iterator[Progress | None]:
     )
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
         yield bar
+
+
+def some(sentences: list[str], limit: int = 10) -> Iterator[str]:
+    """Give the first sentences, and how many more there are."""
+    yield from sentences[:limit]
+    if len(sentences) > limit:
+        yield f"  ... and {len(sentences) - limit} more (--json lists all)"
+
+
+def warning_lines(groups: list[dict[str, Any]]) -> Iterator[str]:
+    """Say grouped warnings of products, a line each."""
+    yield from some(
+        [
+            f"warning: {group['kind']} {group['example']}"
+            + (f" and {group['n'] - 1} more" if group["n"] > 1 else "")
+            + f": {group['text']}"
+            for group in groups
+        ]
+    )
+
+
+def stale_lines(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """Say what is stale, grouped by the reason, and what that means."""
+    groups = Counter((row["kind"], row["why"]) for row in rows)
+    yield from some([f"stale: {n} {kind}: {why}" for (kind, why), n in groups.items()])
+    if groups:
+        yield "  stale: sound and served, but a newer choice exists; nothing is remade by itself"
 
 
 def plural(number: int, word: str) -> str:

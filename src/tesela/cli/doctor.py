@@ -18,7 +18,7 @@ from tesela.errors import TeselaError
 
 PACKAGES = (
     "numpy", "scipy", "numba", "astropy", "fitsio", "sep", "pyarrow", "SQLAlchemy", "alembic",
-    "typer", "rich",
+    "typer", "rich", "matplotlib",
 )  # fmt: skip
 PYTHONS = ((3, 11), (3, 14))
 _FREE_GB = 5.0
@@ -41,6 +41,7 @@ def doctor(
     checks: list[tuple[str, Callable[[], str]]] = [
         ("python", _python),
         ("packages", _packages),
+        ("extras", _extras),
         ("machine", _machine),
         ("site", lambda: _site(site)),
     ]
@@ -55,8 +56,10 @@ def doctor(
 def _examine(name: str, check: Callable[[], str]) -> dict[str, Any]:
     try:
         return {"check": name, "ok": True, "found": check()}
-    except (TeselaError, ImportError, OSError) as error:
+    except TeselaError as error:
         return {"check": name, "ok": False, "found": str(error)}
+    except Exception as error:  # noqa: BLE001 - whatever is broken is what this verb looks for
+        return {"check": name, "ok": False, "found": f"{type(error).__name__}: {error}"}
 
 
 def _lines(data: list[dict[str, Any]]) -> Iterator[str]:
@@ -83,6 +86,13 @@ def _packages() -> str:
             "packages", found=f"no {', '.join(missing)}", do="install tesela with its dependencies"
         )
     return ", ".join(found)
+
+
+def _extras() -> str:
+    try:
+        return f"galsim {importlib.metadata.version('galsim')}"
+    except importlib.metadata.PackageNotFoundError:
+        return "no GalSim: `simulate` and `demo` need the extra simulate"
 
 
 def _machine() -> str:

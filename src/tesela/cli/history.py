@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tesela.cli.common import HERE, JsonOption, SiteOption, emit
+from tesela.cli.common import HERE, JsonOption, SiteOption, emit, some
 from tesela.errors import NotFound
 
 
@@ -23,11 +23,11 @@ def history(
 ) -> None:
     """Print the events, versions, attempts and verdicts of a frame or product."""
     from tesela.flow.run.site import open_site
-    from tesela.ledger import events
+    from tesela.ledger import history as past
 
     opened = open_site(site)
     with opened.ledger.read() as conn:
-        data = events.history(conn, key)
+        data = past.of_key(conn, key)
     if not any(data.values()):
         raise NotFound(key, found="nothing of that name", do="see `tesela status`")
     emit(data, as_json, lambda: _lines(data))
@@ -44,6 +44,9 @@ def _lines(data: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
         note = f", {row['master_state']}" if row["master_state"] else ""
         where = row["path"] or "no file"
         yield f"version {row['version']} of {row['kind']}: {state}{note}, {where}"
+        if row["version"] > 1:
+            yield from some([f"  {text}" for text in row["changes"] or ["from the same inputs"]])
+        yield from some([f"  warning: {text}" for text in row["warnings"]])
     for row in data["attempts"]:
         how = row["outcome"] + (f" ({row['fault_class']})" if row["fault_class"] else "")
         took = f", {row['seconds']:.1f} s" if row["seconds"] is not None else ""

@@ -27,7 +27,7 @@ def ingest(
 ) -> None:
     """Take raw frames in; what cannot be taken is refused with its reason.
 
-    Ends with 2 if a file was refused, with 1 if one could not be stored.
+    Ends with 2 if a file was refused or there was none, with 1 if one could not be stored.
     """
     from tesela.flow.run.ingest import Intake, files_in, take_in
     from tesela.flow.run.site import open_site
@@ -50,7 +50,7 @@ def ingest(
             if bar is not None and line is not None:
                 bar.advance(line)
     data = [dataclasses.asdict(result) for result in results]
-    emit(data, as_json, lambda: _lines(results))
+    emit(data, as_json, lambda: _lines(results, sources))
     outcomes = {result.outcome for result in results}
     if "failed" in outcomes:
         raise typer.Exit(1)
@@ -58,7 +58,10 @@ def ingest(
         raise typer.Exit(2)
 
 
-def _lines(results: list[FileResult]) -> Iterator[str]:
+def _lines(results: list[FileResult], sources: list[Path]) -> Iterator[str]:
+    if not results:
+        yield f"no FITS file in {', '.join(str(source) for source in sources)}; nothing taken in"
+        return
     for result in results:
         if result.outcome in ("refused", "failed"):
             yield f"{result.outcome}: {result.message}"

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tesela.cli.common import JsonOption, emit
+from tesela.cli.common import JsonOption, emit, plural
 
 
 def add_to(app: typer.Typer) -> None:
@@ -36,6 +36,9 @@ def init(
         data,
         as_json,
         lambda: iter(
-            [f"site {data['site']}: survey {data['survey']}, {data['tiles']} tiles; now `ingest`"]
+            [
+                f"site {data['site']}: survey {data['survey']}, {plural(len(made.grid), 'tile')};"
+                " now `tesela ingest`"
+            ]
         ),
     )

@@ -25,6 +25,7 @@ VERBS = (
     "history",
     "flag",
     "unflag",
+    "retry",
     "doctor",
     "demo",
 )

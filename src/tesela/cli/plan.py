@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import dataclasses
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from tesela.cli.common import HERE, DryRunOption, JsonOption, SiteOption, emit, plural
+from tesela.cli.common import (
+    HERE,
+    DryRunOption,
+    JsonOption,
+    SiteOption,
+    emit,
+    plural,
+    some,
+    stale_lines,
+)
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+    from tesela.flow.run.site import Site
 
 
 def add_to(app: typer.Typer) -> None:
@@ -27,43 +41,64 @@ def plan(
     emit(data, as_json, lambda: lines(data))
 
 
-def planned(opened: Any, *, dry_run: bool) -> dict[str, Any]:
-    """Plan (or rehearse it) and return due tasks, reasons of waiting and the time expected."""
+def planned(opened: Site, *, dry_run: bool) -> dict[str, Any]:
+    """Plan (or rehearse it) and return due tasks, reasons of waiting and the work expected."""
     from tesela.flow.plan import planner
-    from tesela.ledger import status
 
     if dry_run:
         report = planner.Report()
         with opened.ledger.rehearse() as conn:
             while planner.plan_batch(conn, opened.rules, report):
                 pass
-            due, load, view = status.due_tasks(conn), status.load(conn), status.overview(conn)
+            data = _found(conn, opened)
     else:
         report = planner.plan(opened.ledger, opened.rules)
         with opened.ledger.read() as conn:
-            due, load, view = status.due_tasks(conn), status.load(conn), status.overview(conn)
+            data = _found(conn, opened)
+    retired = [{"kind": k, "key": key, "reason": why} for k, key, why in report.retired]
+    return {**data, "retired": retired}
+
+
+def _found(conn: Connection, opened: Site) -> dict[str, Any]:
+    from tesela.flow.plan.forecast import forecast
+    from tesela.ledger import status, steps
+
+    view = status.overview(conn)
+    declared = steps.declared(conn)
+    if not declared:  # nothing was run here yet: ask the steps, whose import takes a while
+        from tesela.flow.run.bodies import registry
+
+        specs = registry(opened.survey).specs.values()
+        declared = {spec.name: spec.seconds_per_mpix for spec in specs}
+    ahead = forecast(conn, declared)
     return {
-        "due": due,
-        "core_seconds": sum(row["seconds"] or 0.0 for row in load),
+        "due": status.due_tasks(conn),
+        "expected": [dataclasses.asdict(work) for work in ahead],
+        "core_seconds": sum(work.seconds for work in ahead),
         "waiting": view["waiting"],
         "stale": view["stale"],
-        "retired": [{"kind": k, "key": key, "reason": why} for k, key, why in report.retired],
     }
 
 
 def lines(data: dict[str, Any]) -> Iterator[str]:
     """Say it for people, at most a dozen lines a part."""
-    yield f"{plural(len(data['due']), 'task')} due, about {data['core_seconds']:.0f} core seconds"
-    yield from _some([f"  {t['step']} {t['key']}: {t['why']}" for t in data["due"]])
+    due = len(data["due"])
+    behind = max(sum(work["tasks"] for work in data["expected"]) - due, 0)
+    sentence = f"{plural(due, 'task')} due"
+    if behind:
+        sentence += f"; {behind} more {'waits' if behind == 1 else 'wait'} for work under way"
+    yield sentence + (f"; about {_duration(data['core_seconds'])} in all" if due + behind else "")
+    yield from some([f"  {t['step']} {t['key']}: {t['why']}" for t in data["due"]], 12)
     for row in data["waiting"]:
         yield f"waiting: {row['n']} {row['kind']} ({row['example']}): {row['reason']}"
     for row in data["retired"]:
         yield f"retired: {row['kind']} {row['key']}: {row['reason']}"
-    for (kind, why), n in Counter((r["kind"], r["why"]) for r in data["stale"]).items():
-        yield f"stale: {n} {kind}: {why}"
+    yield from stale_lines(data["stale"])
 
 
-def _some(sentences: list[str], limit: int = 12) -> Iterator[str]:
-    yield from sentences[:limit]
-    if len(sentences) > limit:
-        yield f"  ... and {len(sentences) - limit} more (--json lists all)"
+def _duration(core_seconds: float) -> str:
+    if core_seconds < 90.0:
+        return f"{core_seconds:.0f} core seconds"
+    if core_seconds < 90.0 * 60.0:
+        return f"{core_seconds / 60.0:.0f} core minutes"
+    return f"{core_seconds / 3600.0:.0f} core hours"

@@ -16,6 +16,8 @@ from tesela.cli.common import (
     emit,
     plural,
     progress_bar,
+    some,
+    warning_lines,
 )
 
 if TYPE_CHECKING:
@@ -39,7 +41,8 @@ def run(
 ) -> None:
     """Run until nothing is due. Safe to stop or kill at any moment, and to start again.
 
-    Ends with 1 if a task is dead, with 3 if another controller is running.
+    Ends with 1 if a task is dead, also one of an earlier run, with 3 if another controller is
+    running. A skipped task is said and is no failure.
     """
     from tesela.flow.run.site import open_site
 
@@ -61,7 +64,7 @@ def run(
     with progress_bar(as_json) as bar:
         summary = controller.run(_shown_on(bar))
     emit(dataclasses.asdict(summary), as_json, lambda: _lines(summary))
-    if summary.dead:
+    if summary.all_dead:
         raise typer.Exit(1)
 
 
@@ -83,10 +86,15 @@ def _shown_on(bar: Bar | None) -> Any:
 
 
 def _lines(summary: Summary) -> Iterator[str]:
-    yield from summary.problems
+    yield from some(summary.problems, 100)
+    yield from warning_lines(summary.warnings)
     text = f"{plural(summary.done, 'task')} done in {summary.seconds:.1f} s"
     if summary.skipped or summary.dead:
         text += f", {summary.skipped} skipped, {summary.dead} dead"
     if summary.recovered:
         text += f"; {plural(summary.recovered, 'attempt')} of a killed controller taken up again"
     yield text
+    if summary.all_dead:
+        yield f"{plural(summary.all_dead, 'task')} dead in all; see `tesela status`"
+    if summary.all_skipped:
+        yield f"{plural(summary.all_skipped, 'task')} skipped in all; see `tesela status`"

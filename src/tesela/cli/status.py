@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import typer
 
-from tesela.cli.common import HERE, JsonOption, SiteOption, emit
+from tesela.cli.common import HERE, JsonOption, SiteOption, emit, stale_lines, warning_lines
 
 
 def add_to(app: typer.Typer) -> None:
@@ -17,7 +16,8 @@ def add_to(app: typer.Typer) -> None:
 
 
 def status(site: SiteOption = HERE, as_json: JsonOption = False) -> None:
-    """Count products and tasks; list what waits, failed or is stale, each with its reason."""
+    """Count frames of the latest nights, products and tasks; list what waits, failed, came with
+    warnings or is stale, each with its reason."""
     from tesela.flow.run.site import open_site
     from tesela.ledger import status as counts
 
@@ -28,6 +28,9 @@ def status(site: SiteOption = HERE, as_json: JsonOption = False) -> None:
 
 
 def _lines(data: dict[str, Any]) -> Iterator[str]:
+    for row in data["nights"]:
+        frames = ", ".join(f"{n} {kind}" for kind, n in row["frames"].items())
+        yield f"night {row['night']}: {frames}, {row['reduced']} reduced"
     made = ", ".join(f"{n} {kind}" for kind, n in data["products"].items())
     yield f"products: {made or 'none'}"
     for row in data["tasks"]:
@@ -35,6 +38,6 @@ def _lines(data: dict[str, Any]) -> Iterator[str]:
     for row in data["waiting"]:
         yield f"waiting: {row['n']} {row['kind']} ({row['example']}): {row['reason']}"
     for row in data["ended_badly"]:
-        yield f"{row['state']}: {row['step']} {row['key']}: {row['reason']}"
-    for (kind, why), n in Counter((r["kind"], r["why"]) for r in data["stale"]).items():
-        yield f"stale: {n} {kind}: {why}"
+        yield f"{row['state']}: {row['step']} {row['key']}: {row['reason']}; {row['do']}"
+    yield from warning_lines(data["warnings"])
+    yield from stale_lines(data["stale"])

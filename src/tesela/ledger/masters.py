@@ -143,8 +143,21 @@ def candidates(
     return [dict(row) for row in conn.execute(queries.MASTER_CANDIDATES, wanted).mappings()]
 
 
+def given_up(
+    conn: Connection, master_kind: str, configuration: Configuration
+) -> list[tuple[MasterKey, str]]:
+    """Return the masters of a configuration that will not come by themselves, and why not."""
+    rows = conn.execute(queries.MASTERS_GIVEN_UP, _range(master_kind, configuration))
+    return [(MasterKey.parse(row.key), f"{row.how}: {row.reason}") for row in rows]
+
+
 def pending(conn: Connection, master_kind: str, configuration: Configuration) -> list[MasterKey]:
     """Return the masters of a configuration that are due, running or about to be."""
+    rows = conn.execute(queries.MASTERS_PENDING, _range(master_kind, configuration))
+    return [MasterKey.parse(row.key) for row in rows]
+
+
+def _range(master_kind: str, configuration: Configuration) -> dict[str, str]:
+    """The keys of a configuration's masters, all nights."""
     prefix = f"{master_kind}.{configuration}"
-    wanted = {"low": prefix + ".", "high": prefix + "/"}  # '/' follows '.'
-    return [MasterKey.parse(row.key) for row in conn.execute(queries.MASTERS_PENDING, wanted)]
+    return {"low": prefix + ".", "high": prefix + "/"}  # '/' follows '.'

@@ -103,6 +103,38 @@ def input_ids(conn: Connection, product_id: int) -> frozenset[int]:
     return frozenset(row["id"] for row in inputs(conn, product_id) if row["role"] == "input")
 
 
+def changes(conn: Connection, product_id: int, before: int | None) -> list[str]:
+    """Say in what the inputs of a version differ from those of the version before it.
+
+    Masters count one by one, whatever set they are in.
+    """
+    if before is None:
+        return []
+    now, then = _leaves(conn, product_id), _leaves(conn, before)
+    said = [
+        f"with {kind} {key} version {now[kind, key]}"
+        for kind, key in sorted(now.keys() - then.keys())
+    ]
+    said += [f"without {kind} {key}" for kind, key in sorted(then.keys() - now.keys())]
+    for kind, key in sorted(now.keys() & then.keys()):
+        if now[kind, key] != then[kind, key]:
+            said.append(f"{kind} {key} version {now[kind, key]}, was {then[kind, key]}")
+    return said
+
+
+def _leaves(conn: Connection, product_id: int) -> dict[tuple[str, str], int]:
+    """Version by (kind, key) of the inputs, calsets replaced by their masters."""
+    found: dict[tuple[str, str], int] = {}
+    for row in inputs(conn, product_id):
+        if row["role"] != "input":
+            continue
+        if row["kind"] == "calset":
+            found |= _leaves(conn, row["id"])
+        else:
+            found[row["kind"], row["key"]] = row["version"]
+    return found
+
+
 def users(conn: Connection, kind: str, key: str, *, past: bool = False) -> list[tuple[str, str]]:
     """Return (kind, key) of all that was made from (kind, key), directly or not.
 

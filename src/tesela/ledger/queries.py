@@ -183,6 +183,22 @@ MASTERS_PENDING = text("""
     ORDER BY key
 """)
 
+# Masters that nothing under way will make or certify, and why.
+MASTERS_GIVEN_UP = text("""
+    SELECT key, CASE state WHEN 'dead' THEN 'is dead' ELSE 'was skipped' END AS how, reason
+    FROM task
+    WHERE kind = 'master' AND key >= :low AND key < :high AND state IN ('dead', 'skipped')
+  UNION
+    SELECT key, 'waits' AS how, reason FROM waiting
+    WHERE kind = 'master' AND key >= :low AND key < :high AND NOT pending
+  UNION
+    SELECT p.key, 'is not certified' AS how, m.reason
+    FROM product p JOIN master m ON m.product_id = p.id
+    WHERE p.kind = 'master' AND p.key >= :low AND p.key < :high
+      AND p.is_current AND m.state = 'proposed'
+    ORDER BY key
+""")
+
 # ---------------------------------------------------------------- what is to be done
 
 MARK_DIRTY = text("""
@@ -264,6 +280,19 @@ INPUTS_OF_TASK = text("""
     ORDER BY i.role DESC, p.kind, p.key, p.version
 """)
 
+# Tasks that ended badly and were to use, directly or not, a product of this kind and key.
+FAILED_USERS = text("""
+    WITH RECURSIVE used(id) AS (
+        SELECT id FROM product WHERE kind = :kind AND key = :key
+      UNION
+        SELECT e.product FROM edge e JOIN used u ON e.source = u.id WHERE e.role = 'input'
+    )
+    SELECT DISTINCT t.kind, t.key
+    FROM used u JOIN task_input i ON i.source = u.id JOIN task t ON t.id = i.task_id
+    WHERE t.state IN ('dead', 'skipped')
+    ORDER BY t.kind, t.key
+""")
+
 RUNNING = text("SELECT id, attempt_id, step, key FROM task WHERE state = 'running' ORDER BY id")
 
 # ---------------------------------------------------------------- for people
@@ -282,14 +311,70 @@ WAITING_REASONS = text("""
 """)
 
 ENDED_BADLY = text("""
-    SELECT t.step, t.key, t.state, t.attempts, t.reason FROM task t
+    SELECT t.step, t.kind, t.key, t.state, t.attempts, t.reason FROM task t
     WHERE t.state IN ('dead', 'skipped') ORDER BY t.state, t.step, t.key
 """)
 
-READY_LOAD = text("""
-    SELECT t.step, COUNT(*) AS n, SUM(t.megapixels * s.seconds_per_mpix) AS seconds
-    FROM task t LEFT JOIN step s ON s.name = t.step
-    WHERE t.state IN ('ready', 'running') GROUP BY t.step ORDER BY t.step
+WARNED = text("""
+    SELECT kind, key, warnings_json FROM product
+    WHERE is_current AND warnings_json <> '[]' ORDER BY kind, key
+""")
+
+# The latest nights, their frames, and how many of these have a reduced image.
+NIGHTS = text("""
+    SELECT x.night, x.obstype, COUNT(*) AS n, COUNT(r.id) AS reduced
+    FROM exposure x
+    JOIN frame f ON f.exposure_id = x.id
+    LEFT JOIN product r ON r.kind = 'reduced' AND r.key = f.name AND r.is_current
+    WHERE x.night IN (SELECT DISTINCT night FROM exposure ORDER BY night DESC LIMIT :limit)
+    GROUP BY x.night, x.obstype ORDER BY x.night, x.obstype
+""")
+
+# What is due or waits for something under way, and the tiles that follow from it.
+_AHEAD = """
+    WITH ahead(kind, key) AS (
+        SELECT kind, key FROM task WHERE state IN ('ready', 'running')
+      UNION SELECT kind, key FROM waiting WHERE pending
+      UNION SELECT kind, key FROM dirty
+    ),
+    touched(key) AS (
+        SELECT ft.tile || '.' || ft.band FROM ahead a
+        JOIN frame f ON f.name = a.key JOIN frame_tile ft ON ft.frame_id = f.product_id
+        WHERE a.kind = 'reduced'
+      UNION SELECT key FROM ahead WHERE kind = 'coadd'
+    )
+"""
+FRAMES_AHEAD = text(
+    _AHEAD
+    + """
+    SELECT COUNT(*) AS n, SUM(f.nx * f.ny / 1e6) AS megapixels
+    FROM ahead a JOIN frame f ON f.name = a.key WHERE a.kind = 'reduced'
+"""
+)
+MASTERS_AHEAD = text(_AHEAD + "SELECT key FROM ahead WHERE kind = 'master' ORDER BY key")
+TILES_AHEAD = text(
+    _AHEAD
+    + """
+    , every_tile(key) AS (
+        SELECT key FROM touched UNION SELECT key FROM ahead WHERE kind = 'catalogue'
+    ),
+    of_tile(key, megapixels) AS (
+        SELECT ft.tile || '.' || ft.band, SUM(f.nx * f.ny / 1e6)
+        FROM frame_tile ft JOIN frame f ON f.product_id = ft.frame_id
+        GROUP BY ft.tile, ft.band
+    )
+    SELECT COUNT(t.key) AS coadds, COUNT(*) AS catalogues,
+           SUM(CASE WHEN t.key IS NULL THEN 0.0 ELSE o.megapixels END) AS coadd_megapixels,
+           SUM(o.megapixels) AS megapixels
+    FROM every_tile e LEFT JOIN touched t ON t.key = e.key LEFT JOIN of_tile o ON o.key = e.key
+"""
+)
+
+LATEST_SPEEDS = text("""
+    SELECT a.seconds / t.megapixels AS seconds_per_mpix
+    FROM attempt a JOIN task t ON t.id = a.task_id
+    WHERE t.step = :step AND a.outcome = 'done' AND a.seconds IS NOT NULL AND t.megapixels > 0
+    ORDER BY a.id DESC LIMIT :limit
 """)
 
 READY_TASKS = text("""

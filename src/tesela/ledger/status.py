@@ -2,33 +2,68 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql.elements import TextClause
 
-from tesela.ledger import queries
+from tesela.ledger import queries, tasks
+
+_NIGHTS = 5
 
 
 def overview(conn: Connection) -> dict[str, Any]:
-    """Return counts of products and tasks, reasons of waiting, what ended badly, what is stale."""
+    """Return counts of nights, products and tasks, reasons of waiting, what ended badly, what
+    came with warnings, what is stale."""
     return {
+        "nights": _nights(conn),
         "products": {row["kind"]: row["n"] for row in _rows(conn, queries.COUNT_PRODUCTS)},
         "tasks": _rows(conn, queries.COUNT_TASKS),
         "waiting": _rows(conn, queries.WAITING_REASONS),
-        "ended_badly": _rows(conn, queries.ENDED_BADLY),
+        "ended_badly": [{**row, "do": advice(row["key"])} for row in tasks.ended_badly(conn)],
+        "warnings": warnings(conn),
         "stale": _rows(conn, queries.STALE),
     }
-
-
-def load(conn: Connection) -> list[dict[str, Any]]:
-    """Return, a step, the number of tasks due and the core seconds expected for them."""
-    return _rows(conn, queries.READY_LOAD)
 
 
 def due_tasks(conn: Connection) -> list[dict[str, Any]]:
     """Return the tasks ready or running, with why."""
     return _rows(conn, queries.READY_TASKS)
+
+
+def advice(key: str) -> str:
+    """Say what a person can do about a dead or skipped task."""
+    return f"when that is mended, `tesela retry {key}`"
+
+
+def warnings(conn: Connection) -> list[dict[str, Any]]:
+    """Return the warnings of the products that are served, grouped."""
+    return grouped(
+        (row["kind"], row["key"], text)
+        for row in _rows(conn, queries.WARNED)
+        for text in json.loads(row["warnings_json"])
+    )
+
+
+def grouped(warned: Iterable[tuple[str, str, str]]) -> list[dict[str, Any]]:
+    """Return warnings (kind, key, text) as kind, text, n and an example, most frequent first."""
+    groups: dict[tuple[str, str], dict[str, Any]] = {}
+    for kind, key, text in warned:
+        group = {"kind": kind, "text": text, "n": 0, "example": key}
+        groups.setdefault((kind, text), group)["n"] += 1
+    return sorted(groups.values(), key=lambda group: -int(group["n"]))
+
+
+def _nights(conn: Connection) -> list[dict[str, Any]]:
+    """The latest nights: frames by kind, and how many were reduced."""
+    found: dict[str, dict[str, Any]] = {}
+    for row in conn.execute(queries.NIGHTS, {"limit": _NIGHTS}).mappings():
+        night = found.setdefault(row["night"], {"night": row["night"], "frames": {}, "reduced": 0})
+        night["frames"][row["obstype"]] = row["n"]
+        night["reduced"] += row["reduced"]
+    return list(found.values())
 
 
 def _rows(conn: Connection, query: TextClause) -> list[dict[str, Any]]:

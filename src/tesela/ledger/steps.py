@@ -24,6 +24,12 @@ class StepRow:
     seconds_per_mpix: float
 
 
+def declared(conn: Connection) -> dict[str, float]:
+    """Return the seconds a megapixel that each step says it needs; empty before the first run."""
+    rows = conn.execute(schema.step.select())
+    return {row.name: row.seconds_per_mpix for row in rows}
+
+
 def register(conn: Connection, steps: Iterable[StepRow]) -> None:
     """Write the steps down; a changed code or setting is an event, and makes nothing due."""
     for step in steps:

@@ -190,13 +190,13 @@ def put(conn: Connection, new: NewTask) -> int:
 
 
 def withdraw(conn: Connection, task: dict[str, Any] | None, reason: str) -> None:
-    """Take a ready task back; one that runs is left to end."""
-    if task is None or task["state"] != "ready":
+    """Take a task back that is ready, or that ended badly; one that runs is left to end."""
+    if task is None or task["state"] not in ("ready", "dead", "skipped"):
         return
     table = schema.task
     conn.execute(
         table.update()
-        .where(table.c.id == task["id"], table.c.state == "ready")
+        .where(table.c.id == task["id"], table.c.state == task["state"])
         .values(state="done", wanted_hash="", reason=f"withdrawn: {reason}")
     )
 
@@ -325,6 +325,17 @@ def count_open(conn: Connection) -> int:
     table = schema.task
     states = table.c.state.in_(("ready", "running"))
     return int(conn.scalar(sa.select(sa.func.count()).where(states)) or 0)
+
+
+def ended_badly(conn: Connection) -> list[dict[str, Any]]:
+    """Return the dead and skipped tasks: step, kind, key, state, attempts, reason."""
+    return [dict(row) for row in conn.execute(queries.ENDED_BADLY).mappings()]
+
+
+def failed_users(conn: Connection, kind: str, key: str) -> list[tuple[str, str]]:
+    """Return (kind, key) of the dead and skipped tasks that were to use a product."""
+    rows = conn.execute(queries.FAILED_USERS, {"kind": kind, "key": key})
+    return [(row.kind, row.key) for row in rows]
 
 
 def retry(conn: Connection, kind: str, key: str) -> bool:

@@ -30,11 +30,6 @@ def work_folder(site: Path) -> Path:
     return site / "work"
 
 
-def logs_folder(site: Path) -> Path:
-    """Logs of attempts."""
-    return site / "logs"
-
-
 def raw(night: str, filename: str) -> Path:
     """A raw frame, relative to the site."""
     return Path("raw") / night / filename

@@ -24,6 +24,8 @@ class Choice:
     """0 inside its interval; above, it is a fallback."""
     waits_for: tuple[MasterKey, ...] = ()
     """Masters under way that would be chosen instead if they are certified."""
+    obstacles: tuple[str, ...] = ()
+    """Without a master: those within reach that will not come by themselves, and why."""
 
     @property
     def is_ready(self) -> bool:
@@ -50,6 +52,11 @@ def choose(
         for key in masters.pending(conn, master_kind, own)
         if rules.validity(key).distance(mjd) <= distance
     )
+    if best is None and not coming:
+        given_up = masters.given_up(conn, master_kind, own)
+        near = [(k, why) for k, why in given_up if rules.validity(k).distance(mjd) <= reach]
+        near.sort(key=lambda pair: rules.validity(pair[0]).distance(mjd))
+        return Choice(master_kind, None, obstacles=tuple(f"{k} {why}" for k, why in near))
     return Choice(master_kind, best, distance if best else 0.0, coming)
 
 
@@ -62,10 +69,9 @@ def missing_sentence(rules: Rules, configuration: Configuration, choice: Choice)
     if choice.master is None:
         own = configuration.for_kind(choice.master_kind)
         reach = rules.fallback_days(choice.master_kind)
-        return (
-            f"no certified {choice.master_kind} of {own} within {reach:g} d; "
-            f"ingest its {choice.master_kind.lower()} frames"
-        )
+        remedy = f"ingest its {choice.master_kind.lower()} frames"
+        why = choice.obstacles[0] if choice.obstacles else remedy
+        return f"no certified {choice.master_kind} of {own} within {reach:g} d; {why}"
     return ""
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from sqlalchemy.engine import Connection
 
 from tesela.flow.plan.rules import Rules
@@ -15,17 +18,19 @@ PLANNED = ("master", "reduced", "coadd", "catalogue")
 
 def frame_arrived(conn: Connection, name: str) -> None:
     """A raw frame was taken in."""
-    frame = frames.get(conn, name)
+    targets = first_products(frames.get(conn, name))
+    why = "frame ingested" if ("reduced", name) in targets else f"frame {name} ingested"
+    tasks.mark_dirty(conn, targets, why)
+
+
+def first_products(frame: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return (kind, key) of what a frame is first made into; of a dark nothing is made yet."""
     if frame["obstype"] == "science":
-        tasks.mark_dirty(conn, [("reduced", name)], "frame ingested")
-    elif frame["obstype"] in ("bias", "flat"):
-        tasks.mark_dirty(conn, [("master", master_key_of(frame))], f"frame {name} ingested")
-
-
-def master_key_of(frame: dict[str, object]) -> str:
-    """Return the key of the master that a calibration frame belongs to."""
-    configuration = Configuration(*str(frame["configuration"]).split("."))
-    return str(MasterKey(str(frame["obstype"]).upper(), configuration, str(frame["night"])))
+        return [("reduced", frame["name"])]
+    if frame["obstype"] not in ("bias", "flat"):
+        return []
+    configuration = Configuration(*frame["configuration"].split("."))
+    return [("master", str(MasterKey(frame["obstype"].upper(), configuration, frame["night"])))]
 
 
 def refcat_arrived(conn: Connection, name: str) -> None:
@@ -104,10 +109,7 @@ def everything(conn: Connection, why: str, *, fresh: bool = False) -> int:
     """Mark every key that is known: what a check of the whole site does; returns how many."""
     targets: set[tuple[str, str]] = set()
     for row in conn.execute(queries.EVERY_FRAME).mappings():
-        if row["obstype"] == "science":
-            targets.add(("reduced", row["name"]))
-        elif row["obstype"] in ("bias", "flat"):
-            targets.add(("master", master_key_of(dict(row))))
+        targets.update(first_products(dict(row)))
     table = schema.frame_tile
     for tile in conn.execute(table.select().with_only_columns(table.c.tile, table.c.band)):
         targets |= {(kind, coadd_key(tile.tile, tile.band)) for kind in ("coadd", "catalogue")}

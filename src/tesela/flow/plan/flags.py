@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy.engine import Connection
 
 from tesela.errors import LedgerError, NotFound
-from tesela.flow.plan.downstream import PLANNED, master_key_of
+from tesela.flow.plan.downstream import PLANNED, first_products
 from tesela.ledger import frames, products, tasks, verdicts
 from tesela.ledger.keys import coadd_key
 
@@ -31,12 +31,16 @@ def of_flag(conn: Connection, kind: str, key: str) -> Consequences:
     """Say what condemning (kind, key) makes due: all current products that used it."""
     _check(conn, kind, key)
     users = _planned(products.users(conn, kind, key))
+    # What failed with it may succeed without it.
+    targets = tuple(dict.fromkeys(users + tuple(tasks.failed_users(conn, kind, key))))
     if kind != "raw":
-        return Consequences(((kind, key), *users))
-    own = ("reduced", key)
+        return Consequences(((kind, key), *(t for t in targets if t != (kind, key))))
+    frame = frames.get(conn, key)
+    own = tuple(first_products(frame))
+    if frame["obstype"] != "science":
+        return Consequences(targets, tuple(t for t in own if t not in targets))
     # A flagged frame's own reduced image stays: it is only used no more.
-    looked_at = (own,) if frames.get(conn, key)["obstype"] == "science" else ()
-    return Consequences(tuple(t for t in users if t != own), looked_at)
+    return Consequences(tuple(t for t in targets if t not in own), own)
 
 
 def of_unflag(conn: Connection, kind: str, key: str) -> Consequences:
@@ -46,9 +50,9 @@ def of_unflag(conn: Connection, kind: str, key: str) -> Consequences:
         return Consequences(((kind, key), *_planned(products.users(conn, kind, key, past=True))))
     frame = frames.get(conn, key)
     if frame["obstype"] != "science":
-        master = master_key_of(frame)
-        past = _planned(products.users(conn, "master", master, past=True))
-        return Consequences((("master", master), *past))
+        own = tuple(first_products(frame))
+        past = [pair for _, key in own for pair in products.users(conn, "master", key, past=True)]
+        return Consequences((*own, *_planned(past)))
     tiles = frames.tiles_of(conn, frame["product_id"])
     targets = tuple(
         (made, coadd_key(tile, frame["band"])) for made in ("coadd", "catalogue") for tile in tiles

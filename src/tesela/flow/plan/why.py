@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from sqlalchemy.engine import Connection
@@ -11,7 +12,7 @@ from tesela.flow.plan import coadds, masters
 from tesela.flow.plan.choice import choose, missing_sentence, recorded_calset
 from tesela.flow.plan.reduced import mjd_mid
 from tesela.flow.plan.rules import REQUIRED_MASTERS, Rules
-from tesela.ledger import calsets, frames, products, tasks, verdicts
+from tesela.ledger import calsets, frames, products, status, tasks, verdicts
 from tesela.ledger import masters as master_rows
 from tesela.ledger.keys import Configuration, MasterKey
 from tesela.products.validity import Validity
@@ -67,6 +68,7 @@ def state_lines(conn: Connection, kind: str, key: str) -> list[str]:
         quality = products.quality_of(conn, current["id"])
         if quality is not None and not quality["passed"]:
             lines.append(f"{kind}: did not pass: {quality['reason']}")
+        lines += [f"{kind}: warning: {text}" for text in json.loads(current["warnings_json"])]
     elif products.next_version(conn, kind, key) > 1:
         lines.append(f"{kind}: no current version, the last was retired")
     if (verdict := verdicts.standing(conn, kind, key)) is not None:
@@ -78,7 +80,8 @@ def state_lines(conn: Connection, kind: str, key: str) -> list[str]:
         lines.append(f"{kind}: waits for {waits['reason']}")
     if (task := tasks.get(conn, kind, key)) is not None and task["state"] != "done":
         because = task["reason"] or task["why"]
-        lines.append(f"{kind}: task {task['state']}: {because}")
+        remedy = f"; {status.advice(key)}" if task["state"] in ("dead", "skipped") else ""
+        lines.append(f"{kind}: task {task['state']}: {because}{remedy}")
     return lines
 
 

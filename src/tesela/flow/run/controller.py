@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from sqlalchemy.engine import Connection
 
@@ -23,7 +23,7 @@ from tesela.flow.run.lock import only_controller
 from tesela.flow.run.orders import write_order
 from tesela.flow.run.retries import fate
 from tesela.flow.run.steps import Order, Outcome, Registry, Report, WorkerDied
-from tesela.ledger import events, frames, steps, tasks
+from tesela.ledger import events, frames, status, steps, tasks
 from tesela.ledger.clock import SECONDS_A_DAY, now_mjd
 from tesela.ledger.engine import Ledger
 from tesela.products import paths
@@ -56,6 +56,11 @@ class Summary:
     seconds: float = 0.0
     problems: list[str] = field(default_factory=list)
     """A sentence for each task skipped or dead."""
+    warnings: list[dict[str, Any]] = field(default_factory=list)
+    """Of what was made now, grouped: kind, text, n, example."""
+    all_dead: int = 0
+    """Tasks dead at the end, those of earlier runs included."""
+    all_skipped: int = 0
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,7 @@ class Controller:
         self.summary = Summary()
         self._flying: dict[cf.Future[Report], tuple[tasks.Claim, Order]] = {}
         self._suspects: set[int] = set()
+        self._warned: list[tuple[str, str, str]] = []
         self._planned_at = 0.0
 
     def run(self, on_progress: Callable[[Progress], None] | None = None) -> Summary:
@@ -103,8 +109,18 @@ class Controller:
                 if self._flying:
                     with self.ledger.write() as conn:
                         tasks.recover(conn, "the controller was stopped")
+        self._sum_up()
         self.summary.seconds = time.monotonic() - started
         return self.summary
+
+    def _sum_up(self) -> None:
+        with self.ledger.read() as conn:
+            states = [row["state"] for row in tasks.ended_badly(conn)]
+        self.summary.all_dead, self.summary.all_skipped = (
+            states.count("dead"),
+            states.count("skipped"),
+        )
+        self.summary.warnings = status.grouped(self._warned)
 
     def _start(self) -> None:
         """Take over from a controller that died, and say which steps there are."""
@@ -215,6 +231,7 @@ class Controller:
         try:
             if commit.commit(self.ledger, self.rules, self.site, claim, (order, report)):
                 self.summary.done += 1
+                self._warned += [(order.kind, order.key, w) for w in report.outcome.warnings]
         except (OSError, ProductError) as error:
             message = f"publishing failed: {error}"
             self._fail(claim, order, Report(None, fault_class="infrastructure", message=message))
@@ -249,7 +266,9 @@ class Controller:
         else:
             self.summary.skipped += 1
         self._suspects.discard(claim.task_id)
-        self.summary.problems.append(f"{claim.step} {claim.key} {state}: {reason}")
+        self.summary.problems.append(
+            f"{claim.step} {claim.key} {state}: {reason}; {status.advice(claim.key)}"
+        )
         events.record(conn, f"task {state}", kind=claim.kind, key=claim.key, detail=reason)
         tasks.wake(conn, claim.kind, claim.key, "its task ended")
         if claim.kind == "reduced":

@@ -46,8 +46,7 @@ def init_site(folder: Path, survey_file: Path) -> Site:
         )
     for part in ("raw", "products"):
         (folder / part).mkdir(parents=True, exist_ok=True)
-    for path in (paths.work_folder(folder), paths.logs_folder(folder)):
-        path.mkdir(exist_ok=True)
+    paths.work_folder(folder).mkdir(exist_ok=True)
     own = paths.cameras_folder(survey_file.parent)
     if own.is_dir() and own.resolve() != paths.cameras_folder(folder).resolve():
         shutil.copytree(own, paths.cameras_folder(folder), dirs_exist_ok=True)

@@ -32,7 +32,7 @@ def build_bias(inputs: MasterInputs, settings: MastersSettings) -> MasterOutputs
     if len(kept) < inputs.minimum:
         raise QualityError(
             inputs.key,
-            found=f"{len(kept)} usable bias frames, rejected: {rejected or 'none'}",
+            found=f"{len(kept)} usable bias frames, rejected: {_listed(rejected)}",
             expected=f"at least {inputs.minimum}",
             do="take more, or lower calibration.minimum.BIAS in survey.toml",
         )
@@ -97,6 +97,11 @@ def _hot(image: NDArray[np.float32], camera: Camera, sigma: float) -> NDArray[np
         limit = sigma * max(float(spread), 0.1)
         mask[amp.dest.slices][np.abs(part - middle) > limit] = MaskBit.BAD
     return mask
+
+
+def _listed(rejected: dict[str, str]) -> str:
+    """Rejected frames with their reasons, in words."""
+    return ", ".join(f"{name} ({reason})" for name, reason in rejected.items()) or "none"
 
 
 def _few(n: int, wanted: int) -> list[str]:

@@ -10,7 +10,7 @@ from tesela.pixels import background, combine
 from tesela.products.images import Master, Operation
 from tesela.products.maskbit import MaskBit
 from tesela.stages.masters import compare
-from tesela.stages.masters.bias import _few
+from tesela.stages.masters.bias import _few, _listed
 from tesela.stages.masters.calibrate import level_and_trim
 from tesela.stages.masters.settings import MasterInputs, MasterOutputs, MastersSettings
 
@@ -44,7 +44,7 @@ def build_flat(inputs: MasterInputs, settings: MastersSettings) -> MasterOutputs
     if len(planes) < inputs.minimum:
         raise QualityError(
             inputs.key,
-            found=f"{len(planes)} usable flats, rejected: {rejected or 'none'}",
+            found=f"{len(planes)} usable flats, rejected: {_listed(rejected)}",
             expected=f"at least {inputs.minimum}",
             do="take more, or lower calibration.minimum.FLAT in survey.toml",
         )

@@ -1,0 +1,65 @@
+"""How much work is ahead: what is due, what waits for it, and the tiles that follow."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy.engine import Connection
+
+from tesela.flow.plan import masters
+from tesela.flow.plan.rules import STEPS
+from tesela.ledger import queries
+from tesela.ledger.keys import MasterKey
+
+_LATEST = 200
+"""Attempts that a step's speed is taken from."""
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """The work that one step will have."""
+
+    step: str
+    tasks: int
+    megapixels: float
+    seconds: float
+    """Of one core."""
+
+
+def forecast(conn: Connection, declared: Mapping[str, float]) -> list[Ahead]:
+    """Return what each step will have to do until nothing is due.
+
+    Parameters
+    ----------
+    declared : mapping
+        Seconds a megapixel by step, for steps that were never run here. Where there are past
+        attempts, their median counts.
+    """
+    work = [Ahead(STEPS[kind], n, mpix, 0.0) for kind, (n, mpix) in _work(conn).items() if n]
+    return [
+        Ahead(a.step, a.tasks, a.megapixels, a.megapixels * _speed(conn, a.step, declared))
+        for a in work
+    ]
+
+
+def _work(conn: Connection) -> dict[str, tuple[int, float]]:
+    """Number of tasks and megapixels by kind."""
+    keys = [MasterKey.parse(row.key) for row in conn.execute(queries.MASTERS_AHEAD)]
+    pixels = [row["nx"] * row["ny"] for key in keys for row in masters.frames_of(conn, key)]
+    images = conn.execute(queries.FRAMES_AHEAD).one()
+    tiles = conn.execute(queries.TILES_AHEAD).one()
+    return {
+        "master": (len(keys), sum(pixels) / 1e6),
+        "reduced": (images.n, images.megapixels or 0.0),
+        "coadd": (tiles.coadds, tiles.coadd_megapixels or 0.0),
+        "catalogue": (tiles.catalogues, tiles.megapixels or 0.0),
+    }
+
+
+def _speed(conn: Connection, step: str, declared: Mapping[str, float]) -> float:
+    """Seconds a megapixel."""
+    wanted = {"step": step, "limit": _LATEST}
+    past = [row.seconds_per_mpix for row in conn.execute(queries.LATEST_SPEEDS, wanted)]
+    return statistics.median(past) if past else declared.get(step, 1.0)

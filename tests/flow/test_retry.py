@@ -1,0 +1,101 @@
+"""What was skipped or is dead is tried again when somebody asks for it, and only then."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tesela.errors import NotFound
+from tesela.flow.plan import flags, retry
+from tesela.ledger import events, tasks
+from tesela.ledger.engine import Ledger
+
+from . import toys
+
+FAULTS = {"sci1": "fault", "sci4": "quality"}
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    return tmp_path / "site"
+
+
+@pytest.fixture
+def failed(site: Path) -> Ledger:
+    """A site where sci1 is dead and sci4 skipped."""
+    ledger = toys.new_site(site)
+    toys.add_frames(ledger, site, toys.small_night(), toys.rules())
+    toys.controller(ledger, site, settings={"faults": FAULTS}).run()
+    return ledger
+
+
+def again(ledger: Ledger, keys: list[str], states: list[str]) -> list[str]:
+    with ledger.write() as conn:
+        chosen = retry.choose(conn, keys, states)
+        retry.retry(conn, chosen, "eva")
+    return [row["key"] for row in chosen]
+
+
+@pytest.mark.parametrize(
+    ("keys", "states", "chosen"),
+    [
+        (["sci1"], [], ["sci1"]),
+        (["sci4"], [], ["sci4"]),
+        ([], ["dead"], ["sci1"]),
+        ([], ["skipped"], ["sci4"]),
+        (["sci4"], ["dead"], ["sci1", "sci4"]),
+    ],
+)
+def test_exactly_what_was_asked_for_is_tried_again(
+    failed: Ledger, site: Path, keys: list[str], states: list[str], chosen: list[str]
+) -> None:
+    assert toys.controller(failed, site).run().done == 0
+    assert again(failed, keys, states) == chosen
+    control = toys.controller(failed, site)
+    control.run()
+    made = {order.key for order in control.engine.orders if order.kind == "reduced"}
+    assert made == set(chosen)
+    assert all(("reduced", key) in toys.served(failed) for key in chosen)
+
+
+def test_after_a_retry_the_archive_is_as_if_nothing_had_failed(
+    failed: Ledger, site: Path, tmp_path: Path
+) -> None:
+    again(failed, [], ["dead", "skipped"])
+    toys.controller(failed, site).run()
+    whole = toys.new_site(tmp_path / "whole")
+    toys.add_frames(whole, tmp_path / "whole", toys.small_night(), toys.rules())
+    toys.controller(whole, tmp_path / "whole").run()
+    assert toys.served(failed) == toys.served(whole)
+
+
+def test_a_retry_that_fails_again_is_counted_from_the_start(failed: Ledger, site: Path) -> None:
+    again(failed, ["sci1"], [])
+    summary = toys.controller(failed, site, settings={"faults": FAULTS}).run()
+    assert (summary.dead, summary.failed_attempts, summary.all_dead) == (1, 3, 1)
+
+
+def test_who_asked_is_written_down(failed: Ledger) -> None:
+    again(failed, ["sci1"], [])
+    with failed.read() as conn:
+        event = events.history(conn, "sci1")["events"][-1]
+    assert (event["what"], event["who"]) == ("retry", "eva")
+    assert event["detail"].startswith("it was dead: ZeroDivisionError")
+
+
+def test_what_is_not_wanted_any_more_is_not_done(failed: Ledger, site: Path) -> None:
+    again(failed, ["sci1"], [])
+    with failed.write() as conn:
+        flags.flag(conn, "raw", "sci1", reason="trail", who="eva")
+    control = toys.controller(failed, site)
+    assert control.run().all_dead == 0
+    assert "sci1" not in {order.key for order in control.engine.orders}
+
+
+def test_what_did_not_fail_cannot_be_tried_again(failed: Ledger) -> None:
+    for key in ("sci2", "nothing"):
+        with pytest.raises(NotFound, match="no skipped or dead task"):
+            again(failed, [key], [])
+    with failed.read() as conn:
+        assert len(tasks.ended_badly(conn)) == 2
