@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from tesela.cli import main
-from tesela.cli.common import confirm, person, plural
+from tesela.cli import history, main, plan
+from tesela.cli.common import confirm, person, plural, stale_lines, warning_lines
 from tesela.errors import BadInput, Busy, ConfigError, NotFound, ProductError
 from tesela.flow.run.lock import only_controller
+from tesela.ledger import schema
+from tesela.ledger.engine import Ledger
 from tesela.products import paths
 
 SURVEY = """
@@ -186,6 +189,142 @@ def test_a_second_controller_ends_with_its_own_code(site: Path) -> None:
 def test_a_run_with_nothing_to_do_does_nothing(site: Path) -> None:
     summary = data("run", "--workers", "1")
     assert (summary["done"], summary["dead"], summary["skipped"]) == (0, 0, 0)
+
+
+def test_ingest_of_nothing_says_so(site: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    (empty / "notes.txt").write_text("no frame")
+    code, text = call("ingest", str(empty))
+    assert code == 2
+    assert text.strip() == f"no FITS file in {empty}; nothing taken in"
+
+
+def test_a_site_has_no_folder_that_is_never_used(site: Path) -> None:
+    assert {path.name for path in site.iterdir()} == {
+        "survey.toml", "ledger.sqlite", "raw", "products", "work",
+    }  # fmt: skip
+
+
+def test_init_counts_its_tiles_in_english(tmp_path: Path) -> None:
+    survey = tmp_path / "my.toml"
+    survey.write_text(SURVEY)
+    _, text = call("init", str(tmp_path / "site"), "--survey", str(survey))
+    assert "survey tiny, 1 tile; now" in text
+
+
+def test_a_dead_task_is_told_until_somebody_has_it_tried_again(site: Path, tmp_path: Path) -> None:
+    call("ingest", str(bias(tmp_path, "b1")))
+    key = data("plan")["due"][0]["key"]
+    assert "1 task due; about 1 core seconds in all" in call("plan")[1]
+    fail(site, "dead")
+    code, text = call("run", "--workers", "1")
+    assert code == 1
+    assert "1 task dead in all; see `tesela status`" in text
+    remedy = f"when that is mended, `tesela retry {key}`"
+    assert f"dead: master {key}: a defect; {remedy}" in call("status")[1]
+    assert data("status")["ended_badly"][0]["do"] == remedy
+    assert call("retry")[0] == 2
+    assert call("retry", "nothing")[0] == 2
+    assert data("retry", "--skipped")["tasks"] == []
+    assert data("retry", key, "--dry-run") == {
+        "done": False,
+        "tasks": [
+            {"step": "master", "kind": "master", "key": key, "state": "dead", "attempts": 0,
+             "reason": "a defect"}
+        ],
+    }  # fmt: skip
+    assert call("plan")[1].startswith("0 tasks due")
+    assert "ready again: 1 task; now `tesela run`" in call("retry", "--dead")[1]
+    assert [task["key"] for task in data("plan")["due"]] == [key]
+
+
+def test_a_skipped_task_is_told_and_no_failure(site: Path, tmp_path: Path) -> None:
+    call("ingest", str(bias(tmp_path, "b1")))
+    call("plan")
+    fail(site, "skipped")
+    code, text = call("run", "--workers", "1")
+    assert code == 0
+    assert "1 task skipped in all; see `tesela status`" in text
+
+
+def fail(site: Path, state: str) -> None:
+    """Have the tasks that are due end so."""
+    ledger = Ledger.open(paths.ledger_file(site))
+    with ledger.write() as conn:
+        conn.execute(schema.task.update().values(state=state, reason="a defect"))
+    ledger.close()
+
+
+def test_closing_lines_are_few() -> None:
+    groups = [{"kind": "coadd", "example": f"T{n}", "text": f"w{n}", "n": n} for n in range(1, 13)]
+    lines = list(warning_lines(groups))
+    assert lines[:2] == ["warning: coadd T1: w1", "warning: coadd T2 and 1 more: w2"]
+    assert lines[10:] == ["  ... and 2 more (--json lists all)"]
+
+
+def test_stale_is_explained_once() -> None:
+    assert list(stale_lines([])) == []
+    lines = list(stale_lines([{"kind": "coadd", "why": "made by code 1, now 2"}] * 2))
+    assert lines[0] == "stale: 2 coadd: made by code 1, now 2"
+    assert "nothing is remade by itself" in lines[1]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(12.0, "12 core seconds"), (600.0, "10 core minutes"), (36000.0, "10 core hours")],
+)
+def test_the_work_ahead_is_said_in_fitting_units(seconds: float, said: str) -> None:
+    found: dict[str, Any] = {
+        "due": [{"step": "master", "key": "k", "why": "w"}],
+        "expected": [{"tasks": 133}],
+        "core_seconds": seconds,
+        "waiting": [],
+        "retired": [],
+        "stale": [],
+    }
+    sentence = f"1 task due; 132 more wait for work under way; about {said} in all"
+    assert list(plan.lines(found)) == [sentence, "  master k: w"]
+
+
+def test_history_prints_why_a_version_was_made_and_its_warnings() -> None:
+    version = {"kind": "coadd", "is_current": True, "master_state": None, "path": "p"}
+    rows = [
+        {**version, "version": 1, "changes": [], "warnings": ["only 2 frames"]},
+        {**version, "version": 2, "changes": ["without reduced a"], "warnings": []},
+        {**version, "version": 3, "changes": [], "warnings": []},
+    ]
+    parts = {"events": [], "versions": rows, "attempts": [], "verdicts": []}
+    assert list(history._lines(parts)) == [
+        "version 1 of coadd: current, p",
+        "  warning: only 2 frames",
+        "version 2 of coadd: current, p",
+        "  without reduced a",
+        "version 3 of coadd: current, p",
+        "  from the same inputs",
+    ]
+
+
+def test_doctor_survives_whatever_is_broken(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: object) -> None:
+        raise ZeroDivisionError("a broken library")
+
+    monkeypatch.setattr("tesela.flow.run.rehearsal.run", broken)
+    code, text = call("doctor")
+    assert code == 1
+    assert "FAIL rehearsal: ZeroDivisionError: a broken library" in text
+
+
+def test_doctor_says_what_galsim_is_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", missing)
+    rows = {row["check"]: row for row in data("doctor", "--no-warm")}
+    assert rows["extras"]["ok"]
+    assert "need the extra simulate" in rows["extras"]["found"]
+    assert not rows["packages"]["ok"]
+    assert "matplotlib" in rows["packages"]["found"]
 
 
 def test_doctor_checks_the_site(site: Path) -> None:
