@@ -197,7 +197,6 @@ def test_cores_of_stars_survive_the_rejection_when_the_seeing_differs(
     assert np.mean(count[~lost] == 3) > 0.95
 
 
-@pytest.mark.xfail(reason="the finder takes cores of stars of 1.7 px FWHM for cosmic rays")
 def test_no_core_of_a_sharp_star_is_a_cosmic_ray(
     of_any_seeing: tuple[list[CoaddInput], coadd.CoaddOutputs],
 ) -> None:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tesela.pixels import background, detect
+from tesela.pixels import background, detect, seeing
 from tesela.stages.reduce.frame import Frame
 from tesela.stages.reduce.settings import SkySettings
+
+CORE_SIGMA = 20.0
+UNKNOWN_FWHM_PX = 2.0
+SHARPEST_FWHM_PX = 1.4
 
 
 def subtract(frame: Frame, settings: SkySettings) -> None:
@@ -28,7 +33,7 @@ def subtract(frame: Frame, settings: SkySettings) -> None:
     variance = background.measure(frame.sky_variance(), unusable, mesh_px=settings.mesh_px)
     frame.sky_mesh = np.stack([model.mesh_level, variance.mesh_level])
     frame.image = frame.image - frame.sky
-    frame.fwhm_px = _rough_fwhm(objects)
+    frame.fwhm_px = _rough_fwhm(frame.image, unusable, objects, rms)
     frame.did("sky", mesh_px=settings.mesh_px, level_e=float(np.median(frame.sky)))
     frame.metrics.update(
         sky_e=float(np.median(frame.sky)),
@@ -37,11 +42,14 @@ def subtract(frame: Frame, settings: SkySettings) -> None:
     )
 
 
-def _rough_fwhm(objects: dict[str, np.ndarray]) -> float:
-    """FWHM of the sharp, clean objects by their second moments: enough to set limits with."""
+def _rough_fwhm(
+    image: NDArray[np.float32],
+    unusable: NDArray[np.bool_],
+    objects: dict[str, np.ndarray],
+    noise: NDArray[np.float32],
+) -> float:
+    """FWHM to set limits with, which would harm stars if it were too high."""
     clean = (objects["flags"] == 0) & (objects["npix"] > 8)
-    if np.count_nonzero(clean) < 5:
-        return 3.0
-    moment = np.sqrt((objects["a"][clean] ** 2 + objects["b"][clean] ** 2) / 2)
-    fwhm = 2.3548 * np.percentile(moment, 25)
-    return float(np.clip(fwhm, 1.4, 12.0))
+    x, y = (np.asarray(objects[axis][clean], np.float64) for axis in ("x", "y"))
+    fwhm_px = seeing.of_cores(image, unusable, x, y, CORE_SIGMA * noise)
+    return UNKNOWN_FWHM_PX if fwhm_px is None else max(fwhm_px, SHARPEST_FWHM_PX)
