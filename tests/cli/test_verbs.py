@@ -197,7 +197,7 @@ def test_ingest_of_nothing_says_so(site: Path, tmp_path: Path) -> None:
     (empty / "notes.txt").write_text("no frame")
     code, text = call("ingest", str(empty))
     assert code == 2
-    assert text.strip() == f"no FITS file in {empty}; nothing taken in"
+    assert text.strip() == f"0 frames taken in: no FITS file in {empty}"
 
 
 def test_a_site_has_no_folder_that_is_never_used(site: Path) -> None:
@@ -283,7 +283,7 @@ def test_the_work_ahead_is_said_in_fitting_units(seconds: float, said: str) -> N
         "retired": [],
         "stale": [],
     }
-    sentence = f"1 task due; 132 more wait for work under way; about {said} in all"
+    sentence = f"1 task due; 132 more wait for it; about {said} in all"
     assert list(plan.lines(found)) == [sentence, "  master k: w"]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tesela.errors import NotFound
-from tesela.flow.plan import flags, retry
+from tesela.flow.plan import flags, planner, retry
 from tesela.ledger import events, tasks
 from tesela.ledger.engine import Ledger
 
@@ -99,3 +99,17 @@ def test_what_did_not_fail_cannot_be_tried_again(failed: Ledger) -> None:
             again(failed, [key], [])
     with failed.read() as conn:
         assert len(tasks.ended_badly(conn)) == 2
+
+
+def test_frames_whose_master_is_tried_again_wait_for_it(site: Path) -> None:
+    flat = "FLAT.JAST80.toycam.01.R1.fast.20170703"
+    ledger = toys.new_site(site)
+    toys.add_frames(ledger, site, toys.small_night(), toys.rules())
+    toys.controller(ledger, site, settings={"faults": {flat: "quality"}}).run()
+    again(ledger, [flat], [])
+    planner.plan(ledger, toys.rules())
+    with ledger.read() as conn:
+        row = tasks.waiting(conn, "reduced", "sci1")
+    assert row is not None
+    assert row["reason"] == f"FLAT being made: {flat}"
+    assert toys.controller(ledger, site).run().done == 1 + 5 + 3 + 3

@@ -128,7 +128,7 @@ def test_a_coadd_lists_its_frames_used_and_left_out(tmp_path: Path) -> None:
         ("sci3", "used"),
     ]
     assert answer["frames"][0]["reason"] == "flagged: trail"
-    assert answer["frames"][1]["reason"].startswith("skipped: QualityError: sci2: 3 stars")
+    assert answer["frames"][1]["reason"].startswith("skipped: sci2: 3 stars")
     assert "raw: flagged by eva: trail" in flagged["state"]
 
 
@@ -155,7 +155,7 @@ def test_nothing_is_known_of_an_unknown_name(ledger: Ledger) -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"faults": {flat("20170703"): "quality"}}, "was skipped: QualityError"),
+        ({"faults": {flat("20170703"): "quality"}}, "was skipped: FLAT"),
         ({"faults": {flat("20170703"): "fault"}}, "is dead: ZeroDivisionError"),
         ({"rejections": {flat("20170703"): "slope"}}, "is not certified: slope"),
     ],

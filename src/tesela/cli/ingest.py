@@ -60,7 +60,7 @@ def ingest(
 
 def _lines(results: list[FileResult], sources: list[Path]) -> Iterator[str]:
     if not results:
-        yield f"no FITS file in {', '.join(str(source) for source in sources)}; nothing taken in"
+        yield f"0 frames taken in: no FITS file in {', '.join(str(source) for source in sources)}"
         return
     for result in results:
         if result.outcome in ("refused", "failed"):

@@ -86,7 +86,8 @@ def lines(data: dict[str, Any]) -> Iterator[str]:
     behind = max(sum(work["tasks"] for work in data["expected"]) - due, 0)
     sentence = f"{plural(due, 'task')} due"
     if behind:
-        sentence += f"; {behind} more {'waits' if behind == 1 else 'wait'} for work under way"
+        which = {0: "what is under way", 1: "it"}.get(due, "them")
+        sentence += f"; {behind} more {'waits' if behind == 1 else 'wait'} for {which}"
     yield sentence + (f"; about {_duration(data['core_seconds'])} in all" if due + behind else "")
     yield from some([f"  {t['step']} {t['key']}: {t['why']}" for t in data["due"]], 12)
     for row in data["waiting"]:

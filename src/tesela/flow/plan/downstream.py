@@ -70,6 +70,12 @@ def master_certified(conn: Connection, rules: Rules, key: MasterKey) -> None:
     tasks.mark_dirty(conn, users, f"master {key} certified")
 
 
+def awaited(conn: Connection, key: str) -> None:
+    """A master that had been given up may come after all: those that wait look again."""
+    family = str(MasterKey.parse(key).configuration.for_kind("BIAS"))
+    tasks.wake_family(conn, family, f"master {key} is tried again", pending_only=False)
+
+
 def settled(conn: Connection, kind: str, key: str) -> None:
     """A key ended without a new version: whoever waited for it looks again."""
     why = f"{kind} {key} is settled"

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from tesela.errors import NotFound
+from tesela.flow.plan import downstream
 from tesela.ledger import events, tasks
 
 
@@ -37,5 +38,7 @@ def retry(conn: Connection, chosen: list[dict[str, Any]], who: str) -> None:
         kind, key = row["kind"], row["key"]
         if tasks.retry(conn, kind, key):
             tasks.mark_dirty(conn, [(kind, key)], "to be tried again")
+            if kind == "master":  # who waits in vain has something to hope for
+                downstream.awaited(conn, key)
             detail = f"it was {row['state']}: {row['reason']}"
             events.record(conn, "retry", kind=kind, key=key, detail=detail, who=who)

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from tesela.errors import BadInput, QualityError
+from tesela.errors import BadInput, QualityError, TeselaError
 from tesela.flow.run.steps import Order, Outcome, Report, WrittenFile
 from tesela.products.files import sha256_of, sync
 
@@ -65,7 +65,7 @@ def perform(run: Callable[[Order], Outcome], order: Order) -> Report:
         return Report(
             None,
             fault_class=classify(error),
-            message=f"{type(error).__name__}: {error}" if str(error) else type(error).__name__,
+            message=_sentence(error),
             log=traceback.format_exc(),
             seconds=time.perf_counter() - started,
             peak_memory_mb=_peak_memory_mb(),
@@ -87,6 +87,13 @@ def classify(error: Exception) -> str:
     if isinstance(error, OSError):
         return "infrastructure"
     return "fault"
+
+
+def _sentence(error: Exception) -> str:
+    """Errors of ours are whole sentences; of others the name says most."""
+    if isinstance(error, TeselaError):
+        return str(error)
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def _finish(temporary: str, final: str) -> WrittenFile:
