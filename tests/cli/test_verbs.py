@@ -345,6 +345,20 @@ def test_above_a_number_of_targets_yes_is_wanted() -> None:
         confirm(101, 100, yes=False)
 
 
+def test_ctrl_c_says_how_to_go_on(
+    site: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def pressed(_: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tesela.flow.run.site.open_site", pressed)
+    monkeypatch.setattr("sys.argv", ["tesela", "status"])
+    with pytest.raises(SystemExit) as end:
+        main.main()
+    assert end.value.code == 130
+    assert "`tesela run` goes on from here" in capsys.readouterr().err
+
+
 def test_exit_codes_mean_something() -> None:
     assert main.exit_code(Busy("x")) == 3
     assert {main.exit_code(e("x")) for e in (ConfigError, BadInput, NotFound)} == {2}

@@ -176,7 +176,7 @@ def test_a_master_that_fails_its_gates_is_proposed_and_frames_wait(
     ledger: Ledger, site: Path
 ) -> None:
     toys.add_frames(ledger, site, toys.small_night(), toys.rules())
-    key = "FLAT.JAST80.toycam.01.R1.fast.20170703"
+    key = "FLAT.JAST80.toycam.01.r_R1.fast.20170703"
     toys.controller(ledger, site, settings={"rejections": {key: "slope"}}).run()
     assert "reduced" not in counts(ledger)
     with ledger.read() as conn:
@@ -215,7 +215,7 @@ def test_a_better_master_marks_stale_and_runs_nothing_more(made: Ledger, site: P
     with made.read() as conn:
         stale = status.overview(conn)["stale"]
     assert [(row["kind"], row["key"]) for row in stale] == [("reduced", "sci9")]
-    assert "FLAT.JAST80.toycam.01.R1.fast.20170705" in stale[0]["why"]
+    assert "FLAT.JAST80.toycam.01.r_R1.fast.20170705" in stale[0]["why"]
     with made.write() as conn:  # on request it is taken
         tasks.mark_dirty(conn, [("reduced", "sci9")], "reprocess", fresh=True)
     assert toys.controller(made, site).run().done == 3

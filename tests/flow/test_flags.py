@@ -14,7 +14,7 @@ from tesela.ledger.engine import Ledger
 from . import toys
 
 BIAS = "BIAS.JAST80.toycam.01.-.fast.20170703"
-FLAT = "FLAT.JAST80.toycam.01.R1.fast.20170703"
+FLAT = "FLAT.JAST80.toycam.01.r_R1.fast.20170703"
 ALL_MADE_FROM_SCIENCE = {
     (kind, f"T{n}.r") for kind in ("coadd", "catalogue") for n in (10, 11, 20)
 } | {("reduced", f"sci{n}") for n in range(1, 6)}

@@ -102,7 +102,7 @@ def test_what_did_not_fail_cannot_be_tried_again(failed: Ledger) -> None:
 
 
 def test_frames_whose_master_is_tried_again_wait_for_it(site: Path) -> None:
-    flat = "FLAT.JAST80.toycam.01.R1.fast.20170703"
+    flat = "FLAT.JAST80.toycam.01.r_R1.fast.20170703"
     ledger = toys.new_site(site)
     toys.add_frames(ledger, site, toys.small_night(), toys.rules())
     toys.controller(ledger, site, settings={"faults": {flat: "quality"}}).run()

@@ -16,7 +16,7 @@ from tesela.products.frame import night_span
 
 from . import toys
 
-CCD = Configuration("JAST80", "toycam", "01", "R1", "fast")
+CCD = Configuration("JAST80", "toycam", "01", "r_R1", "fast")
 
 
 @pytest.fixture
@@ -34,20 +34,21 @@ def ledger(site: Path) -> Ledger:
         "mode": {"readout_mode": "slow"},
         "ccd": {"ccd": "02"},
         "serial": {"filter_serial": "R2"},
+        "band": {"band": "g"},
     }
     for name, change in others.items():
         frames = [
             toys.facts(f"{frame.name}-{name}", frame.obstype, **change)
             for frame in toys.calibration_night()
-            if frame.obstype == "flat" or name != "serial"
+            if frame.obstype == "flat" or name not in ("serial", "band")
         ]
         toys.add_frames(ledger, site, frames, rules)
     toys.add_frames(ledger, site, [toys.facts("sci1", "science")], rules)
     return ledger
 
 
-def flat(night: str, ccd: str = "01", serial: str = "R1", mode: str = "fast") -> str:
-    return f"FLAT.JAST80.toycam.{ccd}.{serial}.{mode}.{night}"
+def flat(night: str, ccd: str = "01", through: str = "r_R1", mode: str = "fast") -> str:
+    return f"FLAT.JAST80.toycam.{ccd}.{through}.{mode}.{night}"
 
 
 def test_every_rejected_candidate_has_its_reason(ledger: Ledger, site: Path) -> None:
@@ -62,7 +63,8 @@ def test_every_rejected_candidate_has_its_reason(ledger: Ledger, site: Path) -> 
     assert {row["key"]: row["reason"] for row in need["rejected"]} == {
         flat("20170703", mode="slow"): "other read-out mode: slow, not fast",
         flat("20170703", ccd="02"): "other CCD: 02, not 01",
-        flat("20170703", serial="R2"): "other filter serial: R2, not R1",
+        flat("20170703", through="r_R2"): "other filter: r_R2, not r_R1",
+        flat("20170703", through="g_R1"): "other filter: g_R1, not r_R1",
         bad: "proposed: slope of 2 %",
         flat("20170730"): "outside its validity by 26.55 d, the chosen by 0.00 d",
     }

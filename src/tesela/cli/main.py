@@ -72,9 +72,10 @@ def main() -> None:
     except TeselaError as error:
         typer.echo(f"tesela: {error}", err=True)
         sys.exit(exit_code(error))
-    except KeyboardInterrupt:
-        typer.echo("tesela: stopped; `tesela run` goes on from here", err=True)
-        sys.exit(INTERRUPTED)
+    except SystemExit as end:  # typer makes one of Ctrl-C
+        if end.code == INTERRUPTED:
+            typer.echo("tesela: stopped; `tesela run` goes on from here", err=True)
+        raise
 
 
 if __name__ == "__main__":
