@@ -75,6 +75,7 @@ def measure(
     *,
     mesh_px: int = 128,
     filter_meshes: int = 3,
+    min_good_fraction: float = MIN_GOOD_FRACTION,
 ) -> Background:
     """Measure the sky of an image.
 
@@ -88,6 +89,8 @@ def measure(
         Side of a cell; the image is divided into the nearest whole number of equal cells.
     filter_meshes : int
         Side of the median filter over cells (1 = none).
+    min_good_fraction : float
+        A cell with a smaller part of its pixels unmasked takes its neighbours' level.
 
     Returns
     -------
@@ -96,19 +99,19 @@ def measure(
     Raises
     ------
     QualityError
-        If no cell keeps a fifth of its pixels.
+        If no cell keeps that part of its pixels.
     """
     ny, nx = image.shape
     edges_y, edges_x = _edges(ny, _cells(ny, mesh_px)), _edges(nx, _cells(nx, mesh_px))
     bad = np.zeros(image.shape, bool) if mask is None else np.ascontiguousarray(mask, bool)
     level, rms = _mesh_statistics(
-        np.ascontiguousarray(image, np.float32), bad, edges_y, edges_x, MIN_GOOD_FRACTION
+        np.ascontiguousarray(image, np.float32), bad, edges_y, edges_x, min_good_fraction
     )
     known = np.isfinite(level)
     if not known.any():
         raise QualityError(
             f"background of an image of {ny} x {nx} px",
-            found=f"all {level.size} cells are more than {1 - MIN_GOOD_FRACTION:.0%} masked",
+            found=f"all {level.size} cells are more than {1 - min_good_fraction:.0%} masked",
             expected="at least one cell of sky",
             do="use a larger mesh or a smaller object mask",
         )

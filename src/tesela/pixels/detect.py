@@ -121,6 +121,32 @@ def object_mask(segmentation: NDArray[np.int32], *, grow_px: float) -> NDArray[n
     return _dilate(np.ascontiguousarray(segmentation != 0), half_width.astype(np.int64))
 
 
+def flag_holes(
+    flags: NDArray[np.int16],
+    bad: NDArray[np.bool_],
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    reach_px: float,
+) -> NDArray[np.int16]:
+    """Flags with 1 (neighbour or bad pixel) for sources that have a bad pixel in their core.
+
+    A bad pixel there takes a large part of the light, however small its part of the area.
+
+    Parameters
+    ----------
+    flags : (n,) int16
+    bad : (ny, nx) bool, True = no data
+    x, y : (n,) float64, 0-based
+    reach_px : float
+        Radius of the core.
+    """
+    cored = object_mask(bad.astype(np.int32), grow_px=reach_px)
+    ny, nx = bad.shape
+    ix = np.clip(np.rint(np.nan_to_num(x)), 0, nx - 1).astype(np.int64)
+    iy = np.clip(np.rint(np.nan_to_num(y)), 0, ny - 1).astype(np.int64)
+    return np.where(cored[iy, ix], flags | FLAG_NEIGHBOUR, flags).astype(np.int16)
+
+
 def _clean(
     image: NDArray[np.float32], mask: NDArray[np.bool_] | None
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

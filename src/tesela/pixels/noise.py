@@ -111,6 +111,8 @@ def empty_apertures(
     root = np.sqrt(n_pixels)
     law = np.stack([np.ones_like(root), root], axis=1)
     a, b = np.linalg.lstsq(law, measured / (sigma1 * root), rcond=None)[0]
+    if b < 0:  # would make the errors of large areas shrink: no correlation was seen
+        a, b = float(np.median(measured / (sigma1 * root))), 0.0
     return NoiseModel(sigma1, float(a), float(b), n_pixels, measured)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter
 
 from tesela.pixels import apertures, detect, psf
 from tesela.pixels.psf_model import PsfModel
@@ -103,6 +104,10 @@ def detect_and_measure(
         table["y_win"],
     )
     table.update(flux_psf=fitted["flux"], flux_psf_err=fitted["err"], chi2_psf=fitted["chi2"])
+    core_px = 0.5 * float(field.model.fwhm_px(pixels.shape[1] / 2, pixels.shape[0] / 2))
+    table["flags"] = detect.flag_holes(
+        table["flags"], ~field.covered, table["x_win"], table["y_win"], core_px
+    )
     table["mask_flags"] = _codes_inside(field.inputs.coadd.mask, segmentation, len(table["x"]))
     return Sources(table, segmentation, diameters_px)
 
@@ -110,10 +115,16 @@ def detect_and_measure(
 def _codes_inside(
     mask: NDArray[np.uint8], segmentation: NDArray[np.int32], n: int
 ) -> NDArray[np.int16]:
-    """OR of the mask codes over each source's pixels."""
+    """OR of the mask codes over each source's pixels and the holes in and beside them.
+
+    A pixel without data belongs to no source, so the labels are grown by two pixels for it.
+    """
+    grown = maximum_filter(segmentation, size=5)
+    labels = np.where(segmentation > 0, segmentation, grown)
     codes = np.zeros(n + 1, np.int16)
     for bit in MaskBit:
         hit = (mask & bit) > 0
         if hit.any():
-            codes[np.unique(segmentation[hit])] |= np.int16(bit)
+            where = labels if bit == MaskBit.BAD else segmentation
+            codes[np.unique(where[hit])] |= np.int16(bit)
     return codes[1:]

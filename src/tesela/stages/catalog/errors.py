@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter
 
 from tesela.pixels import noise
 from tesela.pixels.noise import NoiseModel
@@ -16,6 +17,7 @@ from tesela.stages.catalog.detection import Field, Sources
 from tesela.stages.catalog.settings import CatalogSettings
 
 _SEED = 20170703
+_AROUND = 7
 _DEPTH_DIAMETER_ARCSEC = 3.0
 
 
@@ -36,10 +38,12 @@ def apply(field: Field, sources: Sources, model: NoiseModel) -> None:
     """Replace the sky's part of every error by the measured one, at the local weight."""
     table = sources.table
     ix, iy = _pixel(field, table["x_win"], table["y_win"])
-    weight = field.weight[iy, ix]
+    # A hole in the core must not pass for certainty: the weight is that of the pixels around it.
+    weight = maximum_filter(field.weight, size=_AROUND)[iy, ix].astype(float)
+    seen = weight > 0
     median = float(np.median(field.weight[field.covered]))
-    local = np.sqrt(median / np.where(weight > 0, weight, np.inf))
-    sky_sigma = np.sqrt(field.sky_variance[iy, ix].astype(float))
+    local = np.where(seen, np.sqrt(median / np.where(seen, weight, 1)), np.nan)
+    sky_sigma = np.where(seen, 1 / np.sqrt(np.where(seen, weight, 1)), np.nan)
     area = np.array([noise.effective_pixels(r) for r in sources.diameters_px / 2])
     table["flux_aper_err"] = _with_sky(
         table["flux_aper_err"], sky_sigma[:, None], area, model.sigma(area) * local[:, None]

@@ -15,11 +15,11 @@ from tesela.products.files import Card
 from tesela.products.images import Coadd, Operation, Psf, Table, operation_cards
 from tesela.products.maskbit import MaskBit
 from tesela.stages.coadd import scales
+from tesela.stages.coadd.ratios import psf_ratios
 from tesela.stages.coadd.settings import CoaddInput, CoaddInputs, CoaddOutputs, CoaddSettings
 from tesela.stages.coadd.warp import Warped, warp
 
-_PSF_WINGS = 3e-4
-_RATIO_MAX = 10.0
+_LEAST_SKY = 0.02
 
 
 def coadd(inputs: CoaddInputs, settings: CoaddSettings) -> CoaddOutputs:
@@ -40,7 +40,7 @@ def coadd(inputs: CoaddInputs, settings: CoaddSettings) -> CoaddOutputs:
         )
         for frame, zero in zip(frames, zeros)
     ]
-    stacked = reject_and_stack(warped, psf_ratios(frames), settings)
+    stacked = reject_and_stack(warped, psf_ratios(frames, inputs.wcs), settings)
     if not stacked.weight.any():
         raise QualityError(
             f"{inputs.tile} {inputs.band}", found="no pixel with data", expected="some overlap"
@@ -58,32 +58,6 @@ def coadd(inputs: CoaddInputs, settings: CoaddSettings) -> CoaddOutputs:
         image, stacked.weight, variance, mask, stacked.count, Psf(arrays, numbers), cards
     )
     return CoaddOutputs(product, metrics, warnings)
-
-
-def psf_ratios(frames: Sequence[CoaddInput]) -> NDArray[np.float32]:
-    """Largest relative difference from a median that each frame's PSF can cause in a star.
-
-    Stars differ between exposures by seeing, not by accident, in the wings by more than in the
-    core: what the PSF models allow is not rejected. A pixel may be seen by any subset of the
-    frames, so the bound is taken against the sharpest and the broadest of all: every subset's
-    median lies between them.
-    """
-    models = [PsfModel.from_arrays(f.image.psf.arrays, f.image.psf.numbers) for f in frames]
-    largest = np.zeros(len(frames), np.float32)
-    fwhm_px = max(f.fwhm_arcsec for f in frames) / frames[0].wcs.pixel_scale_arcsec
-    radius = int(np.ceil(4 * fwhm_px))
-    for phase in (0.0, 0.5):
-        stamps = []
-        for frame, model in zip(frames, models):
-            ny, nx = frame.image.image.shape
-            stamps.append(model.stamp(nx // 2 + phase, ny // 2 + phase, radius))
-        cube = np.array(stamps)
-        low, high = cube.min(axis=0), cube.max(axis=0)
-        star = low > _PSF_WINGS * low.max()
-        above = cube[:, star] / low[star] - 1
-        below = 1 - cube[:, star] / high[star]
-        largest = np.maximum(largest, np.maximum(above, below).max(axis=1).astype(np.float32))
-    return np.minimum(largest, np.float32(_RATIO_MAX))
 
 
 def reject_and_stack(
@@ -119,7 +93,12 @@ def _level(
     noise = np.where(weight > 0, 1 / np.where(weight > 0, weight, 1), 1).astype(np.float32)
     _, segmentation = detect.extract(image, noise, weight == 0, threshold_sigma=1.5)
     objects = detect.object_mask(segmentation, grow_px=6)
-    sky = background.measure(image, objects | (weight == 0), mesh_px=settings.background_mesh_px)
+    sky = background.measure(
+        image,
+        objects | (weight == 0),
+        mesh_px=settings.background_mesh_px,
+        min_good_fraction=_LEAST_SKY,  # a tile at the survey's edge is mostly without data
+    )
     level = sky.level()
     return np.where(weight > 0, image - level, 0).astype(np.float32), float(np.median(level))
 
@@ -199,7 +178,7 @@ def _metrics(
     return {
         "n_frames": len(frames),
         "zeropoint_mag": magzp,
-        "colour_coefficient": float(np.mean([frame.colour_coefficient for frame in frames])),
+        "colour_coefficient": _mean(frames, [frame.colour_coefficient for frame in frames]),
         "scale_residual_mag": float(np.sqrt(np.mean(residuals**2))) if residuals.size else None,
         "fwhm_arcsec": fwhm_px * inputs.wcs.pixel_scale_arcsec,
         "ellipticity": float(model.ellipticity(nx / 2, ny / 2)),
@@ -208,9 +187,14 @@ def _metrics(
         "coverage": float(covered.mean()),
         "median_weight": float(np.median(stacked.weight[covered])),
         "fraction_rejected": float(stacked.rejected.sum() / max(int(stacked.count.sum()), 1)),
-        "mjd_mean": float(np.mean([frame.mjd_mid for frame in frames])),
+        "mjd_mean": _mean(frames, [frame.mjd_mid for frame in frames]),
         "exptime_s": float(np.sum([frame.exptime_s for frame in frames])),
     }
+
+
+def _mean(frames: Sequence[CoaddInput], values: Sequence[float]) -> float:
+    """Mean over the frames, weighted by exposure time."""
+    return float(np.average(values, weights=[frame.exptime_s for frame in frames]))
 
 
 def _cards(

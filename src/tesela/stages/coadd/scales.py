@@ -11,6 +11,8 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from tesela.sky import match
 from tesela.stages.coadd.settings import CoaddInput, CoaddSettings
@@ -29,27 +31,29 @@ def zero_points(
     """
     own = np.array([frame.zeropoint_mag for frame in frames])
     weight = np.array([frame.zeropoint_err_mag for frame in frames]) ** -2.0
-    if len(frames) == 1:
-        return own, np.empty(0), []
-    rows, values, sigmas = [], [], []
-    for i, j in combinations(range(len(frames)), 2):
-        difference = _difference(frames[i], frames[j], settings)
-        if difference is not None:
-            rows.append(_row(len(frames), i, j))
-            values.append(difference[0])
-            sigmas.append(difference[1])
-    warnings = _lonely(frames, rows)
-    n_pairs = len(rows)
-    # The frames' own zero points enter weakly: they decide what the pairs leave open.
-    for i in range(len(frames)):
-        rows.append(np.eye(len(frames))[i])
-        values.append(own[i])
-        sigmas.append(1.0)
-    design = np.array(rows) / np.array(sigmas)[:, None]
-    solved = np.linalg.lstsq(design, np.array(values) / np.array(sigmas), rcond=None)[0]
-    solved += np.sum(weight * (own - solved)) / weight.sum()
-    residuals = np.array(values[:n_pairs]) - np.array(rows[:n_pairs]).reshape(n_pairs, -1) @ solved
-    return solved, residuals, warnings
+    pairs = [
+        (i, j, *difference)
+        for i, j in combinations(range(len(frames)), 2)
+        if (difference := _difference(frames[i], frames[j], settings)) is not None
+    ]
+    if not pairs:
+        return own, np.empty(0), _lonely(frames, np.arange(len(frames)))
+    i, j = (np.array([pair[k] for pair in pairs]) for k in (0, 1))
+    value, sigma = (np.array([pair[k] for pair in pairs]) for k in (2, 3))
+    design = np.array([_row(len(frames), a, b) for a, b in zip(i, j)])
+    solved = np.linalg.lstsq(design / sigma[:, None], value / sigma, rcond=None)[0]
+    groups = _groups(len(frames), i, j)
+    for group in np.unique(groups):
+        mine = groups == group
+        # Differences leave each group's level open: its own zero points set it.
+        solved[mine] += np.sum((weight * (own - solved))[mine]) / weight[mine].sum()
+    return solved, value - design @ solved, _lonely(frames, groups)
+
+
+def _groups(n: int, i: NDArray[np.int64], j: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Label of the group of linked frames that each frame belongs to."""
+    links = coo_array((np.ones(len(i)), (i, j)), shape=(n, n))
+    return connected_components(links, directed=False)[1].astype(np.int64)
 
 
 def _row(n: int, i: int, j: int) -> NDArray[np.float64]:
@@ -94,10 +98,12 @@ def _stars(frame: CoaddInput, min_snr: float) -> dict[str, NDArray[np.float64]]:
     }
 
 
-def _lonely(frames: Sequence[CoaddInput], rows: list[NDArray[np.float64]]) -> list[str]:
-    linked = np.any(np.abs(np.array(rows).reshape(len(rows), len(frames))) > 0, axis=0)
+def _lonely(frames: Sequence[CoaddInput], groups: NDArray[np.int64]) -> list[str]:
+    if len(frames) == 1:
+        return []
+    size = np.bincount(groups)
     return [
         f"{frame.name} shares fewer than {_FEWEST} stars with the others: own zero point kept"
-        for frame, is_linked in zip(frames, linked)
-        if not is_linked
+        for frame, group in zip(frames, groups)
+        if size[group] == 1
     ]

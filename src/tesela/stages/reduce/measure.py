@@ -56,6 +56,9 @@ def detect_sources(frame: Frame, settings: ReduceSettings, camera: Camera) -> So
         diameters_px=list(diameters_px),
     )
     table = {**objects, **measured}
+    table["flags"] = detect.flag_holes(
+        table["flags"], unusable, table["x_win"], table["y_win"], 0.5 * frame.fwhm_px
+    )
     table["snr"] = table["flux_auto"] / np.maximum(table["flux_auto_err"], 1e-6)
     frame.did("detection", threshold_sigma=settings.sky.threshold_sigma, sources=len(table["x"]))
     frame.metrics["n_sources"] = len(table["x"])

@@ -18,7 +18,7 @@ from tesela.products.images import Master, ReducedImage, Table
 class SkySettings:
     """The sky model and the objects it leaves out."""
 
-    mesh_px: int = 192
+    mesh_px: int = 1024
     """Side of the cells of the sky model; larger than any galaxy that is to be kept."""
     threshold_sigma: float = 1.5
     """Detection threshold, in sigma of the sky at a pixel."""
