@@ -93,3 +93,10 @@ def test_a_camera_that_leaves_pixels_empty_is_refused(tmp_path: Path) -> None:
     (tmp_path / "half.toml").write_text(text.replace("[1:1024,1:1024]", "[1:1024,1:512]"))
     with pytest.raises(ConfigError, match="each pixel of the image filled once"):
         cameras.load("half", tmp_path)
+
+
+def test_a_camera_is_called_as_its_file_is(tmp_path: Path) -> None:
+    text = (Path(cameras.__file__).parent / "data" / "cafos.toml").read_text()
+    (tmp_path / "copied.toml").write_text(text)
+    with pytest.raises(ConfigError, match="name = 'cafos'; expected name = 'copied'"):
+        cameras.load("copied", tmp_path)

@@ -9,7 +9,7 @@ import pytest
 from tesela.errors import Busy
 from tesela.flow.plan import downstream, flags, planner
 from tesela.flow.run.lock import only_controller
-from tesela.ledger import events, history, products, schema, status, tasks
+from tesela.ledger import calsets, events, history, products, schema, status, tasks
 from tesela.ledger.engine import Ledger
 from tesela.products import paths
 
@@ -306,3 +306,25 @@ def test_history_says_what_changed_in_the_inputs_of_a_version(made: Ledger, site
     assert [row["changes"] for row in coadd[:2]] == [[], ["without reduced sci1"]]
     assert coadd[2]["changes"] == ["reduced sci2 version 2, was 1"]
     assert "master BIAS.JAST80.toycam.01.-.fast.20170703 version 2, was 1" in image[1]["changes"]
+
+
+def test_flats_of_two_bands_without_serials_are_two_masters(ledger: Ledger, site: Path) -> None:
+    night = [frame for frame in toys.calibration_night() if frame.obstype == "bias"]
+    for band in ("V", "R"):
+        changes = {"band": band, "filter_serial": "-"}
+        night += [toys.facts(f"flat{n}{band}", "flat", **changes) for n in (1, 2)]
+        night.append(toys.facts(f"sci{band}", "science", **changes))
+    toys.add_frames(ledger, site, night, toys.rules())
+    toys.controller(ledger, site).run()
+    for band in ("V", "R"):
+        key = f"FLAT.JAST80.toycam.01.{band}_-.fast.20170703"
+        with ledger.read() as conn:
+            master = products.current(conn, "master", key)
+            assert master is not None
+            made_of = {r["key"] for r in products.inputs(conn, master["id"]) if r["kind"] == "raw"}
+            assert made_of == {f"flat1{band}", f"flat2{band}"}
+            image = products.current(conn, "reduced", f"sci{band}")
+            assert image is not None
+            (calset,) = (r for r in products.inputs(conn, image["id"]) if r["kind"] == "calset")
+            assert calset["key"].startswith(f"JAST80.toycam.01.{band}_-.fast.")
+            assert key in {row["key"] for row in calsets.members(conn, calset["id"])}

@@ -279,9 +279,21 @@ def load(name: str, folder: Path | None = None) -> Camera:
     for place in (folder, _folder()):
         if place is not None and (place / f"{name}.toml").is_file():
             path = place / f"{name}.toml"
-            return _parse(config.load_toml(path), path.name)
+            return _named(_parse(config.load_toml(path), path.name), path)
     raise ConfigError(
         f"camera {name!r}",
         found="no description of it",
         expected=f"one of {', '.join(names())}, or {name}.toml in the site's folder cameras/",
     )
+
+
+def _named(camera: Camera, path: Path) -> Camera:
+    """Frames know their camera by its name, and find it again by the name of its file."""
+    if camera.name != path.stem:
+        raise ConfigError(
+            path.name,
+            found=f"name = {camera.name!r}",
+            expected=f"name = {path.stem!r}, as the file is called",
+            do="give the file and the camera one name",
+        )
+    return camera

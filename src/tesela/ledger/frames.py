@@ -20,8 +20,10 @@ NO_FILTER_TYPES = ("bias", "dark")
 
 def configuration_of(facts: FrameFacts) -> Configuration:
     """Return what a frame's calibrations must share with it."""
-    serial = NO_FILTER if facts.obstype in NO_FILTER_TYPES else facts.filter_serial
-    return Configuration.of(facts.telescope, facts.camera, facts.ccd, serial, facts.readout_mode)
+    through = NO_FILTER
+    if facts.obstype not in NO_FILTER_TYPES:
+        through = f"{facts.band}_{facts.filter_serial or NO_FILTER}"
+    return Configuration.of(facts.telescope, facts.camera, facts.ccd, through, facts.readout_mode)
 
 
 def by_name(conn: Connection, name: str) -> dict[str, Any] | None:

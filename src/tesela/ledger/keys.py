@@ -21,20 +21,24 @@ def clean(word: object) -> str:
 
 @dataclass(frozen=True)
 class Configuration:
-    """What calibrations must share: telescope, camera, CCD, physical filter, read-out mode."""
+    """What calibrations must share: telescope, camera, CCD, filter, read-out mode.
+
+    `filter` names the physical filter, `<band>_<serial>`: a serial alone would make one flat of
+    all bands wherever no card tells it. It is "-" where no filter matters.
+    """
 
     telescope: str
     camera: str
     ccd: str
-    filter_serial: str
+    filter: str
     readout_mode: str
 
     @classmethod
     def of(
-        cls, telescope: object, camera: object, ccd: object, filter_serial: object, mode: object
+        cls, telescope: object, camera: object, ccd: object, filter_name: object, mode: object
     ) -> Configuration:
         """Build from the words of a frame's header, made safe for keys."""
-        return cls(clean(telescope), clean(camera), clean(ccd), clean(filter_serial), clean(mode))
+        return cls(clean(telescope), clean(camera), clean(ccd), clean(filter_name), clean(mode))
 
     def for_kind(self, master_kind: str) -> Configuration:
         """Return the configuration under which masters of this kind are filed."""
@@ -44,7 +48,7 @@ class Configuration:
 
     def __str__(self) -> str:
         return ".".join(
-            (self.telescope, self.camera, self.ccd, self.filter_serial, self.readout_mode)
+            (self.telescope, self.camera, self.ccd, self.filter, self.readout_mode)
         )
 
 

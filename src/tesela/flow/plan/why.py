@@ -137,7 +137,7 @@ def rejection(
     theirs = Configuration(*row["configuration"].split("."))
     for field, word in (
         ("ccd", "CCD"),
-        ("filter_serial", "filter serial"),
+        ("filter", "filter"),
         ("readout_mode", "read-out mode"),
     ):
         if getattr(theirs, field) != getattr(own, field):
