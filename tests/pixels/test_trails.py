@@ -8,6 +8,7 @@ from tesela.errors import BadInput
 from tesela.pixels import radon, trails
 
 SIZE = 640
+VALID = np.ones((SIZE, SIZE), bool)
 
 
 def frame(seed, n_objects=120):
@@ -75,7 +76,8 @@ def test_two_crossing_trails_of_very_different_brightness():
 def test_bright_trail_taken_for_an_object_is_found_under_its_mask():
     image, mask = frame(3)
     cover = line((-50, 100, 700, 500), 5)
-    found = trails.find((image + 8 * cover).astype(np.float32), mask | (cover > 0.1), 1.0)
+    objects = mask | (cover > 0.1)
+    found = trails.find((image + 8 * cover).astype(np.float32), ~VALID, 1.0, objects=objects)
     assert len(found) == 1
     assert abs(found[0].surface_brightness / 8 - 1) < 0.1
     assert trails.paint(found, image.shape)[cover > 0.5].mean() > 0.95
@@ -117,6 +119,7 @@ def test_spikes_and_edge_on_galaxies_are_no_trails(seed):
     image += galaxy.astype(np.float32)
     mask |= galaxy > 1
     assert trails.find(image, mask, 1.0) == []
+    assert trails.find(image, ~VALID, 1.0, objects=mask) == []
 
 
 def test_noise_sets_the_significance_as_a_number_or_as_a_map():

@@ -142,7 +142,6 @@ def test_mask_codes_are_set_where_something_is_wrong() -> None:
     assert made.metrics["zeropoint_mag"] == pytest.approx(drawn.ZEROPOINT_MAG, abs=0.015)
 
 
-@pytest.mark.xfail(reason="a trail that detection sees as an object with its stars is masked")
 def test_a_bright_trail_among_many_stars_is_found() -> None:
     made = reduced(Exposure(spoil=lambda image: trail(image, 120.0)))
     assert along_the_trail(made.image.mask) > 0.95

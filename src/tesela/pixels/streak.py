@@ -7,12 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tesela.pixels.steadiness import Steadiness, steadiness
+
 WIDTHS_PX = (1, 2, 3, 4, 5, 7, 9, 12, 15, 19, 24)
 CHUNKS = 48
 PIECES = 12
 QUARTERS = 4
 MIN_SHARE = 0.25
 MIN_GAP_PX = 24
+FAINTEST_SHARE = 0.05
+BRIGHT_SIGMA = 4.0
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class Streak:
         Excess over the brighter side over the excess over both sides: 1 for a trail, 0 for a step.
     of_object : bool
         It looks like what is left around a masked object: the spike of a star, an edge-on galaxy.
+    steadiness : Steadiness or None
+        Of the light as it is, not clipped; only where it was asked for.
     """
 
     x0: float
@@ -50,15 +56,17 @@ class Streak:
     filled: float
     contrast: float
     of_object: bool
+    steadiness: Steadiness | None
 
 
 @dataclass(frozen=True)
 class _Strip:
-    """The image along a line: values (n_t, n_u) in noises and whether they are good."""
+    """The image along a line: values (n_t, n_u) in noises, clipped and not, whether they are good."""
 
     start: tuple[float, float]
     direction: tuple[float, float]
     values: np.ndarray
+    light: np.ndarray
     raw: np.ndarray
     good: np.ndarray
     reach: int
@@ -72,6 +80,7 @@ def refine(
     *,
     reach_px: int,
     clip_sigma: float,
+    among_objects: bool = False,
 ) -> Streak | None:
     """Follow a streak near the line `ends` (x0, y0, x1, y1) and measure it.
 
@@ -84,6 +93,8 @@ def refine(
         Half width of the strip looked at; the streak must lie within a quarter of it of the line.
     clip_sigma : float
         Single values are clipped at so many noises before they are summed.
+    among_objects : bool
+        Stars are not left out: its width is taken from medians, and its steadiness is measured.
 
     Returns
     -------
@@ -112,7 +123,7 @@ def refine(
         if table is None:
             return None
         span = _extent(table, width, length)
-    return _measure(strip, span, width)
+    return _measure(strip, span, width, among_objects)
 
 
 def _chord(
@@ -157,9 +168,9 @@ def _cut(
     good = inside & ~bad[y, x]
     sigma = np.asarray(noise, np.float32)
     raw = np.where(good, image[y, x], np.float32(0))
-    values = raw / (sigma[y, x] if sigma.ndim else sigma)
-    np.clip(values, -clip_sigma, clip_sigma, out=values)
-    return _Strip((x0, y0), (ux, uy), values, raw, good, reach)
+    light = raw / (sigma[y, x] if sigma.ndim else sigma)
+    values = np.clip(light, -clip_sigma, clip_sigma)
+    return _Strip((x0, y0), (ux, uy), values, light, raw, good, reach)
 
 
 @dataclass(frozen=True)
@@ -245,14 +256,17 @@ def _extent(table: _Table, width: int, length: float) -> tuple[float, float]:
     return low, high
 
 
-def _measure(strip: _Strip, span: tuple[float, float], width: int) -> Streak | None:
+def _measure(
+    strip: _Strip, span: tuple[float, float], width: int, among_objects: bool
+) -> Streak | None:
     rows = slice(int(span[0]), max(math.ceil(span[1]), int(span[0]) + PIECES))
     values, good = strip.values[rows], strip.good[rows]
     count = good.sum(axis=0)
     u = np.arange(-strip.reach, strip.reach + 1)
     profile = values.sum(axis=0, dtype=np.float64) / np.maximum(count, 1)
     core = (u >= -((width - 1) // 2)) & (u <= width // 2)
-    half = _half_width(profile, count, width)
+    typical = _medians(values, good) if among_objects else profile
+    half = _half_width(typical, count, width)
     left = (u < -half - 1) & (u >= -half - 1 - strip.reach // 2)
     right = (u > half + 1) & (u <= half + 1 + strip.reach // 2)
     if min(count[core].sum(), count[left].sum(), count[right].sum()) < PIECES:
@@ -284,7 +298,23 @@ def _measure(strip: _Strip, span: tuple[float, float], width: int) -> Streak | N
         filled=_filled(values, good, core, level, excess),
         contrast=contrast,
         of_object=_is_of_object(strip, span, core, left | right, level),
+        steadiness=_steadiness(strip, span, core, left | right) if among_objects else None,
     )
+
+
+def _steadiness(
+    strip: _Strip, span: tuple[float, float], core: np.ndarray, sides: np.ndarray
+) -> Steadiness | None:
+    """Of the streak without the chunk that was added at each end."""
+    margin = len(strip.light) / CHUNKS
+    rows = slice(int(span[0] + margin), int(span[1] - margin))
+    return steadiness(strip.light[rows], strip.good[rows], core, sides)
+
+
+def _medians(values: np.ndarray, good: np.ndarray) -> np.ndarray:
+    """Median of the good values at each distance from the axis; 0 where there is none."""
+    columns = (values[good[:, u], u] for u in range(values.shape[1]))
+    return np.array([float(np.median(v)) if v.size else 0.0 for v in columns])
 
 
 def _filled(
@@ -336,11 +366,14 @@ def _is_of_object(
 
 
 def _half_width(profile: np.ndarray, count: np.ndarray, width: int) -> float:
-    """Half width to which both sides together exceed three errors and a twentieth of the peak."""
+    """Half width to which both sides together exceed three errors and a share of the peak.
+
+    That is a share of `BRIGHT_SIGMA` where the peak is higher: what matters is the noise.
+    """
     centre = len(profile) // 2
     far = np.abs(np.arange(len(profile)) - centre) > 0.6 * centre
     level = float(np.average(profile[far], weights=np.maximum(count[far], 1e-9)))
-    faintest = 0.05 * (float(profile[centre]) - level)
+    faintest = FAINTEST_SHARE * min(float(profile[centre]) - level, BRIGHT_SIGMA)
     half = max(width // 2, 1)
     while half + 1 < 0.6 * centre:
         sides = [centre - half - 1, centre + half + 1]

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
-from scipy.ndimage import binary_dilation, find_objects, label, uniform_filter
+from scipy.ndimage import uniform_filter
 
 from tesela.errors import BadInput
 from tesela.pixels import radon
 from tesela.pixels.streak import Streak, refine
 
 CLIP_SIGMA = 4.0
+BRIGHT_CLIP_SIGMA = 2.0
 BACKGROUND_BINS = 15
 BIG_FRAME_PX = 16_000_000
 CANDIDATE_SIGMA = 5.0
@@ -23,7 +25,7 @@ NARROW_BOX_PX = 9
 MAX_BOX_PX = 15
 AXIS_TOLERANCE_DEG = 0.3
 AXIS_TOLERANCE_PX = 7.0
-MAX_STREAK_BINS = 3.0
+OPENED_BINS = 9
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ def find(
     mask: np.ndarray,
     noise: float | np.ndarray,
     *,
+    objects: np.ndarray | None = None,
     bin: int | None = None,  # noqa: A002 - the word observers use
     threshold: float = 7.0,
     max_trails: int = 5,
@@ -76,10 +79,14 @@ def find(
     image : (ny, nx) float32
         Sky-subtracted.
     mask : (ny, nx) bool, True = leave out
-        Stars, bad and saturated pixels. Straight thin pieces of it, which a bright trail taken
-        for an object leaves behind, are looked at all the same.
+        Bad and saturated pixels.
     noise : float or (ny, nx) float32, in units of the image
         Standard deviation of a pixel.
+    objects : (ny, nx) bool, optional; True = within a detected object
+        Left out as well, but for the trails brighter than the noise, which detection takes for
+        objects, and makes one with the stars that they touch. These are looked for first, and
+        must have the same brightness all along (`steadiness`), which spikes, edge-on galaxies and
+        stars in line have not.
     bin : int, optional
         Pixels a bin; 4, or 8 for frames above 16 megapixels.
     threshold : float
@@ -103,18 +110,73 @@ def find(
     if min(image.shape) < 32 * step:
         return []  # too small for a line to stand out
     bad = mask | ~np.isfinite(image)
-    bad = _without_streaks(bad, step)
-    signal, weight = _binned(image, bad, noise, step)
-    needed = _beyond_chance(threshold, signal.shape)
-    shortest = MIN_LENGTH * min(image.shape)
+    hidden = bad if objects is None else bad | objects
+    search = _Search(
+        image, noise, bad, hidden, step, threshold, _binned(image, hidden, noise, step, CLIP_SIGMA)
+    )
     trails: list[Trail] = []
-    while len(trails) < max_trails:
-        before = len(trails)
+    if objects is not None:
+        # Those brighter than the noise: with stars they form objects, and would hide the faint.
+        shown = _binned(image, bad, noise, step, BRIGHT_CLIP_SIGMA)
+        search.into(trails, max_trails, *shown, search.look_among_objects)
+    search.into(trails, max_trails, search.signal, search.weight, search.look)
+    return trails
+
+
+class _Search:
+    """The frame, full and binned, on which trails are looked for one after the other."""
+
+    def __init__(
+        self,
+        image: np.ndarray,
+        noise: float | np.ndarray,
+        bad: np.ndarray,
+        hidden: np.ndarray,
+        step: int,
+        threshold: float,
+        binned: tuple[np.ndarray, np.ndarray],
+    ) -> None:
+        self.image, self.noise, self.step = image, noise, step
+        self.bad, self.hidden = bad.copy(), hidden.copy()
+        self.signal, self.weight = binned
+        self.needed = _beyond_chance(threshold, self.signal.shape)
+        self.shortest = MIN_LENGTH * min(image.shape)
+
+    def into(
+        self,
+        trails: list[Trail],
+        max_trails: int,
+        signal: np.ndarray,
+        weight: np.ndarray,
+        look: Callable[[radon.Line], Streak | None],
+    ) -> None:
+        """Add the trails among the lines of `signal`, out of which they are taken."""
+        while len(trails) < max_trails:
+            found = self._first(signal, weight, look)
+            if found is None:
+                return
+            streak, scale = found
+            # Its light is in every line that crosses it: take it out, then look again.
+            trails.append(_trail(streak, scale))
+            painted = paint(trails[-1:], self.image.shape, self.step)
+            self.bad |= painted
+            self.hidden |= painted
+            closed = _binned_paint(streak, signal.shape, self.step)
+            for plane in (signal, weight, self.signal, self.weight):
+                plane[closed] = 0
+
+    def _first(
+        self,
+        signal: np.ndarray,
+        weight: np.ndarray,
+        look: Callable[[radon.Line], Streak | None],
+    ) -> tuple[Streak, float] | None:
+        """The trail of the brightest line that is one, and the scatter of lines beside it."""
         lines = radon.brightest_lines(
             signal,
             weight,
-            min_length=max(int(shortest / step), 8),
-            min_weight=0.5 * shortest * step,
+            min_length=max(int(self.shortest / self.step), 8),
+            min_weight=0.5 * self.shortest * self.step,
         )
         closed = np.zeros(signal.shape, np.bool_)
         refined = 0
@@ -124,24 +186,55 @@ def find(
             if _share_closed(line, closed) > 0.3:
                 continue
             refined += 1
-            ends = tuple((v + 0.5) * step - 0.5 for v in (line.x0, line.y0, line.x1, line.y1))
-            streak = refine(image, bad, noise, ends, reach_px=8 * step, clip_sigma=CLIP_SIGMA)
-            if streak is None or not _looks_like_trail(streak, needed, shortest):
-                closed |= _around(line, signal.shape)
-                continue
-            scale = _scatter_beside(streak, signal, weight, step)
-            if streak.snr / scale >= _asked(streak, needed, scale):
-                # Its light is in every line that crosses it: take it out, then look again.
-                trails.append(_trail(streak, scale))
-                bad |= paint(trails[-1:], image.shape, step)
-                closed = _binned_paint(streak, signal.shape, step)
-                signal[closed] = 0
-                weight[closed] = 0
-                break
+            streak = look(line)
+            if streak is not None and _looks_like_trail(streak, self.needed, self.shortest):
+                scale = _scatter_beside(streak, self.signal, self.weight, self.step)
+                if streak.snr / scale >= _asked(streak, self.needed, scale):
+                    return streak, scale
             closed |= _around(line, signal.shape)
-        if len(trails) == before:
-            break
-    return trails
+        return None
+
+    def look(self, line: radon.Line) -> Streak | None:
+        """Follow a line where no object is."""
+        return refine(
+            self.image,
+            self.hidden,
+            self.noise,
+            self._ends(line),
+            reach_px=8 * self.step,
+            clip_sigma=CLIP_SIGMA,
+        )
+
+    def look_among_objects(self, line: radon.Line) -> Streak | None:
+        """Follow a line over objects; None if it is not bright and steady all along."""
+        ends = self._ends(line)
+        shown = np.zeros(self.image.shape, np.bool_)
+        _paint(shown, *ends, float(OPENED_BINS * self.step))
+        hidden = self.bad | (self.hidden & ~shown)
+        clip_sigma = BRIGHT_CLIP_SIGMA
+        # What is far brighter than the trail tells nothing of it, but how bright it is has to be
+        # found out first.
+        for _ in range(2):
+            streak = refine(
+                self.image,
+                hidden,
+                self.noise,
+                ends,
+                reach_px=8 * self.step,
+                clip_sigma=clip_sigma,
+                among_objects=True,
+            )
+            if streak is None or streak.steadiness is None or not streak.steadiness.of_trail:
+                return None
+            ends = (streak.x0, streak.y0, streak.x1, streak.y1)
+            clip_sigma = max(2 * streak.steadiness.brightness, BRIGHT_CLIP_SIGMA)
+        return streak
+
+    def _ends(self, line: radon.Line) -> tuple[float, float, float, float]:
+        x0, y0, x1, y1 = (
+            float((v + 0.5) * self.step - 0.5) for v in (line.x0, line.y0, line.x1, line.y1)
+        )
+        return x0, y0, x1, y1
 
 
 def paint(trails: list[Trail], shape: tuple[int, int], grow_px: float = 0.0) -> np.ndarray:
@@ -204,45 +297,17 @@ def _scatter_beside(streak: Streak, signal: np.ndarray, weight: np.ndarray, step
 
 
 def _binned(
-    image: np.ndarray, bad: np.ndarray, noise: float | np.ndarray, step: int
+    image: np.ndarray, bad: np.ndarray, noise: float | np.ndarray, step: int, clip_sigma: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Sums and counts of the unmasked, clipped image in units of noise, large scales removed."""
     plane = np.ascontiguousarray(np.atleast_2d(np.asarray(noise, dtype=np.float32)))
     pixels = np.ascontiguousarray(image, dtype=np.float32)
-    signal, weight = _sum_bins(pixels, bad, plane, step, np.float32(CLIP_SIGMA))
+    signal, weight = _sum_bins(pixels, bad, plane, step, np.float32(clip_sigma))
     size = min(BACKGROUND_BINS, min(signal.shape) | 1)
     level = uniform_filter(signal, size, mode="constant")
     level /= np.maximum(uniform_filter(weight, size, mode="constant"), 0.05 * step**2)
     signal -= level * weight
     return signal, weight
-
-
-def _without_streaks(bad: np.ndarray, step: int) -> np.ndarray:
-    """Open the straight, thin, slanted islands of the mask: a bright trail is no object."""
-    ny, nx = (n // step for n in bad.shape)
-    blocks = bad[: ny * step, : nx * step].reshape(ny, step, nx, step)
-    dense = blocks.mean(axis=(1, 3), dtype=np.float32) > 0.25
-    islands, n_islands = label(dense, structure=np.ones((3, 3), bool))
-    long_enough = MIN_LENGTH * min(ny, nx)
-    streaks = np.zeros_like(dense)
-    for number, box in enumerate(find_objects(islands, n_islands), start=1):
-        if max(side.stop - side.start for side in box) < long_enough:
-            continue
-        y, x = np.nonzero(islands[box] == number)
-        (cxx, cxy), (_, cyy) = np.cov(x, y)
-        angle = 0.5 * math.degrees(math.atan2(2 * cxy, cxx - cyy)) % 90.0
-        (minor, major), axes = np.linalg.eigh([[cxx, cxy], [cxy, cyy]])
-        if minor < 0.01 * major and 1.0 < angle < 89.0:
-            # Stars that touch the trail stay masked, but for what lies on it.
-            away = np.abs((x - x.mean()) * axes[0, 0] + (y - y.mean()) * axes[1, 0])
-            on_axis = away < MAX_STREAK_BINS
-            streaks[y[on_axis] + box[0].start, x[on_axis] + box[1].start] = True
-    if not streaks.any():
-        return bad
-    streaks = binary_dilation(streaks, structure=np.ones((3, 3), bool))
-    opened = bad.copy()
-    opened[: ny * step, : nx * step] &= ~streaks.repeat(step, axis=0).repeat(step, axis=1)
-    return opened
 
 
 def _share_closed(line: radon.Line, closed: np.ndarray) -> float:

@@ -33,7 +33,7 @@ def mask_trails(frame: Frame, settings: TrailSettings) -> None:
     assert frame.objects is not None  # noqa: S101 - the recipe finds objects before
     noise = np.sqrt(frame.sky_variance())
     found = trails.find(
-        frame.image, frame.unusable | frame.objects, noise, threshold=settings.threshold
+        frame.image, frame.unusable, noise, objects=frame.objects, threshold=settings.threshold
     )
     painted = trails.paint(found, frame.image.shape, settings.grow_px)
     pixels = frame.set(MaskBit.TRAIL, painted)
