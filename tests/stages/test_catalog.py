@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -205,3 +206,25 @@ def test_noise_alone_gives_few_sources() -> None:
 
 def test_same_coadd_same_bytes(coadd: Coadd, made: catalog.CatalogOutputs) -> None:
     assert run(coadd).catalogue.data_hash() == made.catalogue.data_hash()
+
+
+def test_a_hole_in_a_core_is_told_and_never_passes_for_certainty(coadd: Coadd) -> None:
+    x, y, mag = stars()
+    star = int(np.argmin(mag))
+    ix, iy = round(x[star]), round(y[star])
+    weight, mask = coadd.weight.copy(), coadd.mask.copy()
+    weight[iy - 1 : iy + 2, ix] = 0
+    mask[iy - 1 : iy + 2, ix] = MaskBit.BAD
+    image = np.where(weight > 0, coadd.image, 0).astype(np.float32)
+    holed = replace(coadd, image=image, weight=weight, mask=mask)
+    columns = run(holed, replace(SETTINGS, injections=0)).catalogue.columns
+    near = np.argmin(np.hypot(columns["x"] - x[star], columns["y"] - y[star]))
+    assert columns["flags"][near] & 1
+    assert columns["mask_flags"][near] & MaskBit.BAD
+    whole = run(coadd, replace(SETTINGS, injections=0)).catalogue.columns
+    same = np.argmin(np.hypot(whole["x"] - x[star], whole["y"] - y[star]))
+    for name in ("flux_auto_err", "flux_psf_err"):
+        assert columns[name][near] > 0.5 * whole[name][same]
+    assert (columns["flux_aper_err"][near] > 0.5 * whole["flux_aper_err"][same]).all()
+    far = np.hypot(columns["x"] - x[star], columns["y"] - y[star]) > 20
+    assert (columns["mask_flags"][far] & MaskBit.BAD == 0).all()

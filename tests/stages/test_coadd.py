@@ -13,7 +13,7 @@ from tesela.products.images import ReducedImage, card_dict
 from tesela.products.maskbit import MaskBit
 from tesela.sky.wcs import Wcs
 from tesela.stages import coadd
-from tesela.stages.coadd import CoaddInput
+from tesela.stages.coadd import CoaddInput, ratios, scales
 
 from . import drawn
 from .drawn import Exposure, reduced
@@ -248,3 +248,59 @@ def test_a_frame_without_common_stars_keeps_its_zero_point_and_warns(
     assert made.warnings == [
         "frame1 shares fewer than 5 stars with the others: own zero point kept"
     ]
+
+
+def with_zero_point(frame: CoaddInput, mag: float, error_mag: float) -> CoaddInput:
+    """A frame that states another zero point."""
+    cards = [
+        (k, {"MAGZP": mag, "MAGZPERR": error_mag}.get(k, v), c) for k, v, c in frame.image.cards
+    ]
+    return CoaddInput(frame.name, replace(frame.image, cards=cards))
+
+
+def without_stars(frame: CoaddInput) -> CoaddInput:
+    """A frame whose star list is empty: it shares no star with any other."""
+    empty = {name: values[:0] for name, values in frame.image.sources.items()}
+    return CoaddInput(frame.name, replace(frame.image, sources=empty))
+
+
+def test_a_frame_without_common_stars_keeps_its_zero_point_and_pulls_no_other(
+    frames: list[CoaddInput],
+) -> None:
+    given = [
+        with_zero_point(frames[0], 22.00, 0.003),
+        with_zero_point(frames[1], 22.10, 0.05),
+        with_zero_point(without_stars(frames[2]), 21.50, 0.003),
+    ]
+    zeros, _, warnings = scales.zero_points(given, coadd.CoaddSettings())
+    assert zeros[2] == 21.50
+    assert zeros[0] == pytest.approx(22.00, abs=0.01)
+    assert zeros[1] == pytest.approx(zeros[0], abs=0.01)
+    assert [w.split()[0] for w in warnings] == ["frame2"]
+
+
+@pytest.mark.parametrize("shift", [0.75, 0.8])
+def test_a_tile_mostly_without_data_is_made(frames: list[CoaddInput], shift: float) -> None:
+    size = TILE.shape[0]
+    ra, dec = TILE.pix_to_sky(size * (0.5 + shift), size / 2)
+    edge = drawn.wcs(float(ra), float(dec), size=size)
+    made = add(frames, edge)
+    assert 0 < made.metrics["coverage"] < 0.3
+    assert abs(made.metrics["background"]) < 0.05
+
+
+def test_the_same_psf_allows_no_difference_whatever_the_camera_s_angle(
+    frames: list[CoaddInput],
+) -> None:
+    turned = CoaddInput("turned", frames[0].image)
+    centre = np.array(turned.wcs.shape[::-1]) / 2 - 0.5
+    quarter = np.array([[0.0, -1.0], [1.0, 0.0]])
+    turned.wcs = replace(
+        turned.wcs,
+        cd=turned.wcs.cd @ quarter,
+        crpix=centre + quarter.T @ (turned.wcs.crpix - centre),
+    )
+    same = ratios.psf_ratios([frames[0], frames[0]], TILE)
+    rotated = ratios.psf_ratios([frames[0], turned], TILE)
+    assert same.max() < 1e-3
+    assert rotated.max() < 0.4
