@@ -134,7 +134,7 @@ class Reference:
     """Colour at which the zero point holds."""
     colour_coefficient: float | str | None = None
     """A number, "fit", or nothing for no colour term."""
-    mag_limits: tuple[float, float] = (0.0, 99.0)
+    mag_limits: tuple[float, float] = (0.0, 40.0)
     """Brightest and faintest reference star of a zero point."""
 
 

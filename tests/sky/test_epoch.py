@@ -49,6 +49,12 @@ def test_unknown_motion_is_none():
     assert 3.6e6 * (ra[1] - 20.0) == pytest.approx(50.0)
 
 
+def test_unknown_epoch_is_no_motion():
+    ra, dec = epoch.propagate([10.0, 20.0], [0.0, 0.0], 5.0, 5.0, [np.nan, 2000.0], 2010.0)
+    assert (ra[0], dec[0]) == pytest.approx((10.0, 0.0), abs=1e-12)
+    assert 3.6e6 * dec[1] == pytest.approx(50.0)
+
+
 def test_precession_moves_the_equinox_fifty_arcsec_a_year():
     ra, dec = epoch.precess_to_icrs(0.0, 0.0, 2021.0)
     assert 3600 * tangent.separation_deg(0.0, 0.0, ra, dec) == pytest.approx(21 * 50.29, rel=1e-3)

@@ -51,6 +51,64 @@ def test_codes_for_no_measurement_become_nan_in_any_precision(
     np.testing.assert_array_equal(np.isnan(found["g"]), [False, True, False])
 
 
+def test_codes_in_columns_of_whole_numbers_make_them_magnitudes(tmp_path: Path) -> None:
+    table = {"ra": RA, "dec": DEC, "g": np.array([17, 99, -999]), "r": np.array([17, 16, 15])}
+    found = read(write(tmp_path / "c.fits", table))
+    np.testing.assert_array_equal(found["g"], [17.0, np.nan, np.nan])
+    np.testing.assert_array_equal(found["r"], [17, 16, 15])
+
+
+def test_positions_identifiers_and_counts_keep_what_would_be_a_code(tmp_path: Path) -> None:
+    table = {
+        "ra": np.array([99.0, 99.99, 12.0]),
+        "dec": np.array([10.0, 11.0, 12.0]),
+        "source_id": np.array([1, 99, 999]),
+        "DAOPHOTID": np.array([1.0, 99.0, 999.0]),
+        "neighbours": np.array([50, 99, 60]),
+    }
+    found = read(write(tmp_path / "c.parquet", table))
+    for name, values in table.items():
+        np.testing.assert_array_equal(found[name], values)
+        assert found[name].dtype == values.dtype
+
+
+def test_codes_in_motions_and_errors_are_unknown_but_99_mas_are_a_motion(tmp_path: Path) -> None:
+    table = {
+        "ra": RA,
+        "dec": DEC,
+        "pmra": np.array([-999.0, 99.0, -99.0]),
+        "pmdec": np.array([-9999, 99, 5]),
+        "ref_epoch": np.array([2016.0, -999.0, 2015.5]),
+        "ra_err_mas": np.array([-999.0, 99.0, 1.0]),
+    }
+    found = read(write(tmp_path / "c.csv", table))
+    np.testing.assert_array_equal(found["pmra"], [np.nan, 99.0, -99.0])
+    np.testing.assert_array_equal(found["pmdec"], [np.nan, 99.0, 5.0])
+    np.testing.assert_array_equal(found["ref_epoch"], [2016.0, np.nan, 2015.5])
+    np.testing.assert_array_equal(found["ra_err_mas"], [np.nan, 99.0, 1.0])
+
+
+def test_words_in_a_column_that_nothing_needs_are_kept(tmp_path: Path) -> None:
+    words = np.array(["J2000"] * 3)
+    table = {"ra": RA, "dec": DEC, "pmra": RA, "pmdec": DEC, "epoch": words}
+    assert list(read(write(tmp_path / "c.csv", table))["epoch"]) == list(words)
+    table = {"ra": RA, "dec": DEC, "ref_epoch": words}
+    assert list(read(write(tmp_path / "d.csv", table))["ref_epoch"]) == list(words)
+
+
+@pytest.mark.parametrize(
+    ("epoch", "sentence"),
+    [
+        (np.full(3, 57388.0), "'ref_epoch' with 57388; expected Julian years from 1900 to 2100"),
+        (np.array(["J2016.0"] * 3), "expected decimal numbers"),
+    ],
+)
+def test_motions_need_an_epoch_in_years(tmp_path: Path, epoch: np.ndarray, sentence: str) -> None:
+    table = {"ra": RA, "dec": DEC, "pmra": RA, "pmdec": DEC, "ref_epoch": epoch}
+    with pytest.raises(BadInput, match=sentence):
+        read(write(tmp_path / "c.csv", table))
+
+
 def test_rows_without_a_position_are_dropped_and_others_stay_aligned(tmp_path: Path) -> None:
     table = {
         "ra": np.array([10.0, np.nan, 400.0, 13.0]),

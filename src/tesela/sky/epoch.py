@@ -33,7 +33,7 @@ def propagate(
         Proper motion, mas/yr; the first includes the cosine of the declination. NaN means unknown
         and counts as none.
     from_year : float or (n,) array_like
-        Epoch of the positions, in years.
+        Epoch of the positions, in years. Where it is NaN the position stays as it is.
     to_year : float
         Epoch wanted.
 
@@ -42,8 +42,7 @@ def propagate(
     ra, dec : (n,) float64, degrees, at epoch `to_year`
     """
     years = to_year - np.asarray(from_year, dtype=np.float64)
-    east_step = np.nan_to_num(np.asarray(pmra_masyr, dtype=np.float64)) * years / _MAS_PER_RADIAN
-    north_step = np.nan_to_num(np.asarray(pmdec_masyr, dtype=np.float64)) * years / _MAS_PER_RADIAN
+    east_step, north_step = _step(pmra_masyr, years), _step(pmdec_masyr, years)
     ra = np.radians(np.asarray(ra_deg, dtype=np.float64))
     dec = np.radians(np.asarray(dec_deg, dtype=np.float64))
     zero = np.zeros(np.broadcast(ra, dec).shape)
@@ -51,6 +50,12 @@ def propagate(
     north = np.stack([-np.sin(dec) * np.cos(ra), -np.sin(dec) * np.sin(ra), np.cos(dec) + zero], -1)
     start = tangent.unit_vectors(ra_deg, dec_deg)
     return tangent.positions(start + east_step[..., None] * east + north_step[..., None] * north)
+
+
+def _step(motion_masyr: ArrayLike, years: Floats) -> Floats:
+    """Radians moved; none where the motion or the time is not known."""
+    moved = np.asarray(motion_masyr, dtype=np.float64) * years / _MAS_PER_RADIAN
+    return np.where(np.isfinite(moved), moved, 0.0)
 
 
 def precess_to_icrs(

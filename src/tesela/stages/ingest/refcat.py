@@ -2,11 +2,12 @@
 
 Every catalogue has `ra` and `dec` (ICRS, degrees); `pmra`, `pmdec` (mas/yr, the first with cos
 dec), `ref_epoch` (Julian year) and `ra_err_mas`, `dec_err_mas` if it has them; magnitudes keep
-their names. The usual codes for "not measured" become NaN.
+their names. The usual codes for "not measured" become NaN, but never in positions and identifiers.
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -25,38 +26,44 @@ _SYNONYMS = {
     "dec": ("dec", "dec_deg", "dej2000", "de_icrs", "delta_j2000", "_dej2000", "decj2000"),
     "pmra": ("pmra", "pm_ra"),
     "pmdec": ("pmdec", "pmde", "pm_dec"),
-    "ref_epoch": ("ref_epoch", "epoch"),
+    "ref_epoch": ("ref_epoch",),  # not "epoch", which is as often that of the observation
     "ra_err_mas": ("ra_err_mas", "ra_error", "e_ra_icrs"),
     "dec_err_mas": ("dec_err_mas", "dec_error", "e_de_icrs"),
 }
-_NO_MEASUREMENT = (99.0, 99.99, 99.999, 999.0, -99.0, -999.0, -9999.0)
+_NO_MAGNITUDE = tuple(
+    sign * code for sign in (1, -1) for code in (99.0, 99.9, 99.99, 99.999, 999.0, 9999.0)
+)
+_NO_MOTION = (999.0, -999.0, 9999.0, -9999.0)  # 99 mas a year is a motion
+_MAGNITUDES = (-5.0, 40.0)
+_IDENTIFIER = re.compile(r"id$|^(name|number|recno|num|no)$", re.IGNORECASE)
+_YEARS = (1900.0, 2100.0)
 
 
 def read(path: Path) -> dict[str, NDArray[Any]]:
     """Read and normalise a reference catalogue.
 
-    Raises `BadInput` if the file cannot be read, has no positions, or none that are valid.
-    Rows without a position are dropped.
+    Raises `BadInput` if the file cannot be read, has no positions, none that are valid, or
+    motions whose epoch is no year. Rows without a position are dropped.
     """
     table = _read_any(path)
-    columns: dict[str, NDArray[Any]] = {}
-    taken = set()
-    lower = {name.casefold(): name for name in table}
-    for ours, theirs in _SYNONYMS.items():
-        source = next((lower[n] for n in theirs if n in lower), None)
-        if source is not None:
-            columns[ours] = _number(table[source], source, path)
-            taken.add(source)
-    if "ra" not in columns or "dec" not in columns:
+    known = _known(table)
+    if "ra" not in known or "dec" not in known:
         raise BadInput(
             path.name,
             found=f"columns {', '.join(list(table)[:8])}",
             expected="columns ra and dec in degrees (ICRS)",
             do="rename the columns of the positions",
         )
+    columns: dict[str, NDArray[Any]] = {}
+    for ours, source in known.items():
+        columns[ours] = _number(table[source], source, path)
+        if ours not in ("ra", "dec"):
+            columns[ours] = _without(columns[ours], _NO_MOTION)
+    if "ref_epoch" in columns:
+        _require_years(columns["ref_epoch"], known["ref_epoch"], path)
     for name, values in table.items():
-        if name not in taken:
-            columns[name] = _clean(values)
+        if name not in known.values():
+            columns[name] = _clean(name, values)
     ra, dec = columns["ra"], columns["dec"]
     valid = np.isfinite(ra) & np.isfinite(dec) & (ra >= 0) & (ra <= 360) & (np.abs(dec) <= 90)
     if not valid.any():
@@ -69,6 +76,31 @@ def read(path: Path) -> dict[str, NDArray[Any]]:
     return {name: np.ascontiguousarray(values[valid]) for name, values in columns.items()}
 
 
+def _known(table: dict[str, NDArray[Any]]) -> dict[str, str]:
+    """Our names of columns -> the catalogue's; the epoch only if there are motions that need it."""
+    lower = {name.casefold(): name for name in table}
+    known = {}
+    for ours, theirs in _SYNONYMS.items():
+        source = next((lower[n] for n in theirs if n in lower), None)
+        if source is not None:
+            known[ours] = source
+    if not {"pmra", "pmdec"} <= set(known):
+        known.pop("ref_epoch", None)
+    return known
+
+
+def _require_years(epoch: NDArray[np.float64], name: str, path: Path) -> None:
+    finite = epoch[np.isfinite(epoch)]
+    wrong = finite[(finite < _YEARS[0]) | (finite > _YEARS[1])]
+    if wrong.size:
+        raise BadInput(
+            path.name,
+            found=f"column {name!r} with {wrong[0]:g}",
+            expected=f"Julian years from {_YEARS[0]:.0f} to {_YEARS[1]:.0f}, such as 2016.0",
+            do="convert the epochs to years, or leave the column out",
+        )
+
+
 def _number(values: NDArray[Any], name: str, path: Path) -> NDArray[np.float64]:
     try:
         return np.asarray(values, dtype=np.float64)
@@ -77,19 +109,30 @@ def _number(values: NDArray[Any], name: str, path: Path) -> NDArray[np.float64]:
             path.name,
             found=f"column {name!r} of type {np.asarray(values).dtype.name}",
             expected="decimal numbers, positions in degrees",
-            do="convert sexagesimal positions first",
+            do="convert sexagesimal positions and other words first",
         ) from None
 
 
-def _clean(values: NDArray[Any]) -> NDArray[Any]:
+def _clean(name: str, values: NDArray[Any]) -> NDArray[Any]:
+    """Whatever may be a magnitude as float64 without codes; anything else as it is."""
     array = np.asarray(values)
-    if array.dtype.kind != "f":
+    if _IDENTIFIER.search(name):
         return array
+    if array.dtype.kind == "f":
+        return _without(array, _NO_MAGNITUDE)
+    if array.dtype.kind not in "iu":
+        return array
+    # Whole numbers are magnitudes if some are codes and the others as bright as stars.
+    cleaned = _without(array.astype(np.float64), _NO_MAGNITUDE)
+    measured = cleaned[np.isfinite(cleaned)]
+    like_magnitudes = np.all((measured > _MAGNITUDES[0]) & (measured < _MAGNITUDES[1]))
+    return cleaned if measured.size < array.size and like_magnitudes else array
+
+
+def _without(array: NDArray[Any], codes: tuple[float, ...]) -> NDArray[np.float64]:
     # Compared in the column's own precision: 99.999 in single precision is not 99.999 in double.
-    code = np.isin(array, np.array(_NO_MEASUREMENT, array.dtype))
-    array = array.astype(np.float64)
-    array[code] = np.nan
-    return array
+    code = np.isin(array, np.array(codes, array.dtype))
+    return np.where(code, np.nan, array.astype(np.float64))
 
 
 def _read_any(path: Path) -> dict[str, NDArray[Any]]:

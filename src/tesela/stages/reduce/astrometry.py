@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
+from tesela.config import Reference
 from tesela.errors import QualityError
 from tesela.products.images import Table
 from tesela.sky import epoch, solve
@@ -46,8 +49,10 @@ def solve_frame(
             expected="a reference catalogue that covers the field",
             do="add one with `tesela refcat add`, or check the pointing",
         )
+    if _lacks_epoch(inputs.refcat):
+        frame.warnings.append("proper motions ignored: the reference catalogue has no ref_epoch")
     ref_ra, ref_dec, ref_err = reference_positions(inputs.refcat, near, facts.mjd_mid)
-    mag = reference_brightness(inputs.refcat, near)
+    mag = reference_brightness(inputs.refcat, near, inputs.reference)
     snr = table["flux_psf"] / np.maximum(table["flux_psf_err"], 1e-6)
     usable = np.flatnonzero((snr > _MIN_SNR) & ((table["flags"] & 12) == 0))
     solution = solve.solve(
@@ -101,10 +106,19 @@ def _near(refcat: Table, ra: float, dec: float, radius_deg: float) -> NDArray[np
     return np.flatnonzero(haversine < np.sin(np.radians(radius_deg) / 2) ** 2)
 
 
+def _lacks_epoch(refcat: Table) -> bool:
+    if "pmra" not in refcat or "pmdec" not in refcat:
+        return False
+    return "ref_epoch" not in refcat or not np.isfinite(refcat["ref_epoch"]).any()
+
+
 def reference_positions(
     refcat: Table, rows: NDArray[np.int64], mjd: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Positions at the epoch of observation, and their errors (arcsec)."""
+    """Positions at the epoch of observation, and their errors (arcsec).
+
+    A star whose motion or epoch is not known stays where the catalogue has it.
+    """
     ra, dec = refcat["ra"][rows], refcat["dec"][rows]
     if "pmra" in refcat and "pmdec" in refcat and "ref_epoch" in refcat:
         year = 2000 + (mjd - 51544.5) / 365.25
@@ -113,24 +127,45 @@ def reference_positions(
         )
     error = np.full(len(rows), _DEFAULT_REFERENCE_ERROR_ARCSEC)
     if "ra_err_mas" in refcat and "dec_err_mas" in refcat:
-        error = np.hypot(refcat["ra_err_mas"][rows], refcat["dec_err_mas"][rows]) / 1000 / 2**0.5
+        known = np.hypot(refcat["ra_err_mas"][rows], refcat["dec_err_mas"][rows]) / 1000 / 2**0.5
+        error = np.where(known >= 0, known, error)
     return ra, dec, error
 
 
-def reference_brightness(refcat: Table, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Any magnitude to sort by: the column, of all that look like one, with most values."""
-    best = np.zeros(len(rows))
-    most = 0
-    for name in sorted(refcat):
-        values = refcat[name]
-        if values.dtype.kind != "f" or name in _NO_MAGNITUDES or "err" in name.casefold():
-            continue
-        part = values[rows]
-        known = np.isfinite(part) & (part > 0) & (part < 40)
-        if np.count_nonzero(known) > most:
-            most = int(np.count_nonzero(known))
-            best = np.where(known, part, np.nanmax(np.where(known, part, np.nan)) + 1)
+def reference_brightness(
+    refcat: Table, rows: NDArray[np.int64], reference: Reference
+) -> NDArray[np.float64]:
+    """A magnitude to sort by: in the frame's band, as the survey names it, or in any.
+
+    Of several columns (those of a transformation, or all that look like magnitudes where the
+    survey's are absent) the one with most values is taken; NaN where it has none.
+    """
+    named = [reference.mag, *sorted(reference.columns.values())]
+    for names in (named, _like_magnitudes(refcat)):
+        best = np.full(len(rows), np.nan)
+        for name in names:
+            if name not in refcat or refcat[name].dtype.kind not in "fiu":
+                continue
+            part = _plausible(refcat[name][rows])
+            if np.count_nonzero(np.isfinite(part)) > np.count_nonzero(np.isfinite(best)):
+                best = part
+        if np.isfinite(best).any():
+            break
     return best
+
+
+def _plausible(mag: NDArray[Any]) -> NDArray[np.float64]:
+    return np.where((mag > 0) & (mag < 40), mag, np.nan)
+
+
+def _like_magnitudes(refcat: Table) -> list[str]:
+    return [
+        name
+        for name in sorted(refcat)
+        if refcat[name].dtype.kind == "f"
+        and name not in _NO_MAGNITUDES
+        and "err" not in name.casefold()
+    ]
 
 
 _NO_MAGNITUDES = {"ra", "dec", "pmra", "pmdec", "ref_epoch", "parallax"}
