@@ -1,4 +1,4 @@
-"""Cameras are data: their sections tile the detector, and headers may correct but not contradict."""
+"""Cameras are data: sections tile the detector, headers may correct but not contradict."""
 
 from pathlib import Path
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from tesela.errors import BadInput, Duplicate
 from tesela.flow.run import refcat
 from tesela.flow.run.ingest import FileResult, Intake, files_in, take_in
-from tesela.ledger import frames, products, schema, tasks
+from tesela.ledger import events, frames, products, schema, tasks
 from tesela.ledger.engine import Ledger
 from tesela.products.catalogue import read_parquet
 from tesela.products.files import sha256_of
@@ -150,13 +151,50 @@ def test_a_strange_file_in_the_archive_is_not_overwritten(intake: Intake, tmp_pa
 
 
 def test_frames_read_at_once_share_their_exposure(intake: Intake) -> None:
-    new = [toys.facts(f"exp1-0{n}", "science", ccd=f"0{n}") for n in (1, 2)]
+    new = [toys.facts(f"exp1-0{n}", "science", ccd=f"0{n}", exposure="exp1") for n in (1, 2)]
     toys.add_frames(intake.ledger, intake.folder, new, intake.rules)
     with intake.ledger.read() as conn:
         ids = {frames.get(conn, frame.name)["exposure_id"] for frame in new}
         kept = frames.get(conn, "exp1-01")
     assert len(ids) == 1
     assert FrameFacts.from_dict({k: kept[k] for k in new[0].as_dict()}) == new[0]
+
+
+def test_a_frame_of_another_exposures_name_is_refused(intake: Intake) -> None:
+    first = toys.facts("exp1-01", "science", exposure="exp1")
+    toys.add_frames(intake.ledger, intake.folder, [first], intake.rules)
+    others = {"exptime_s": 30.0, "obstype": "flat", "ra_deg": 80.0, "mjd_start": 1.0}
+    for name, value in others.items():
+        other = dataclasses.replace(toys.facts("exp1", "science"), **{name: value})
+        with pytest.raises(Duplicate, match=f"{name} = .* in exposure JAST80.toycam.exp1"):
+            toys.add_frames(intake.ledger, intake.folder, [other], intake.rules)
+    close = toys.facts("exp1-02", "science", ccd="02", exposure="exp1", ra=10.21)
+    toys.add_frames(intake.ledger, intake.folder, [close], intake.rules)
+
+
+def test_a_name_that_is_no_text_is_refused_and_recorded(intake: Intake, tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.fits"))
+    path.write_text("no frame at all")
+    good = write(tmp_path, "sci1.fits", "TOY science abc")
+    refused, taken = take_in(intake, [path, good])
+    assert (refused.outcome, taken.outcome) == ("refused", "taken")
+    assert refused.path.endswith(r"/\xff.fits")
+    refused.message.encode()
+    with intake.ledger.read() as conn:
+        (row,) = conn.execute(schema.refused.select())
+    assert row.path == refused.path
+
+
+def test_a_defect_of_ours_stops_no_other_file(intake: Intake, tmp_path: Path) -> None:
+    write(tmp_path, "a.fits", "TOY science a b c")  # one word too many for this describer
+    good = write(tmp_path, "b.fits", "TOY science b")
+    failed, taken = take_in(intake, [tmp_path / "a.fits", good])
+    assert (failed.outcome, taken.outcome) == ("failed", "taken")
+    assert "a.fits: ValueError: too many values" in failed.message
+    with intake.ledger.read() as conn:
+        (event,) = events.history(conn, failed.path)["events"]
+    assert "Traceback" in event["detail"]
+    assert "Traceback" not in failed.message
 
 
 def stars(mag: float) -> dict[str, np.ndarray]:

@@ -122,6 +122,8 @@ def test_cards_that_only_confirm_may_be_missing(tmp_path: Path, card: str) -> No
         ({"EXPTIME": "nan"}, "EXPTIME = 'nan'; expected a number"),
         ({"DATE_OBS": "2017-07-03"}, "DATE-OBS = '2017-07-03'; expected a date and time like"),
         ({"DATE_OBS": "2017-13-45T99:00:00"}, "expected a date and time like"),
+        ({"DATE_OBS": "0001-01-01T00:00:00"}, "expected a year from 1980 to 2099"),
+        ({"DATE_OBS": "9999-12-31T23:59:59"}, "expected a year from 1980 to 2099"),
         ({"MJD_OBS": 57938.0}, "but MJD-OBS = 57938.0; expected the same instant within 60 s"),
         ({"FILTER": "z"}, "unknown filter FILTER = 'z'; expected one of r"),
         ({"FSERIAL": "r-2"}, "filter serial 'r-2' in band r; expected one of r-1"),
@@ -143,10 +145,19 @@ def test_cards_that_contradict_or_make_no_sense(
     assert "\n" not in said
 
 
-@pytest.mark.parametrize("name", ["a b.fits", ".hidden.fits", "-x.fits", "ü.fits", "a\nb.fits"])
+@pytest.mark.parametrize(
+    "name", ["a b.fits", ".hidden.fits", "-x.fits", "ü.fits", "a\nb.fits", "a\n.fits"]
+)
 def test_unsafe_names_are_refused_before_the_file_is_opened(tmp_path: Path, name: str) -> None:
     with pytest.raises(BadInput, match="not safe; expected letters, digits"):
         look(tmp_path / name)
+
+
+def test_only_cameras_of_many_ccds_name_exposures_without_theirs(tmp_path: Path) -> None:
+    path = frame(tmp_path, "obs-01.fits")
+    assert look(path).exposure == "obs-01"
+    mosaic = replace(CAMERA, ccds=("01", "02"))
+    assert describe(path, SURVEY, [mosaic]).exposure == "obs"
 
 
 def test_the_size_is_judged_before_the_pixels(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from tesela.errors import Duplicate, NotFound
+from tesela.errors import Duplicate, LedgerError, NotFound
 from tesela.ledger import events, products, queries, schema
 from tesela.ledger.clock import now_mjd
 from tesela.ledger.insert import insert_once
@@ -16,6 +16,19 @@ from tesela.ledger.keys import NO_FILTER, Configuration
 from tesela.products.frame import FrameFacts
 
 NO_FILTER_TYPES = ("bias", "dark")
+
+_POINTING_DEG, _CLOCK_DAYS, _SHUTTER_S = 0.1, 10.0 / 86400.0, 0.1
+_EXPOSURE_FACTS = {
+    "obstype": 0.0,
+    "flat_kind": 0.0,
+    "readout_mode": 0.0,
+    "night": 0.0,
+    "mjd_start": _CLOCK_DAYS,
+    "exptime_s": _SHUTTER_S,
+    "ra_deg": _POINTING_DEG,
+    "dec_deg": _POINTING_DEG,
+}
+"""What the frames of an exposure share, and how much they may differ."""
 
 
 def configuration_of(facts: FrameFacts) -> Configuration:
@@ -33,6 +46,7 @@ def by_name(conn: Connection, name: str) -> dict[str, Any] | None:
         return None
     found = dict(row)
     found["footprint"] = json.loads(found.pop("footprint_json"))
+    found["exposure"] = found["exposure"].removeprefix(f"{found['telescope']}.{found['camera']}.")
     return found
 
 
@@ -71,7 +85,32 @@ def is_known(conn: Connection, facts: FrameFacts) -> bool:
             expected="one content for one name",
             do="rename it if it is another exposure; nothing was overwritten",
         )
+    _check_exposure(conn, facts)
     return False
+
+
+def _check_exposure(conn: Connection, facts: FrameFacts) -> None:
+    """Refuse a frame that names an exposure whose frames tell another story."""
+    query = schema.exposure.select().where(schema.exposure.c.key == _exposure_key(facts))
+    known = conn.execute(query).mappings().first()
+    if known is None:
+        return
+    for name, tolerance in _EXPOSURE_FACTS.items():
+        ours, theirs = getattr(facts, name), known[name]
+        if ours == theirs:
+            continue
+        if tolerance and None not in (ours, theirs) and abs(ours - theirs) <= tolerance:
+            continue
+        raise Duplicate(
+            facts.name,
+            found=f"{name} = {ours}, but {theirs} in exposure {known['key']} that is here",
+            expected="frames of one name with one exposure's facts",
+            do="rename it if it is another exposure; nothing was taken in",
+        )
+
+
+def _exposure_key(facts: FrameFacts) -> str:
+    return f"{facts.telescope}.{facts.camera}.{facts.exposure or facts.name}"
 
 
 def add(conn: Connection, facts: FrameFacts, tiles: Iterable[str] = ()) -> int:
@@ -119,7 +158,7 @@ def add(conn: Connection, facts: FrameFacts, tiles: Iterable[str] = ()) -> int:
 def _exposure(conn: Connection, facts: FrameFacts) -> int:
     """Return the id of the exposure, made by the first of its frames."""
     row = {
-        "key": f"{facts.telescope}.{facts.camera}.{facts.exposure}",
+        "key": _exposure_key(facts),
         "telescope": facts.telescope,
         "camera": facts.camera,
         "night": facts.night,
@@ -138,7 +177,8 @@ def _exposure(conn: Connection, facts: FrameFacts) -> int:
     found = conn.execute(
         schema.exposure.select().where(schema.exposure.c.key == row["key"])
     ).first()
-    assert found is not None  # noqa: S101 - inserted one statement above
+    if found is None:
+        raise LedgerError(row["key"], found="no row after insert", expected="the exposure")
     return int(found.id)
 
 
@@ -160,8 +200,11 @@ def tiles_of(conn: Connection, frame_id: int) -> list[str]:
     return [row.tile for row in rows]
 
 
-def refuse(conn: Connection, path: str, sha256: str, reason: str) -> None:
-    """Record that a file was not taken in, and why; the same refusal again is one row."""
+def refuse(conn: Connection, path: str, sha256: str, reason: str, log: str = "") -> None:
+    """Record that a file was not taken in, and why; the same refusal again is one row.
+
+    `log` goes to the event alone: where our code stumbled, if it did.
+    """
     row = {"path": path, "sha256": sha256, "reason": reason, "at_mjd": now_mjd()}
     insert_once(conn, schema.refused, row, ["path", "sha256"], update=["reason", "at_mjd"])
-    events.record(conn, "ingest refused", kind="raw", key=path, detail=reason)
+    events.record(conn, "ingest refused", kind="raw", key=path, detail=f"{reason}\n{log}".strip())

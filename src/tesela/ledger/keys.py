@@ -47,9 +47,7 @@ class Configuration:
         return Configuration(self.telescope, self.camera, self.ccd, NO_FILTER, self.readout_mode)
 
     def __str__(self) -> str:
-        return ".".join(
-            (self.telescope, self.camera, self.ccd, self.filter, self.readout_mode)
-        )
+        return ".".join((self.telescope, self.camera, self.ccd, self.filter, self.readout_mode))
 
 
 @dataclass(frozen=True)

@@ -45,12 +45,8 @@ class FrameFacts:
     ny: int
     footprint: tuple[tuple[float, float], ...] | None
     """Corners (ra, dec) by the pointing, None for calibration frames."""
-
-    @property
-    def exposure(self) -> str:
-        """Name of the exposure: the frames read at once differ by CCD only."""
-        suffix = f"-{self.ccd}"
-        return self.name.removesuffix(suffix)
+    exposure: str = ""
+    """Name that the frames read at once share; empty: the frame's own, it was read alone."""
 
     @property
     def mjd_mid(self) -> float:

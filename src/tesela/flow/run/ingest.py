@@ -6,7 +6,9 @@ One bad file stops nothing else; what is refused is recorded; nothing is ever ov
 from __future__ import annotations
 
 import dataclasses
+import os
 import shutil
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,14 +70,22 @@ def _one(intake: Intake, path: Path) -> FileResult:
         facts = intake.describe(path)
         with intake.ledger.read() as conn:
             if frames.is_known(conn, facts):
-                return FileResult(str(path), "known", f"{facts.name} is here already")
+                return FileResult(printable(path), "known", f"{facts.name} is here already")
         facts = dataclasses.replace(facts, path=_archive(intake, path, facts))
         _commit(intake, facts)
     except BadInput as error:
         return _refuse(intake, path, str(error), "refused")
     except (OSError, ProductError) as error:
         return _refuse(intake, path, f"{path.name}: {error}; nothing was taken in", "failed")
-    return FileResult(str(path), "taken", facts.name)
+    except Exception as error:  # noqa: BLE001 - one bad file must not stop the night
+        sentence = f"{path.name}: {type(error).__name__}: {error}; nothing was taken in"
+        return _refuse(intake, path, sentence, "failed", traceback.format_exc())
+    return FileResult(printable(path), "taken", facts.name)
+
+
+def printable(path: Path) -> str:
+    """A file's name as text, also where it is no UTF-8: other bytes as `\\xff`."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _archive(intake: Intake, path: Path, facts: FrameFacts) -> str:
@@ -115,11 +125,14 @@ def _commit(intake: Intake, facts: FrameFacts) -> None:
         downstream.frame_arrived(conn, facts.name)
 
 
-def _refuse(intake: Intake, path: Path, reason: str, outcome: str) -> FileResult:
+def _refuse(intake: Intake, path: Path, reason: str, outcome: str, log: str = "") -> FileResult:
+    reason, log = (
+        text.encode("utf-8", "backslashreplace").decode("utf-8") for text in (reason, log)
+    )
     try:
         sha256 = sha256_of(path)
     except OSError:
         sha256 = ""  # it cannot even be read
     with intake.ledger.write() as conn:
-        frames.refuse(conn, str(path), sha256, reason)
-    return FileResult(str(path), outcome, reason)
+        frames.refuse(conn, printable(path), sha256, reason, log)
+    return FileResult(printable(path), outcome, reason)

@@ -24,7 +24,9 @@ from tesela.sky import epoch
 from tesela.sky.nominal import nominal
 
 Header = Mapping[str, Any]
-_SAFE_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$")
+_SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
+_FIRST_YEAR, _LAST_YEAR = 1980, 2100
+"""There were no CCD frames before, and a later clock is wrong."""
 _CLOCK_TOLERANCE_S = 60.0
 
 
@@ -36,7 +38,7 @@ def describe(path: Path, survey: Survey, cameras: Sequence[Camera]) -> FrameFact
     """
     where = path.name
     name = rawfile.frame_name(path)
-    if not _SAFE_NAME.match(name):
+    if not _SAFE_NAME.fullmatch(name):
         raise BadInput(
             repr(where),
             found="a name with characters that are not safe",
@@ -56,6 +58,7 @@ def describe(path: Path, survey: Survey, cameras: Sequence[Camera]) -> FrameFact
     is_filtered = kind.obstype in ("flat", "science")
     band, serial = _filter(header, camera, survey, where) if is_filtered else ("", "-")
     pointing = _pointing(header, camera, mjd_start, where) if kind.obstype == "science" else None
+    ccd = _ccd(header, camera, where)
     return FrameFacts(
         name=name,
         path=str(path),
@@ -63,7 +66,7 @@ def describe(path: Path, survey: Survey, cameras: Sequence[Camera]) -> FrameFact
         data_sha256=hashlib.sha256(pixels.tobytes()).hexdigest(),
         telescope=camera.telescope,
         camera=camera.name,
-        ccd=_ccd(header, camera, where),
+        ccd=ccd,
         band=band,
         filter_serial=serial,
         obstype=kind.obstype,
@@ -81,6 +84,7 @@ def describe(path: Path, survey: Survey, cameras: Sequence[Camera]) -> FrameFact
         nx=camera.nx,
         ny=camera.ny,
         footprint=_footprint(pointing, camera) if pointing else None,
+        exposure=name.removesuffix(f"-{ccd}") if len(camera.ccds) > 1 else name,
     )
 
 
@@ -197,6 +201,13 @@ def _start(header: Header, camera: Camera, where: str) -> float:
             found=f"{name} = {value!r}",
             expected="a date and time like 2017-07-03T21:30:00",
             do="correct the header",
+        )
+    if not _FIRST_YEAR <= moment.year < _LAST_YEAR:
+        raise BadInput(
+            where,
+            found=f"{name} = {value!r}",
+            expected=f"a year from {_FIRST_YEAR} to {_LAST_YEAR - 1}",
+            do="find out when it was exposed and correct the header",
         )
     mjd = mjd_of(moment)
     stated = _number(header, camera.header.mjd, where, required=False)
