@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tesela.pixels.steadiness import Steadiness, steadiness
+from tesela.pixels.strip import Strip, chord, cut
 
 WIDTHS_PX = (1, 2, 3, 4, 5, 7, 9, 12, 15, 19, 24)
 CHUNKS = 48
@@ -59,19 +60,6 @@ class Streak:
     steadiness: Steadiness | None
 
 
-@dataclass(frozen=True)
-class _Strip:
-    """The image along a line: values (n_t, n_u) in noises, clipped and not, whether they are good."""
-
-    start: tuple[float, float]
-    direction: tuple[float, float]
-    values: np.ndarray
-    light: np.ndarray
-    raw: np.ndarray
-    good: np.ndarray
-    reach: int
-
-
 def refine(
     image: np.ndarray,
     bad: np.ndarray,
@@ -100,13 +88,13 @@ def refine(
     -------
     Streak, or None where there is too little unmasked data
     """
-    first = _chord(ends, image.shape)
+    first = chord(ends, image.shape)
     if first is None:
         return None
     (x0, y0), (ux, uy), length = first
     t = [(ends[i] - x0) * ux + (ends[i + 1] - y0) * uy for i in (0, 2)]
     span = (max(min(t), 0.0), min(max(t), length))
-    strip = _cut(image, bad, noise, (x0, y0, ux, uy, length), reach_px, clip_sigma)
+    strip = cut(image, bad, noise, (x0, y0, ux, uy, length), reach_px, clip_sigma)
     table = _table(strip, CHUNKS)
     for reach in (reach_px // 4, reach_px // 8, 2):
         if table is None:
@@ -114,63 +102,16 @@ def refine(
         shift0, shift1, width = _tilt(table, span, length, reach)
         a = (x0 - uy * shift0, y0 + ux * shift0)
         b = (x0 + ux * length - uy * shift1, y0 + uy * length + ux * shift1)
-        turned = _chord((*a, *b), image.shape)
+        turned = chord((*a, *b), image.shape)
         if turned is None:
             return None
         (x0, y0), (ux, uy), length = turned
-        strip = _cut(image, bad, noise, (x0, y0, ux, uy, length), reach_px, clip_sigma)
+        strip = cut(image, bad, noise, (x0, y0, ux, uy, length), reach_px, clip_sigma)
         table = _table(strip, CHUNKS)
         if table is None:
             return None
         span = _extent(table, width, length)
     return _measure(strip, span, width, among_objects)
-
-
-def _chord(
-    ends: tuple[float, ...], shape: tuple[int, ...]
-) -> tuple[tuple[float, float], tuple[float, float], float] | None:
-    """The line through `ends` from border to border: start, direction, length."""
-    x0, y0, x1, y1 = ends
-    length = math.hypot(x1 - x0, y1 - y0)
-    if length == 0:
-        return None
-    ux, uy = (x1 - x0) / length, (y1 - y0) / length
-    low, high = -math.inf, math.inf
-    for origin, slope, size in ((x0, ux, shape[1]), (y0, uy, shape[0])):
-        if abs(slope) < 1e-9:
-            if not 0 <= origin <= size - 1:
-                return None
-            continue
-        a, b = (0 - origin) / slope, (size - 1 - origin) / slope
-        low, high = max(low, min(a, b)), min(high, max(a, b))
-    if high - low < CHUNKS:
-        return None
-    return (x0 + low * ux, y0 + low * uy), (ux, uy), high - low
-
-
-def _cut(
-    image: np.ndarray,
-    bad: np.ndarray,
-    noise: float | np.ndarray,
-    line: tuple[float, float, float, float, float],
-    reach: int,
-    clip_sigma: float,
-) -> _Strip:
-    """Nearest pixels on a grid of one pixel along and across the line."""
-    x0, y0, ux, uy, length = line
-    t = np.arange(int(length) + 1, dtype=np.float32)[:, None]
-    u = np.arange(-reach, reach + 1, dtype=np.float32)
-    x = np.rint(x0 + t * ux - u * uy).astype(np.int32)
-    y = np.rint(y0 + t * uy + u * ux).astype(np.int32)
-    inside = (x >= 0) & (y >= 0) & (x < image.shape[1]) & (y < image.shape[0])
-    x[~inside] = 0
-    y[~inside] = 0
-    good = inside & ~bad[y, x]
-    sigma = np.asarray(noise, np.float32)
-    raw = np.where(good, image[y, x], np.float32(0))
-    light = raw / (sigma[y, x] if sigma.ndim else sigma)
-    values = np.clip(light, -clip_sigma, clip_sigma)
-    return _Strip((x0, y0), (ux, uy), values, light, raw, good, reach)
 
 
 @dataclass(frozen=True)
@@ -192,7 +133,7 @@ class _Table:
         return signal, self.weight[chunks, high] - self.weight[chunks, low]
 
 
-def _table(strip: _Strip, n_chunks: int) -> _Table | None:
+def _table(strip: Strip, n_chunks: int) -> _Table | None:
     edges = np.linspace(0, len(strip.values), n_chunks + 1).astype(int)
     signal = np.add.reduceat(strip.values, edges[:-1], axis=0, dtype=np.float64)
     weight = np.add.reduceat(strip.good, edges[:-1], axis=0, dtype=np.float64)
@@ -257,7 +198,7 @@ def _extent(table: _Table, width: int, length: float) -> tuple[float, float]:
 
 
 def _measure(
-    strip: _Strip, span: tuple[float, float], width: int, among_objects: bool
+    strip: Strip, span: tuple[float, float], width: int, among_objects: bool
 ) -> Streak | None:
     rows = slice(int(span[0]), max(math.ceil(span[1]), int(span[0]) + PIECES))
     values, good = strip.values[rows], strip.good[rows]
@@ -303,7 +244,7 @@ def _measure(
 
 
 def _steadiness(
-    strip: _Strip, span: tuple[float, float], core: np.ndarray, sides: np.ndarray
+    strip: Strip, span: tuple[float, float], core: np.ndarray, sides: np.ndarray
 ) -> Steadiness | None:
     """Of the streak without the chunk that was added at each end."""
     margin = len(strip.light) / CHUNKS
@@ -332,7 +273,7 @@ def _filled(
 
 
 def _is_of_object(
-    strip: _Strip, span: tuple[float, float], core: np.ndarray, sides: np.ndarray, level: float
+    strip: Strip, span: tuple[float, float], core: np.ndarray, sides: np.ndarray, level: float
 ) -> bool:
     """Whether one masked object explains the streak.
 

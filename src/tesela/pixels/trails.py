@@ -20,6 +20,7 @@ BACKGROUND_BINS = 15
 BIG_FRAME_PX = 16_000_000
 CANDIDATE_SIGMA = 5.0
 MAX_REFINED = 16
+MAX_REFINED_AMONG_OBJECTS = 8
 MIN_LENGTH = 0.15
 NARROW_BOX_PX = 9
 MAX_BOX_PX = 15
@@ -118,7 +119,9 @@ def find(
     if objects is not None:
         # Those brighter than the noise: with stars they form objects, and would hide the faint.
         shown = _binned(image, bad, noise, step, BRIGHT_CLIP_SIGMA)
-        search.into(trails, max_trails, *shown, search.look_among_objects)
+        search.into(
+            trails, max_trails, *shown, search.look_among_objects, MAX_REFINED_AMONG_OBJECTS
+        )
     search.into(trails, max_trails, search.signal, search.weight, search.look)
     return trails
 
@@ -149,10 +152,11 @@ class _Search:
         signal: np.ndarray,
         weight: np.ndarray,
         look: Callable[[radon.Line], Streak | None],
+        max_refined: int = MAX_REFINED,
     ) -> None:
         """Add the trails among the lines of `signal`, out of which they are taken."""
         while len(trails) < max_trails:
-            found = self._first(signal, weight, look)
+            found = self._first(signal, weight, look, max_refined)
             if found is None:
                 return
             streak, scale = found
@@ -170,6 +174,7 @@ class _Search:
         signal: np.ndarray,
         weight: np.ndarray,
         look: Callable[[radon.Line], Streak | None],
+        max_refined: int,
     ) -> tuple[Streak, float] | None:
         """The trail of the brightest line that is one, and the scatter of lines beside it."""
         lines = radon.brightest_lines(
@@ -181,7 +186,7 @@ class _Search:
         closed = np.zeros(signal.shape, np.bool_)
         refined = 0
         for line in lines:
-            if line.snr < CANDIDATE_SIGMA or refined == MAX_REFINED:
+            if line.snr < CANDIDATE_SIGMA or refined == max_refined:
                 break
             if _share_closed(line, closed) > 0.3:
                 continue
