@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import binary_dilation, gaussian_filter, label
 
 from tesela.errors import BadInput
 from tesela.pixels import radon, trails
@@ -81,6 +81,67 @@ def test_bright_trail_taken_for_an_object_is_found_under_its_mask():
     assert len(found) == 1
     assert abs(found[0].surface_brightness / 8 - 1) < 0.1
     assert trails.paint(found, image.shape)[cover > 0.5].mean() > 0.95
+
+
+def crowd(seed, n_stars=600):
+    """Stars with wings on noise of 1, not masked."""
+    rng = np.random.default_rng(seed)
+    image = rng.normal(0, 1, (SIZE + 60, SIZE + 60)).astype(np.float32)
+    y, x = np.mgrid[-30:31, -30:31]
+    for _ in range(n_stars):
+        j, i = rng.integers(30, SIZE + 30, 2)
+        r2 = (x - rng.uniform(-0.5, 0.5)) ** 2 + (y - rng.uniform(-0.5, 0.5)) ** 2
+        star = 10 ** rng.uniform(1, 3.5) * (1 + r2 / 3.0) ** -3
+        image[j - 30 : j + 31, i - 30 : i + 31] += star.astype(np.float32)
+    return image[30:-30, 30:-30]
+
+
+def detected(image):
+    """Mask of objects as detection makes it: connected, and grown."""
+    islands, _ = label(gaussian_filter(image, 1.0) > 1.0)
+    large = np.bincount(islands.ravel()) >= 5
+    large[0] = False
+    return binary_dilation(large[islands], iterations=4)
+
+
+@pytest.mark.parametrize("sigma_px", [1.2, 3.0, 5.0])
+@pytest.mark.parametrize("peak", [1.5, 3.0, 10.0, 130.0])
+def test_bright_trail_among_many_stars_is_found_under_the_objects_it_forms(peak, sigma_px):
+    image = crowd(7)
+    y, x = np.mgrid[:SIZE, :SIZE]
+    across = (y - 80 - 0.6 * x) / np.hypot(1, 0.6)
+    image += (peak * np.exp(-0.5 * (across / sigma_px) ** 2)).astype(np.float32)
+    found = trails.find(image, ~VALID, 1.0, objects=detected(image))
+    assert len(found) == 1
+    painted = trails.paint(found, image.shape, 2.0)
+    assert painted[np.abs(across) < 1].mean() > 0.95
+    assert painted[peak * np.exp(-0.5 * (across / sigma_px) ** 2) > 1].mean() > 0.97
+    assert painted.sum() / (np.abs(across) < 0.5).sum() < 8 * sigma_px + 12
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_nothing_is_made_of_crowds_with_bright_stars_spikes_and_galaxies(seed):
+    image = crowd(60 + seed, n_stars=1200)
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:SIZE, :SIZE]
+    for _ in range(3):
+        x0, y0 = rng.uniform(100, 540, 2)
+        angle = rng.uniform(0.1, 1.4)
+        halo = 4e3 * (1 + ((x - x0) ** 2 + (y - y0) ** 2) / 12.0) ** -1.5
+        image += halo.astype(np.float32)
+        for turn in (angle, angle + np.pi / 2):
+            along = (x - x0) * np.cos(turn) + (y - y0) * np.sin(turn)
+            across = (y - y0) * np.cos(turn) - (x - x0) * np.sin(turn)
+            spike = 3e4 / (np.abs(along) + 5) ** 2 * np.exp(-0.5 * (across / 1.5) ** 2)
+            image += spike.astype(np.float32)
+        along = (x - y0) * np.cos(angle) + (y - x0) * np.sin(angle)
+        across = (y - x0) * np.cos(angle) - (x - y0) * np.sin(angle)
+        galaxy = 60 * np.exp(-np.abs(along) / 30 - np.abs(across) / 4)
+        image += galaxy.astype(np.float32)
+    saturated = image > 1500
+    image[saturated] = np.nan
+    objects = detected(np.nan_to_num(image, nan=1500))
+    assert trails.find(image, saturated, 1.0, objects=objects) == []
 
 
 @pytest.mark.parametrize("seed", range(6))
