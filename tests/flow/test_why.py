@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from tesela.errors import NotFound
 from tesela.flow.plan import flags
 from tesela.flow.plan.choice import choose
 from tesela.flow.plan.why import explain
+from tesela.ledger import history, products, status
 from tesela.ledger.engine import Ledger
 from tesela.ledger.keys import Configuration
 from tesela.products.frame import night_span
@@ -199,3 +201,39 @@ def test_warnings_and_the_remedy_of_a_failed_task_are_told(tmp_path: Path) -> No
     assert "coadd: warning: only 2 frames" in coadd
     assert failed[-1].startswith("reduced: task dead: ZeroDivisionError")
     assert failed[-1].endswith("`tesela retry sci1`")
+
+
+def test_a_calibration_outside_its_validity_is_told_everywhere(tmp_path: Path) -> None:
+    site = tmp_path / "late"
+    ledger = toys.new_site(site)
+    toys.add_frames(ledger, site, toys.calibration_night("2017-07-03"), toys.rules())
+    for name, night in (
+        ("before", "2017-07-01"),
+        ("within", "2017-07-03"),
+        ("after", "2017-07-06"),
+    ):
+        toys.add_frames(ledger, site, [toys.facts(name, "science", night=night)], toys.rules())
+    summary = toys.controller(ledger, site).run()
+    late = "is used 2.5 days after its validity: fallback"
+    early = "is used 1.5 days before its validity: fallback"
+    said: dict[str, list[str]] = {name: [] for name in ("before", "within", "after")}
+    with ledger.read() as conn:
+        for name, texts in said.items():
+            row = products.current(conn, "reduced", name)
+            assert row is not None
+            texts += json.loads(row["warnings_json"])
+            quality = products.quality_of(conn, row["id"])
+            assert quality is not None
+            days = json.loads(quality["metrics_json"])["fallback_days"]
+            expected = {"before": 1.55, "within": 0.0, "after": 2.45}
+            assert days == pytest.approx(expected[name], abs=0.01)
+        grouped = {group["text"] for group in status.overview(conn)["warnings"]}
+        history_of = history.of_key(conn, "after")["versions"][1]["warnings"]
+    assert said["within"] == []
+    assert said["after"] == [f"{kind} of 2017-07-03 {late}" for kind in ("BIAS", "FLAT")]
+    assert said["before"] == [f"{kind} of 2017-07-03 {early}" for kind in ("BIAS", "FLAT")]
+    assert history_of == said["after"]
+    assert grouped == {*said["before"], *said["after"]} == {w["text"] for w in summary.warnings}
+    with ledger.rehearse() as conn:
+        lines = explain(conn, toys.rules(), "after")["state"]
+    assert f"reduced: warning: BIAS of 2017-07-03 {late}" in lines

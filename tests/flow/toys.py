@@ -19,6 +19,7 @@ from tesela.config import Calibration
 from tesela.errors import QualityError
 from tesela.flow.plan import downstream
 from tesela.flow.plan.rules import Rules
+from tesela.flow.run import fallback
 from tesela.flow.run.controller import Controller
 from tesela.flow.run.engines import LocalEngine
 from tesela.flow.run.steps import InputRef, Order, Outcome, Registry, StepSpec
@@ -199,14 +200,19 @@ def toy_step(order: Order) -> Outcome:
     temporary = order.out("result")
     temporary.write_text(content)
     final = f"products/{order.kind}/{order.key}.v{order.version}.txt"
+    fallbacks = fallback.of_order(order)
     gates = dict(settings.get("rejections", {})).get(order.key)
     corners = dict(settings.get("footprints", {})).get(order.key)
     return Outcome(
         files=((str(temporary), final),),
         data_hash=content,
-        metrics={"fwhm_arcsec": 1.0, "n_inputs": len(order.inputs)},
+        metrics={
+            "fwhm_arcsec": 1.0,
+            "n_inputs": len(order.inputs),
+            "fallback_days": fallback.longest_days(fallbacks),
+        },
         rejections=(gates,) if gates else (),
-        warnings=tuple(dict(settings.get("warnings", {})).get(order.kind, ())),
+        warnings=(*dict(settings.get("warnings", {})).get(order.kind, ()), *map(str, fallbacks)),
         footprint=corners,
     )
 

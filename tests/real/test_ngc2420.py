@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from tesela.products.catalogue import Catalogue
+from tesela.products.files import read_fits
 from tesela.products.images import Coadd, ReducedImage, card_dict
 from tesela.sky import match
 from verbs import well
@@ -111,8 +112,12 @@ def test_two_biases_and_one_flat_are_a_warning_not_a_refusal(cluster: Cluster) -
 
 def test_why_tells_that_the_calibrations_are_days_away(cluster: Cluster) -> None:
     said = well("why", "uamA_0031", "--site", cluster.site).out
-    for kind in ("BIAS", "FLAT"):
-        assert f"{kind}: {kind}.CA-2_2.cafos.01.-.normal.20210318 version 1, 9." in said
+    for kind, through in (("BIAS", "-"), ("FLAT", "V_-")):
+        assert f"{kind}: {kind}.CA-2_2.cafos.01.{through}.normal.20210318 version 1, 9." in said
+        assert f"reduced: warning: {kind} of 2021-03-18 is used 9." in said
+    assert 9.0 < cluster.metrics("uamA_0031")["fallback_days"] < 10.0
+    header = read_fits(cluster.path("reduced", "uamA_0031"), []).cards["IMAGE"]
+    assert 9.0 < header["TSL FALLBACK"] < 10.0
 
 
 def test_a_second_run_does_nothing(cluster: Cluster) -> None:

@@ -18,6 +18,7 @@ import tesela
 from tesela import cameras, config
 from tesela.config import Survey
 from tesela.errors import ConfigError, ProductError
+from tesela.flow.run import fallback
 from tesela.flow.run.steps import Order, Outcome, Registry, StepSpec
 from tesela.products import paths, rawfile
 from tesela.products.catalogue import Table, read_parquet
@@ -46,6 +47,8 @@ def registry(survey: Survey) -> Registry:
             "survey.toml", found=f"settings of unknown steps {', '.join(tables)}",
             expected="steps.master, steps.reduce, steps.coadd, steps.catalog",
         )  # fmt: skip
+    for band, filter_ in survey.filters.items():
+        reduce_stage.check(filter_.reference, f"survey.toml.filters.{band}.reference")
     shared = {"minimum": survey.calibration.minimum, "wanted": survey.calibration.wanted}
     filters = config.as_table(survey.filters)
     return Registry(
@@ -131,14 +134,17 @@ def run_reduce(order: Order) -> Outcome:
     )
     settings = config.build(reduce_stage.ReduceSettings, order.settings["stage"], "steps.reduce")
     made = reduce_stage.reduce(inputs, settings)
+    fallbacks = fallback.of_order(order)
+    days = round(fallback.longest_days(fallbacks), 3)
+    made.image.cards.append(("TSL FALLBACK", days, "[d] beyond the validity of a calibration"))
     made.image.cards.extend(provenance(order))
     temporary = order.out("reduced.fits")
     made.image.write(temporary)
     return Outcome(
         files=((str(temporary), str(paths.reduced(facts.name, facts.night, order.version))),),
         data_hash=made.image.data_hash(),
-        metrics=plain(made.metrics),
-        warnings=tuple(made.warnings),
+        metrics=plain({**made.metrics, "fallback_days": days}),
+        warnings=(*made.warnings, *map(str, fallbacks)),
         operations=_operations_of(made.image.cards),
         footprint=made.footprint,
     )

@@ -74,6 +74,7 @@ def _master_facts(conn: Connection, product_id: int, mjd: float | None) -> dict[
     facts["metrics"] = _metrics(conn, product_id)
     if mjd is not None:
         facts["distance_days"] = Validity(row["valid_begin"], row["valid_end"]).distance(mjd)
+        facts["is_older"] = row["valid_begin"] <= mjd
     return facts
 
 

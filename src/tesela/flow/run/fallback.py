@@ -1,0 +1,46 @@
+"""Calibrations used outside the time for which they were made: allowed, and never in silence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tesela.flow.run.steps import Order
+
+
+@dataclass(frozen=True)
+class Fallback:
+    """A master of an order's calset whose interval does not hold the frame."""
+
+    master_kind: str
+    night: str
+    days: float
+    """From the frame to the near end of the interval; positive."""
+    is_older: bool
+    """It was made before the frame."""
+
+    def __str__(self) -> str:
+        side = "after" if self.is_older else "before"
+        return (
+            f"{self.master_kind} of {self.night} is used {self.days:.1f} days {side} its validity:"
+            " fallback"
+        )
+
+
+def of_order(order: Order) -> list[Fallback]:
+    """Return the fallbacks among the masters that an order's frame is calibrated with."""
+    members = [ref for calset in order.of_kind("calset") for ref in calset.members]
+    return [
+        Fallback(
+            str(ref.facts["master_kind"]),
+            str(ref.facts["night"]),
+            float(ref.facts["distance_days"]),
+            bool(ref.facts["is_older"]),
+        )
+        for ref in members
+        if ref.facts.get("distance_days", 0.0) > 0
+    ]
+
+
+def longest_days(found: list[Fallback]) -> float:
+    """Days of the farthest; 0 if every master holds."""
+    return max((one.days for one in found), default=0.0)
