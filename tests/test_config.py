@@ -92,6 +92,10 @@ def test_survey_finds_bands_by_any_of_their_names(tmp_path: Path) -> None:
         (MINIMAL.replace("[filters.rSDSS]", "[filters]").replace('names = ["SDSS r"]', ""), "no f"),
         (MINIMAL.replace("filters.rSDSS", 'filters."r.1"'), "no '.'"),
         (MINIMAL + '[flow]\narchive = "move"', "copy"),
+        (MINIMAL + "[flow]\nworkers = -1", "flow.workers: -1; expected zero or a positive"),
+        (MINIMAL + "[flow]\nquiet_s = nan", "flow.quiet_s: nan"),
+        (MINIMAL + "[flow]\nconfirm_above = -5", "flow.confirm_above: -5"),
+        (MINIMAL + "[calibration]\nvalidity_days = 0", "validity_days: 0; expected a positive"),
     ],
 )
 def test_survey_refuses_nonsense(tmp_path: Path, text: str, words: str) -> None:
@@ -99,6 +103,45 @@ def test_survey_refuses_nonsense(tmp_path: Path, text: str, words: str) -> None:
         config.load_survey(_write(tmp_path, text))
 
 
+REFERENCE = MINIMAL + "[filters.rSDSS.reference]\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        'mag = "r"',
+        'transform = "t"\ncolumns = { g = "g" }',
+        'mag = "r"\ncolour = ["g", "i"]',
+        'mag = "r"\ncolour = ["g", "i"]\ncolour_coefficient = "fit"',
+        'mag = "r"\ncolour = ["g", "i"]\ncolour_coefficient = -1',
+    ],
+)
+def test_ways_to_name_a_reference(tmp_path: Path, text: str) -> None:
+    config.load_survey(_write(tmp_path, REFERENCE + text))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('mag = "V"\ntransform = "t"', "mag = 'V' and transform = 't'; expected one of them"),
+        ('transform = "t"', "transform without columns; expected both"),
+        ('mag = "V"\ncolumns = { g = "g" }', "columns and no transform; expected both"),
+        ('mag = "r"\ncolour = ["g"]', "colour: 1 columns; expected two"),
+        (
+            'colour = ["g", "i"]\ncolour_coefficient = "fitt"',
+            "'fitt'; expected a number or \"fit\"",
+        ),
+        ('colour = ["g", "i"]\ncolour_coefficient = nan', "coefficient: nan; expected a number"),
+        ("colour_coefficient = 0.1", "colour: none; expected two columns"),
+        ("mag_limits = [18, 12]", "mag_limits: 18, 12; expected the brighter limit first"),
+    ],
+)
+def test_references_that_contradict_themselves(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^survey.toml.filters.rSDSS.reference.*{words}"):
+        config.load_survey(_write(tmp_path, REFERENCE + text))
+
+
 def test_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="nowhere.toml: no such file"):
+    with pytest.raises(ConfigError, match=r"nowhere\.toml: no such file"):
         config.load_toml(tmp_path / "nowhere.toml")

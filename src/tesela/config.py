@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import tomllib
 import types
 import typing
@@ -123,7 +124,7 @@ class Reference:
     mag: str = ""
     """Magnitude column; empty if `transform` makes it."""
     err: str = ""
-    """Column of the magnitude's error; 0.01 mag is taken if it is empty."""
+    """Column of the magnitude's error; 0.01 mag is taken if none is named."""
     transform: str = ""
     """Named transformation of `bands.transform`, e.g. `lupton2005_V`."""
     columns: dict[str, str] = field(default_factory=dict)
@@ -218,9 +219,11 @@ def load_survey(path: Path) -> Survey:
     survey = build(Survey, load_toml(path), path.name)
     if not survey.filters:
         raise ConfigError(path.name, found="no filters", expected="a table [filters.NAME] a band")
-    for band in survey.filters:
+    for band, filter_ in survey.filters.items():
         if "." in band or "/" in band:
             raise ConfigError(path.name, found=f"band {band!r}", expected="no '.' or '/' in it")
+        _check_reference(filter_.reference, f"{path.name}.filters.{band}.reference")
+    _check_numbers(survey, path.name)
     if survey.flow.archive not in ("copy", "reference"):
         raise ConfigError(
             f"{path.name}.flow.archive",
@@ -228,3 +231,62 @@ def load_survey(path: Path) -> Survey:
             expected='"copy" or "reference"',
         )
     return survey
+
+
+def _check_reference(reference: Reference, where: str) -> None:
+    """Refuse what contradicts itself; the names of transformations are not known here."""
+    if reference.mag and reference.transform:
+        raise ConfigError(
+            where,
+            found=f"mag = {reference.mag!r} and transform = {reference.transform!r}",
+            expected="one of them",
+        )
+    if bool(reference.transform) != bool(reference.columns):
+        raise ConfigError(
+            where,
+            found="transform without columns"
+            if reference.transform
+            else "columns and no transform",
+            expected='both, such as transform = "lupton2005_V", columns = { g = "g", r = "r" }',
+        )
+    if len(reference.colour) not in (0, 2):
+        raise ConfigError(
+            f"{where}.colour",
+            found=f"{len(reference.colour)} columns",
+            expected="two, whose difference is the colour",
+        )
+    coefficient = reference.colour_coefficient
+    known = coefficient == "fit" or (isinstance(coefficient, float) and math.isfinite(coefficient))
+    if coefficient is not None and not known:
+        raise ConfigError(
+            f"{where}.colour_coefficient", found=repr(coefficient), expected='a number or "fit"'
+        )
+    if coefficient is not None and not reference.colour:
+        raise ConfigError(
+            f"{where}.colour", found="none", expected="two columns for the colour coefficient"
+        )
+    low, high = reference.mag_limits
+    if not low < high:
+        raise ConfigError(
+            f"{where}.mag_limits", found=f"{low:g}, {high:g}", expected="the brighter limit first"
+        )
+
+
+def _check_numbers(survey: Survey, where: str) -> None:
+    flow = survey.flow
+    at_least_zero = {
+        "workers": flow.workers,
+        "quiet_s": flow.quiet_s,
+        "confirm_above": flow.confirm_above,
+        "margin_arcmin": flow.margin_arcmin,
+    }
+    for name, value in at_least_zero.items():
+        if not 0 <= value < math.inf:
+            raise ConfigError(
+                f"{where}.flow.{name}", found=f"{value:g}", expected="zero or a positive number"
+            )
+    days = survey.calibration.validity_days
+    if not 0 < days < math.inf:
+        raise ConfigError(
+            f"{where}.calibration.validity_days", found=f"{days:g}", expected="a positive number"
+        )

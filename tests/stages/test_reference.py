@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 
+from tesela import config
 from tesela.config import Reference
-from tesela.stages.reduce import astrometry
+from tesela.errors import ConfigError, QualityError
+from tesela.flow.run import bodies
+from tesela.stages.reduce import astrometry, photometry
+from tesela.stages.reduce.frame import Frame
+from tesela.stages.reduce.measure import Sources
+from tesela.stages.reduce.settings import PhotometrySettings
 
 from . import drawn
-from .drawn import reduced
+from .drawn import Exposure, reduced
 
 ROWS = np.arange(3)
 SKY = {"ra": np.array([10.0, 11.0, 12.0]), "dec": np.zeros(3)}
@@ -63,3 +72,102 @@ def test_stars_are_sorted_by_the_magnitude_of_the_band() -> None:
     refcat["V"][:] = np.nan
     assert brightness(Reference(mag="V")) == [3.0, 2.0, 1.0]
     assert np.isnan(astrometry.reference_brightness(SKY, ROWS, Reference())).all()
+
+
+def calibrated(snr: np.ndarray, refcat: dict[str, np.ndarray], **reference: Any) -> dict[str, Any]:
+    """Metrics of the zero point of stars with these S/N, matched with the rows of `refcat`."""
+    flux = snr**2
+    sources = Sources(
+        {
+            "i_ref": np.arange(len(snr)),
+            "flags": np.zeros(len(snr), np.int16),
+            "flux_psf": flux,
+            "flux_psf_err": flux / snr,
+            "flux_aper": flux[:, None],
+            "flux_aper_err": (flux / snr)[:, None],
+        },
+        np.array([12.0]),
+    )
+    nothing = np.zeros((1, 1), np.float32)
+    frame = Frame(nothing, nothing.astype(np.uint8), nothing, nothing)
+    inputs = replace(Exposure().inputs(), refcat=refcat, reference=Reference(**reference))
+    photometry.calibrate(frame, sources, inputs, PhotometrySettings())
+    return frame.metrics
+
+
+def of_zero(snr: np.ndarray, zeropoint_mag: float = 22.0) -> dict[str, np.ndarray]:
+    """A reference in which the stars have this zero point."""
+    mag = zeropoint_mag - 2.5 * np.log10(snr**2 / drawn.EXPTIME_S)
+    return {"V": mag, "V_err": np.full(len(snr), 0.01), "B": mag + 0.5, "I": mag - 0.5}
+
+
+@pytest.mark.parametrize(
+    ("bright", "faint", "used"), [(100, 50, 100), (30, 50, 30), (29, 50, 30), (11, 50, 30),
+                                  (11, 5, 16), (4, 0, 4)],
+)  # fmt: skip
+def test_a_zero_point_has_thirty_stars_if_there_are_so_many(
+    bright: int, faint: int, used: int
+) -> None:
+    snr = np.concatenate([np.full(bright, 100.0), np.linspace(6.0, 19.0, faint), np.full(9, 4.0)])
+    metrics = calibrated(snr, of_zero(snr), mag="V", err="V_err")
+    assert metrics["n_zeropoint"] == used
+    assert metrics["zeropoint_mag"] == pytest.approx(22.0, abs=1e-6)
+
+
+def test_too_few_stars_are_told() -> None:
+    snr = np.array([100.0, 50.0, 4.0, 3.0])
+    with pytest.raises(QualityError, match="2 reference stars with S/N > 5; expected at least 3"):
+        calibrated(snr, of_zero(snr), mag="V")
+
+
+def test_stars_without_colour_are_used_where_no_colour_term_is_wanted() -> None:
+    snr = np.full(40, 100.0)
+    refcat = of_zero(snr)
+    refcat["B"][:25] = np.nan
+    named = {"mag": "V", "colour": ("B", "I"), "colour_pivot": 1.0}
+    assert calibrated(snr, refcat, **named)["n_zeropoint"] == 40
+    assert calibrated(snr, refcat, **named, colour_coefficient=0.1)["n_zeropoint"] == 15
+
+
+@pytest.mark.parametrize(
+    ("reference", "said"),
+    [
+        ({}, "no magnitude named for this band"),
+        ({"mag": "U"}, "no column 'U' of numbers; expected one of B I V V_err in"),
+        ({"mag": "word"}, "no column 'word' of numbers"),
+        ({"mag": "V", "err": "V_error"}, "no column 'V_error'"),
+        ({"transform": "lupton2005_V", "columns": {"g": "B", "r": "R"}}, "no column 'R'"),
+        ({"mag": "V", "colour": ("B", "R"), "colour_coefficient": 0.1}, "no column 'R'"),
+    ],
+)
+def test_columns_that_the_catalogue_lacks_are_named(reference: dict[str, Any], said: str) -> None:
+    snr = np.full(40, 100.0)
+    refcat = {**of_zero(snr), "word": np.array(["12"] * 40)}
+    with pytest.raises(QualityError, match=f"reference catalogue: {said}.*correct survey.toml"):
+        calibrated(snr, refcat, **reference)
+
+
+def test_an_unknown_error_of_a_magnitude_is_a_tenth() -> None:
+    refcat = {"V": np.array([12.0, 13.0, 14.0]), "e": np.array([0.02, np.nan, -1.0])}
+    _, err = photometry.reference_magnitudes(refcat, ROWS, Reference(mag="V", err="e"))
+    assert list(err) == [0.02, 0.1, 0.1]
+    _, err = photometry.reference_magnitudes(refcat, ROWS, Reference(mag="V"))
+    assert list(err) == [0.01, 0.01, 0.01]
+
+
+@pytest.mark.parametrize(
+    ("reference", "said"),
+    [
+        ({"transform": "lupton2005_W", "columns": {"g": "g"}}, "transform: 'lupton2005_W'; expect"),
+        ({"transform": "lupton2005_V", "columns": {"g": "g", "R": "r"}}, "columns: no r; expect"),
+    ],
+)
+def test_transformations_are_checked_before_anything_runs(
+    reference: dict[str, Any], said: str
+) -> None:
+    filters = {"V": config.Filter(reference=Reference(**reference))}
+    survey = config.Survey("s", ("drawn",), filters, {"scheme": "list"})
+    with pytest.raises(ConfigError, match=rf"^survey.toml.filters.V.reference.{said}"):
+        bodies.registry(survey)
+    known = Reference(transform="lupton2005_V", columns={"g": "g", "r": "r"})
+    bodies.registry(replace(survey, filters={"V": config.Filter(reference=known)}))

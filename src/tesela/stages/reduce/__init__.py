@@ -1,6 +1,7 @@
 """One raw frame and its masters -> image, mask, variance, WCS, PSF, star list, metrics."""
 
+from tesela.stages.reduce.photometry import check
 from tesela.stages.reduce.recipe import reduce
 from tesela.stages.reduce.settings import ReduceInputs, ReduceOutputs, ReduceSettings
 
-__all__ = ["ReduceInputs", "ReduceOutputs", "ReduceSettings", "reduce"]
+__all__ = ["ReduceInputs", "ReduceOutputs", "ReduceSettings", "check", "reduce"]

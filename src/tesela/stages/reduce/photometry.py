@@ -8,15 +8,37 @@ from numpy.typing import NDArray
 from tesela.bands import transform
 from tesela.bands.colourterm import ZeroPoint, fit_zero_point
 from tesela.config import Reference
-from tesela.errors import QualityError
+from tesela.errors import ConfigError, QualityError
 from tesela.products.images import Table
 from tesela.stages.reduce.frame import Frame
 from tesela.stages.reduce.measure import Sources
 from tesela.stages.reduce.settings import PhotometrySettings, ReduceInputs
 
 Floats = NDArray[np.float64]
-_ENOUGH, _FEWEST = 12, 3
+_ENOUGH, _FEWEST = 30, 3
 _LOWEST_SNR = 5.0
+_DEFAULT_ERROR_MAG, _UNKNOWN_ERROR_MAG = 0.01, 0.1
+
+
+def check(reference: Reference, where: str) -> None:
+    """Refuse settings that name a transformation that does not exist, or not all it needs.
+
+    Raises `ConfigError` naming `where`.
+    """
+    if not reference.transform:
+        return
+    if reference.transform not in transform.names():
+        raise ConfigError(
+            f"{where}.transform",
+            found=repr(reference.transform),
+            expected=f"one of {' '.join(transform.names())}",
+        )
+    needed = transform.get(reference.transform).coefficients
+    missing = [band for band in needed if band not in reference.columns]
+    if missing:
+        raise ConfigError(
+            f"{where}.columns", found=f"no {' '.join(missing)}", expected=f"{' '.join(needed)}"
+        )
 
 
 def calibrate(
@@ -90,25 +112,29 @@ def _fit(
             do="check transparency, filter and the reference's magnitude limits",
         )
     reference = inputs.reference
-    has_colour = colour is not None and reference.colour_coefficient is not None
     return fit_zero_point(
         -2.5 * np.log10(rate[bright]),
         1.0857 * flux_err[bright] / flux[bright],
         mag[bright],
         err[bright],
-        colour[bright] if has_colour and colour is not None else None,
+        colour[bright] if colour is not None else None,
         colour_pivot=reference.colour_pivot,
-        colour_coefficient=reference.colour_coefficient if has_colour else None,  # type: ignore[arg-type]
+        colour_coefficient=reference.colour_coefficient,  # type: ignore[arg-type]
         floor=settings.floor_mag,
     )
 
 
 def _brightest(flux: Floats, flux_err: Floats, snr: float) -> NDArray[np.bool_]:
-    """Stars above `snr`; where too few, the limit is halved, so that short frames have a zero."""
-    bright = (flux > snr * flux_err) & (flux > 0)
-    if np.count_nonzero(bright) >= _ENOUGH or snr / 2 < _LOWEST_SNR:
-        return bright
-    return _brightest(flux, flux_err, snr / 2)
+    """Stars above `snr`; where too few, the best of the others, so that short frames have a zero.
+
+    Their errors weigh them: one star fewer above `snr` lets one faint star in and changes little.
+    """
+    found = np.where((flux > 0) & (flux_err > 0), flux / np.where(flux_err > 0, flux_err, 1), 0.0)
+    if found.size > _ENOUGH:
+        snr = min(snr, float(np.sort(found)[-_ENOUGH]))
+    else:
+        snr = min(snr, _LOWEST_SNR)
+    return found >= max(snr, _LOWEST_SNR)
 
 
 def reference_magnitudes(
@@ -116,23 +142,32 @@ def reference_magnitudes(
 ) -> tuple[Floats, Floats]:
     """Magnitudes and errors in the frame's band, from a column or a named transformation."""
     if reference.transform:
-        inputs = {name: refcat[column][rows] for name, column in reference.columns.items()}
+        inputs = {n: _column(refcat, column, rows) for n, column in reference.columns.items()}
         mag, err = transform.apply(reference.transform, inputs)
         return np.asarray(mag), np.asarray(err)
-    if reference.mag not in refcat:
-        raise QualityError(
-            "reference catalogue",
-            found=f"no column {reference.mag!r}",
-            expected="the column that [filters.*.reference] names",
-            do="correct survey.toml",
-        )
-    err = refcat[reference.err][rows] if reference.err in refcat else np.full(len(rows), 0.01)
-    return refcat[reference.mag][rows], np.where(np.isfinite(err), err, 0.1)
+    mag = _column(refcat, reference.mag, rows)
+    if not reference.err:
+        return mag, np.full(len(rows), _DEFAULT_ERROR_MAG)
+    err = _column(refcat, reference.err, rows)
+    return mag, np.where(err >= 0, err, _UNKNOWN_ERROR_MAG)
 
 
 def reference_colour(refcat: Table, rows: NDArray[np.int64], reference: Reference) -> Floats | None:
-    """The colour of the colour term, None if the survey names none."""
-    if not reference.colour:
+    """The colour of the colour term, None if the survey wants no such term."""
+    if reference.colour_coefficient is None:
         return None
     blue, red = reference.colour
-    return np.asarray(refcat[blue][rows] - refcat[red][rows])
+    return _column(refcat, blue, rows) - _column(refcat, red, rows)
+
+
+def _column(refcat: Table, name: str, rows: NDArray[np.int64]) -> Floats:
+    """A column of numbers that the survey names."""
+    if name not in refcat or refcat[name].dtype.kind not in "fiu":
+        have = sorted(n for n, values in refcat.items() if values.dtype.kind in "fiu")
+        raise QualityError(
+            "reference catalogue",
+            found=f"no column {name!r} of numbers" if name else "no magnitude named for this band",
+            expected=f"one of {' '.join(have)} in [filters.BAND.reference]",
+            do="correct survey.toml",
+        )
+    return np.asarray(refcat[name][rows], dtype=np.float64)

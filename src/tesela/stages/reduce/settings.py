@@ -85,7 +85,7 @@ class PhotometrySettings:
     aperture_arcsec: float = 6.0
     """Diameter of the aperture whose zero point is stated beside that of the PSF."""
     min_snr: float = 20.0
-    """Stars of the zero point; halved where fewer than 12 have it."""
+    """Stars of the zero point; where fewer than 30 have it, the 30 of highest S/N above 5."""
     floor_mag: float = 0.005
     """Added in quadrature to the error of every star."""
 
