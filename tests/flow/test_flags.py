@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tesela.errors import LedgerError, NotFound
-from tesela.flow.plan import flags, planner
+from tesela.flow.plan import coadds, flags, planner
 from tesela.ledger import events, products, tasks
 from tesela.ledger.engine import Ledger
 
@@ -205,3 +205,35 @@ def test_a_dark_can_be_flagged_though_nothing_is_made_from_it(ledger: Ledger, si
     assert flag(ledger, "dark1") == set()
     assert unflag(ledger, "dark1") == set()
     assert ran(ledger, site) == set()
+
+
+@pytest.mark.parametrize("fault", ["quality", "fault"])
+def test_an_image_with_a_condemned_bias_leaves_its_coadd_if_it_cannot_be_remade(
+    made: Ledger, site: Path, fault: str
+) -> None:
+    night = toys.calibration_night("2017-07-02")
+    toys.add_frames(made, site, night, toys.rules())
+    toys.controller(made, site).run()
+    with made.write() as conn:
+        flags.flag(conn, "master", BIAS, reason="light leak", who="eva")
+    toys.controller(made, site, settings={"faults": {"sci1": fault}}).run()
+    with made.read() as conn:
+        coadd = products.current(conn, "coadd", "T10.r")
+        assert coadd is not None
+        assert [row["key"] for row in products.inputs(conn, coadd["id"])] == ["sci2", "sci3"]
+        (left_out,) = (c for c in coadds.candidates(conn, "T10.r") if c.reduced_id is None)
+    assert left_out.name == "sci1"
+    assert left_out.excluded.endswith(f"its image was made with {BIAS}, not valid")
+
+
+def test_without_another_bias_nothing_made_with_the_condemned_one_is_coadded(
+    made: Ledger, site: Path
+) -> None:
+    with made.write() as conn:
+        flags.flag(conn, "master", BIAS, reason="light leak", who="eva")
+    toys.controller(made, site).run()
+    with made.read() as conn:
+        assert products.current(conn, "coadd", "T10.r") is None
+        assert products.current(conn, "catalogue", "T10.r") is None
+        reasons = {c.excluded for c in coadds.candidates(conn, "T10.r")}
+    assert all(reason.startswith("waits: no certified BIAS") for reason in reasons)

@@ -66,11 +66,11 @@ def test_a_retired_product_has_no_current_version_and_leaves_an_event(ledger: Le
 def test_quality_keeps_numbers_typed_and_the_rest_whole(ledger: Ledger) -> None:
     product_id = add(ledger, "reduced", "a")
     with ledger.write() as conn:
-        metrics = {"fwhm_arcsec": 1.2, "depth_mag": math.nan, "own": [1, 2]}
+        metrics = {"fwhm_arcsec": 1.2, "depth_psf_mag": math.nan, "own": [1, 2]}
         products.add_quality(conn, product_id, metrics, rejections=("trail", "clouds"))
         row = products.quality_of(conn, product_id)
     assert row is not None
-    assert (row["fwhm_arcsec"], row["depth_mag"], row["passed"]) == (1.2, None, False)
+    assert (row["fwhm_arcsec"], row["depth_psf_mag"], row["passed"]) == (1.2, None, False)
     assert row["reason"] == "trail; clouds"
     assert '"own": [1, 2]' in row["metrics_json"]
 

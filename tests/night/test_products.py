@@ -8,6 +8,7 @@ import pytest
 
 from tesela.cli.demo import current_products
 from tesela.flow.run.site import open_site
+from tesela.ledger.products import MEASURED
 from tesela.score import night as score
 from tesela.score.rows import Row
 from verbs import well
@@ -48,6 +49,12 @@ def test_every_product_passed_and_knows_what_was_done(done: Path) -> None:
             assert code, key
         if kind in ("master", "reduced", "coadd"):
             assert operations != "[]", key
+
+
+@pytest.mark.parametrize("column", MEASURED)
+def test_every_column_of_quality_is_filled_by_some_step(done: Path, column: str) -> None:
+    ((n,),) = ask(done, f"SELECT COUNT({column}) FROM quality")
+    assert n > 0
 
 
 def test_a_second_run_does_nothing(done: Path) -> None:

@@ -170,6 +170,14 @@ def set_stale(conn: Connection, product_id: int, why: str) -> None:
     )
 
 
+MEASURED = tuple(
+    name
+    for name in schema.quality.c.keys()  # noqa: SIM118 - columns, not a table's rows
+    if name not in ("product_id", "passed", "reason", "metrics_json", "seconds", "peak_memory_mb")
+)
+"""Columns of their own among what is measured: asked for often, sorted by, limited."""
+
+
 def add_quality(
     conn: Connection,
     product_id: int,
@@ -179,12 +187,12 @@ def add_quality(
     seconds: float | None = None,
     peak_memory_mb: float | None = None,
 ) -> None:
-    """Store what was measured on a version; it passes if nothing rejected it."""
+    """Store what was measured on a version; it passes if nothing rejected it.
+
+    Metrics that are called as a column go there, and all of them into `metrics_json`.
+    """
     reasons = tuple(rejections)
-    columns = set(schema.quality.c.keys()) - {
-        "product_id", "passed", "reason", "metrics_json", "seconds", "peak_memory_mb"
-    }  # fmt: skip
-    typed = {name: _number(metrics[name]) for name in columns & set(metrics)}
+    typed = {name: _number(metrics[name]) for name in MEASURED if name in metrics}
     conn.execute(
         schema.quality.insert().values(
             product_id=product_id,

@@ -61,10 +61,12 @@ def _judge(row: dict[str, Any]) -> Candidate:
         return Candidate(name, None, awaited=f"its reduction is {row['task_state']}")
     if row["waiting_reason"] is not None and row["waiting_pending"]:
         return Candidate(name, None, awaited=row["waiting_reason"])
-    if row["reduced_id"] is None:
+    if row["reduced_id"] is None or row["unsound"] is not None:
         reason = row["waiting_reason"] or row["task_reason"] or "not reduced"
         state = row["task_state"] if row["task_state"] in ("skipped", "dead") else "waits"
-        return Candidate(name, None, excluded=f"{state}: {reason}")
+        # An older image is no substitute once a master behind it was condemned.
+        old = f"; its image was made with {row['unsound']}, not valid" if row["unsound"] else ""
+        return Candidate(name, None, excluded=f"{state}: {reason}{old}")
     if row["passed"] is not None and not row["passed"]:
         return Candidate(name, None, excluded=f"quality: {row['quality_reason']}")
     return Candidate(name, row["reduced_id"], megapixels=row["nx"] * row["ny"] / 1e6)
