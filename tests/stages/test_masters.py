@@ -89,9 +89,29 @@ def test_a_deviating_bias_is_rejected_with_its_reason() -> None:
     assert made.master.data_hash() == clean.master.data_hash()
 
 
+def test_one_deviating_amplifier_rejects_the_frame_and_is_named() -> None:
+    """Two that cancel in the median of the whole frame are seen too."""
+    step = np.where(np.arange(SIZE) < SIZE // 2, 0.0, 90.0)[None, :]
+    opposite = np.where(np.arange(SIZE) < SIZE // 2, -90.0, 88.0)[None, :]
+    frames = [*bias_frames(4), *bias_frames(1, step, 50), *bias_frames(1, opposite, 60)]
+    made = bias(frames)
+    assert set(made.rejected) == {"bias4", "bias5"}
+    assert made.rejected["bias4"].startswith("level 60.")
+    assert " ADU in amplifier 2, +" in made.rejected["bias4"]
+    assert " ADU in amplifier 1, -" in made.rejected["bias5"]
+    assert made.master.data_hash() == bias(frames[:4]).master.data_hash()
+
+
+def test_amplifiers_may_have_levels_of_their_own() -> None:
+    step = np.where(np.arange(SIZE) < SIZE // 2, 0.0, 300.0)[None, :]
+    assert bias(bias_frames(4, step)).rejected == {}
+
+
 def test_too_few_biases_are_a_quality_error_that_says_what_to_do() -> None:
     frames = [*bias_frames(2), *bias_frames(1, 300.0, seed=50)]
-    with pytest.raises(QualityError, match=r"rejected: bias2 \([^{}]+\); expected at least 3.*BIAS"):
+    with pytest.raises(
+        QualityError, match=r"rejected: bias2 \([^{}]+\); expected at least 3.*BIAS"
+    ):
         bias(frames, minimum=3)
 
 

@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 
 from tesela.config import Reference
-from tesela.errors import QualityError
+from tesela.errors import QualityError, TeselaError
 from tesela.pixels import background
 from tesela.products.images import card_dict
 from tesela.products.maskbit import MaskBit
 from tesela.sky import match
 from tesela.sky.wcs import Wcs
 from tesela.stages import reduce
+from tesela.stages.reduce.finish import assemble
+from tesela.stages.reduce.frame import Frame
 
 from . import drawn
 from .drawn import Exposure, reduced
@@ -98,6 +100,13 @@ def test_the_electronic_level_does_not_matter(plain: reduce.ReduceOutputs) -> No
     assert moved.metrics["overscan_level_adu"] - plain.metrics["overscan_level_adu"] == (
         pytest.approx(250, abs=0.01)
     )
+
+
+def test_an_image_is_not_assembled_before_its_sky_is_known() -> None:
+    nothing = np.ones((8, 8), np.float32)
+    frame = Frame(nothing, nothing.astype(np.uint8), nothing, nothing)
+    with pytest.raises(TeselaError, match="frame: an image without a sky model; expected"):
+        assemble(frame, None, None, None, Exposure().inputs(), None)  # type: ignore[arg-type]
 
 
 def test_same_input_same_bytes(plain: reduce.ReduceOutputs) -> None:

@@ -6,11 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tesela.cameras import Camera
-from tesela.errors import QualityError
 from tesela.pixels import combine
 from tesela.products.images import Master, Operation
 from tesela.products.maskbit import MaskBit
-from tesela.stages.masters import compare
+from tesela.stages.masters import compare, enough
 from tesela.stages.masters.calibrate import level_and_trim
 from tesela.stages.masters.settings import MasterInputs, MasterOutputs, MastersSettings
 
@@ -27,15 +26,9 @@ def build_bias(inputs: MasterInputs, settings: MastersSettings) -> MasterOutputs
         )
     )
     names = [facts.name for facts in inputs.facts]
-    rejected = _reject(names, planes, settings.bias_level_tolerance_adu)
+    rejected = _reject(names, planes, inputs.camera, settings.bias_level_tolerance_adu)
     kept = [i for i, name in enumerate(names) if name not in rejected]
-    if len(kept) < inputs.minimum:
-        raise QualityError(
-            inputs.key,
-            found=f"{len(kept)} usable bias frames, rejected: {_listed(rejected)}",
-            expected=f"at least {inputs.minimum}",
-            do="take more, or lower calibration.minimum.BIAS in survey.toml",
-        )
+    enough.require(inputs, "bias", len(kept), rejected)
     noise_adu = float(np.median([noises[i] for i in kept]))
     combined = combine.clipped_mean(
         [planes[i] for i in kept],
@@ -46,7 +39,6 @@ def build_bias(inputs: MasterInputs, settings: MastersSettings) -> MasterOutputs
     mask = _hot(combined.image, inputs.camera, settings.hot_sigma)
     master = Master("BIAS", combined.image, mask)
     agreement = compare.biases(master, inputs.previous, master_noise, settings)
-    warnings = _few(len(kept), inputs.wanted)
     master.cards = [
         ("MSTKIND", "BIAS", "kind of master"),
         ("NCOMBINE", len(kept), "frames combined"),
@@ -58,7 +50,7 @@ def build_bias(inputs: MasterInputs, settings: MastersSettings) -> MasterOutputs
         master,
         passed=not agreement.reasons,
         reasons=agreement.reasons,
-        warnings=warnings,
+        warnings=enough.warnings(inputs, len(kept)),
         rejected=rejected,
         metrics={
             "n_combined": len(kept),
@@ -77,15 +69,28 @@ def build_bias(inputs: MasterInputs, settings: MastersSettings) -> MasterOutputs
 
 
 def _reject(
-    names: list[str], planes: tuple[NDArray[np.float32], ...], tolerance_adu: float
+    names: list[str],
+    planes: tuple[NDArray[np.float32], ...],
+    camera: Camera,
+    tolerance_adu: float,
 ) -> dict[str, str]:
-    levels = np.array([np.median(plane[::4, ::4]) for plane in planes])
-    middle = np.median(levels)
-    return {
-        name: f"level {level:.1f} ADU, {level - middle:+.1f} from the median of all"
-        for name, level in zip(names, levels)
-        if abs(level - middle) > tolerance_adu
-    }
+    """Frames of which any amplifier deviates from its median over all; the worst one is named."""
+    levels = np.array(
+        [
+            [np.median(plane[amp.dest.slices][::4, ::4]) for amp in camera.amplifiers]
+            for plane in planes
+        ]
+    )
+    away = levels - np.median(levels, axis=0)
+    rejected = {}
+    for name, level, deviation in zip(names, levels, away):
+        worst = int(np.argmax(np.abs(deviation)))
+        if abs(deviation[worst]) > tolerance_adu:
+            rejected[name] = (
+                f"level {level[worst]:.1f} ADU in amplifier {camera.amplifiers[worst].id}, "
+                f"{deviation[worst]:+.1f} from the median of all"
+            )
+    return rejected
 
 
 def _hot(image: NDArray[np.float32], camera: Camera, sigma: float) -> NDArray[np.uint8]:
@@ -97,14 +102,3 @@ def _hot(image: NDArray[np.float32], camera: Camera, sigma: float) -> NDArray[np
         limit = sigma * max(float(spread), 0.1)
         mask[amp.dest.slices][np.abs(part - middle) > limit] = MaskBit.BAD
     return mask
-
-
-def _listed(rejected: dict[str, str]) -> str:
-    """Rejected frames with their reasons, in words."""
-    return ", ".join(f"{name} ({reason})" for name, reason in rejected.items()) or "none"
-
-
-def _few(n: int, wanted: int) -> list[str]:
-    if n >= wanted:
-        return []
-    return [f"only {n} frames combined where {wanted} are wanted"]

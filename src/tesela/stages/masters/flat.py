@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,10 +11,19 @@ from tesela.errors import QualityError
 from tesela.pixels import background, combine
 from tesela.products.images import Master, Operation
 from tesela.products.maskbit import MaskBit
-from tesela.stages.masters import compare
-from tesela.stages.masters.bias import _few, _listed
+from tesela.stages.masters import compare, enough
 from tesela.stages.masters.calibrate import level_and_trim
 from tesela.stages.masters.settings import MasterInputs, MasterOutputs, MastersSettings
+
+
+@dataclass
+class _Usable:
+    """Frames that passed, with the mode and the read noise of each, in electrons."""
+
+    planes: list[NDArray[np.float32]] = field(default_factory=list)
+    modes: list[float] = field(default_factory=list)
+    noises: list[float] = field(default_factory=list)
+    rejected: dict[str, str] = field(default_factory=dict)
 
 
 def build_flat(inputs: MasterInputs, settings: MastersSettings) -> MasterOutputs:
@@ -24,50 +35,19 @@ def build_flat(inputs: MasterInputs, settings: MastersSettings) -> MasterOutputs
     if inputs.bias is None:
         raise QualityError(inputs.key, found="no master bias", expected="one to subtract")
     bad = (inputs.bias.mask & MaskBit.BAD) > 0
-    planes, modes, rejected = [], [], {}
-    noise_e = []
-    for facts, header, raw in zip(inputs.facts, inputs.headers, inputs.pixels):
-        image, noise_adu = level_and_trim(
-            raw, header, inputs.camera, facts.name, bias=inputs.bias.image, in_electrons=True
-        )
-        gain = float(
-            np.median(inputs.camera.with_header(header, facts.name).values("gain_e_per_adu"))
-        )
-        level = combine.mode(image, mask=bad)
-        reason = _unfit(level / gain, settings.flat_level_adu)
-        if reason:
-            rejected[facts.name] = reason
-            continue
-        planes.append(image)
-        modes.append(level)
-        noise_e.append(float(np.median(noise_adu)) * gain)
-    if len(planes) < inputs.minimum:
-        raise QualityError(
-            inputs.key,
-            found=f"{len(planes)} usable flats, rejected: {_listed(rejected)}",
-            expected=f"at least {inputs.minimum}",
-            do="take more, or lower calibration.minimum.FLAT in survey.toml",
-        )
-    scale = 1.0 / np.array(modes, dtype=np.float64)
-    combined = combine.clipped_mean(
-        planes,
-        clip_sigma=settings.clip_sigma,
-        scale=scale,
-        noise=np.array(noise_e) * scale,
-        gain=1.0,
-        variance=scale,  # photon noise of a scaled flat: 1 / electrons
-    )
-    # The median of the good pixels: a zero point then refers to the typical pixel of the CCD.
-    middle = np.float32(np.median(combined.image[~bad]))
-    image = (combined.image / middle).astype(np.float32, copy=False)
+    usable = _select(inputs, inputs.bias.image, bad, settings)
+    n = len(usable.planes)
+    enough.require(inputs, "flat", n, usable.rejected)
+    image = _response(usable, bad, settings)
     mask = _cold_and_hot(image, bad, settings)
     master = Master("FLAT", image, mask)
-    noise = float(1 / np.sqrt(np.sum(modes)))
+    level = float(np.mean(usable.modes))
+    noise = float(1 / np.sqrt(np.sum(usable.modes)))
     agreement = compare.flats(master, inputs.previous, settings)
     master.cards = [
         ("MSTKIND", "FLAT", "kind of master"),
-        ("NCOMBINE", len(planes), "frames combined"),
-        ("FLATLEVL", float(np.mean(modes)), "[electron] mean level of the inputs"),
+        ("NCOMBINE", n, "frames combined"),
+        ("FLATLEVL", level, "[electron] mean level of the inputs"),
         ("MSTNOISE", noise, "noise of the master, photons alone"),
         ("NBAD", int(np.count_nonzero(mask)), "pixels marked bad"),
     ]
@@ -75,11 +55,11 @@ def build_flat(inputs: MasterInputs, settings: MastersSettings) -> MasterOutputs
         master,
         passed=not agreement.reasons,
         reasons=agreement.reasons,
-        warnings=_few(len(planes), inputs.wanted),
-        rejected=rejected,
+        warnings=enough.warnings(inputs, n),
+        rejected=usable.rejected,
         metrics={
-            "n_combined": len(planes),
-            "level_e": float(np.mean(modes)),
+            "n_combined": n,
+            "level_e": level,
             "noise": noise,
             "n_bad": int(np.count_nonzero(mask)),
             **agreement.metrics,
@@ -92,6 +72,52 @@ def build_flat(inputs: MasterInputs, settings: MastersSettings) -> MasterOutputs
             Operation("normalise", {"by": "median of the whole CCD"}),
         ],
     )
+
+
+def _select(
+    inputs: MasterInputs,
+    bias: NDArray[np.float32],
+    bad: NDArray[np.bool_],
+    settings: MastersSettings,
+) -> _Usable:
+    """Level every frame, subtract the bias and leave out those too dark or too bright."""
+    found = _Usable()
+    for facts, header, raw in zip(inputs.facts, inputs.headers, inputs.pixels):
+        image, noise_adu = level_and_trim(
+            raw, header, inputs.camera, facts.name, bias=bias, in_electrons=True
+        )
+        gain = float(
+            np.median(inputs.camera.with_header(header, facts.name).values("gain_e_per_adu"))
+        )
+        mode = combine.mode(image, mask=bad)
+        reason = _unfit(mode / gain, settings.flat_level_adu)
+        if reason:
+            found.rejected[facts.name] = reason
+            continue
+        found.planes.append(image)
+        found.modes.append(mode)
+        found.noises.append(float(np.median(noise_adu)) * gain)
+    return found
+
+
+def _response(
+    usable: _Usable, bad: NDArray[np.bool_], settings: MastersSettings
+) -> NDArray[np.float32]:
+    """Combine the frames, each scaled by its mode, and normalise by the median good pixel.
+
+    A zero point then refers to the typical pixel of the CCD.
+    """
+    scale = 1.0 / np.array(usable.modes, dtype=np.float64)
+    combined = combine.clipped_mean(
+        usable.planes,
+        clip_sigma=settings.clip_sigma,
+        scale=scale,
+        noise=np.array(usable.noises) * scale,
+        gain=1.0,
+        variance=scale,  # photon noise of a scaled flat: 1 / electrons
+    )
+    middle = np.float32(np.median(combined.image[~bad]))
+    return (combined.image / middle).astype(np.float32, copy=False)
 
 
 def _unfit(level_adu: float, limits: tuple[float, float]) -> str:

@@ -31,7 +31,7 @@ class MastersSettings:
     flat_level_adu: tuple[float, float] = (5000.0, 50000.0)
     """Flats outside this range of levels are rejected, with the reason."""
     bias_level_tolerance_adu: float = 50.0
-    """A bias further than this from the median level of its amplifier is rejected."""
+    """A bias with an amplifier further than this from that amplifier's median is rejected."""
     compare_sigma: float = 6.0
     """A new master agrees with its predecessor if this many sigma ..."""
     compare_fraction: float = 0.95

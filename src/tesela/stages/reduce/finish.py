@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from tesela.errors import TeselaError
 from tesela.pixels.psf_model import PsfModel
 from tesela.products.files import Card
 from tesela.products.images import Psf, ReducedImage, Table, operation_cards
@@ -31,7 +32,12 @@ def assemble(
     settings: ReduceSettings,
 ) -> ReduceOutputs:
     """Gather image, mask, variance, sky, PSF, sources and cards."""
-    assert frame.sky_mesh is not None  # noqa: S101 - the recipe subtracts the sky before
+    if frame.sky_mesh is None:
+        raise TeselaError(
+            inputs.facts.name,
+            found="an image without a sky model",
+            expected="the sky to be subtracted before the image is assembled",
+        )
     arrays, numbers = psf.to_arrays()
     image = ReducedImage(
         image=np.ascontiguousarray(frame.image, np.float32),

@@ -1,0 +1,28 @@
+"""How many frames a master is made of: too few refuse it, fewer than wanted are a warning."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tesela.errors import QualityError
+from tesela.stages.masters.settings import MasterInputs
+
+
+def require(inputs: MasterInputs, kind: str, n: int, rejected: Mapping[str, str]) -> None:
+    """Raise `QualityError` with every rejected frame and its reason if too few are left."""
+    if n >= inputs.minimum:
+        return
+    said = ", ".join(f"{name} ({reason})" for name, reason in rejected.items()) or "none"
+    raise QualityError(
+        inputs.key,
+        found=f"{n} usable {kind} frames, rejected: {said}",
+        expected=f"at least {inputs.minimum}",
+        do=f"take more, or lower calibration.minimum.{kind.upper()} in survey.toml",
+    )
+
+
+def warnings(inputs: MasterInputs, n: int) -> list[str]:
+    """What to say of a master that has enough frames, but not as many as wanted."""
+    if n >= inputs.wanted:
+        return []
+    return [f"only {n} frames combined where {inputs.wanted} are wanted"]
