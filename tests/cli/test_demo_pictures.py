@@ -10,6 +10,7 @@ import pytest
 from matplotlib import image as mpl_image
 
 from tesela.cli import demo_pictures
+from tesela.errors import ProductError
 from tesela.products.files import Card
 from tesela.products.images import Coadd, Psf, ReducedImage
 from tesela.products.maskbit import MaskBit
@@ -91,3 +92,8 @@ def test_both_pictures_are_drawn_from_files_alone(products: Products, tmp_path: 
     made = demo_pictures.draw(tmp_path / "pictures", folder, products)
     assert [path.name for path in made] == ["from_raw_to_tile.png", "colour_tile.png"]
     assert mpl_image.imread(made[1]).shape[1] > 1000
+
+
+def test_without_a_coadd_it_says_what_to_do(products: Products) -> None:
+    with pytest.raises(ProductError, match="no coadd with a frame in it; expected the finished"):
+        demo_pictures.choose_frame(Products(products.frames, {}, {}))

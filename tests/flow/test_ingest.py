@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import concurrent.futures as cf
 import dataclasses
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from tesela.flow.run import refcat
 from tesela.flow.run.ingest import FileResult, Intake, files_in, take_in
 from tesela.ledger import events, frames, products, schema, tasks
 from tesela.ledger.engine import Ledger
-from tesela.products.catalogue import read_parquet
+from tesela.products.catalogue import read_parquet, write_parquet
 from tesela.products.files import sha256_of
 from tesela.products.frame import FrameFacts
 
@@ -215,6 +217,39 @@ def test_a_reference_catalogue_has_versions(intake: Intake, tmp_path: Path) -> N
     assert current["version"] == 2
     with pytest.raises(Duplicate, match="same rows as version 2"):
         refcat.add(folder, ledger, "gaia", Path("gaia.csv"), lambda _: stars(17.0))
+
+
+def test_catalogues_added_at_once_are_two_versions(intake: Intake) -> None:
+    folder, ledger = intake.folder, intake.ledger
+
+    def slowly(mag: float) -> dict[str, np.ndarray]:
+        both.wait()  # both have begun before either is entered
+        return stars(mag)
+
+    both = threading.Barrier(2)
+    with cf.ThreadPoolExecutor(2) as pool:
+        added = list(
+            pool.map(
+                lambda mag: refcat.add(
+                    folder, ledger, "gaia", Path("g.csv"), lambda _: slowly(mag)
+                ),
+                (16.0, 17.0),
+            )
+        )
+    assert {one.version for one in added} == {1, 2}
+    for one, mag in zip(added, (16.0, 17.0)):
+        assert read_parquet(folder / one.path)[0]["mag_r"].tolist() == [15.0, mag]
+    assert len(list((folder / added[0].path).parent.iterdir())) == 2 + 1  # and the toys' own
+
+
+def test_a_file_that_a_crash_left_is_taken_up_or_passed_over(intake: Intake) -> None:
+    folder, ledger = intake.folder, intake.ledger
+    kept = write(folder / "products" / "refcat", "gaia.v1.parquet", "nobody knows")
+    assert refcat.add(folder, ledger, "gaia", Path("g.csv"), lambda _: stars(16.0)).version == 2
+    assert kept.read_text() == "nobody knows"
+    left = folder / "products" / "refcat" / "other.v1.parquet"
+    write_parquet(left, stars(16.0), {"refcat": "other", "origin": "g.csv"})
+    assert refcat.add(folder, ledger, "other", Path("g.csv"), lambda _: stars(16.0)).version == 1
 
 
 def test_frames_that_wait_for_the_reference_go_on_when_it_comes(tmp_path: Path) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tesela.flow.run import site as site_module
 from tesela.flow.run.lock import only_controller
+from tesela.ledger import schema
 from tesela.products import paths
 from verbs import Said, tesela, well
 
@@ -81,6 +85,63 @@ def test_the_survey_that_the_nonsense_was_made_of_is_sound(tmp_path: Path) -> No
 def test_a_survey_file_that_is_missing_or_a_folder(tmp_path: Path) -> None:
     for survey in (tmp_path / "none.toml", tmp_path):
         assert_one_sentence(tesela("init", tmp_path / "site", "--survey", survey))
+
+
+class Killed(BaseException):
+    """As sudden as a signal: nothing of ours catches it."""
+
+
+@pytest.mark.parametrize("step", range(6))
+def test_a_site_left_half_made_is_finished_by_the_next_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    folder, survey = tmp_path / "site", tmp_path / "survey.toml"
+    survey.write_text(GOOD)
+    count = iter(range(100))
+
+    def dying(whole: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **options: Any) -> Any:
+            if next(count) == step:
+                raise Killed
+            return whole(*args, **options)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        patch.setattr(site_module.Ledger, "create", dying(site_module.Ledger.create))
+        patch.setattr(site_module.tiles, "register", dying(site_module.tiles.register))
+        patch.setattr(site_module.shutil, "copyfile", dying(site_module.shutil.copyfile))
+        patch.setattr(site_module, "sync", dying(site_module.sync))
+        patch.setattr(Path, "replace", dying(Path.replace))
+        with pytest.raises(Killed):
+            site_module.init_site(folder, survey)
+    assert not (folder / "survey.toml").exists()
+    well("init", folder, "--survey", survey)
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "ledger.sqlite", "products", "raw", "survey.toml", "work",
+    ]  # fmt: skip
+    assert well("status", "--site", folder, "--json").data["products"] == {}
+    made = site_module.open_site(folder)
+    with made.ledger.read() as conn:
+        assert len(conn.execute(schema.tile.select()).all()) == 1
+    made.ledger.close()
+
+
+@pytest.mark.parametrize("content", ["used", "foreign"])
+def test_a_ledger_in_use_whose_survey_is_lost_is_not_replaced(
+    site: Path, given: Given, content: str
+) -> None:
+    ledger = site / "ledger.sqlite"
+    if content == "foreign":
+        ledger.write_bytes(b"of another program")
+    else:
+        well("ingest", given.bias, "--site", site)
+    (site / "survey.toml").unlink()
+    before = ledger.stat().st_ino
+    said = tesela("init", site, "--survey", given.survey)
+    assert_one_sentence(said)
+    assert "a site is already there" in said.err
+    assert ledger.stat().st_ino == before
 
 
 def test_a_site_is_not_made_over_another(site: Path, given: Given) -> None:

@@ -101,9 +101,10 @@ def _process(
 
     quiet = {"as_json": as_json}
     with _output(as_json):
-        if not paths.ledger_file(site).is_file():
+        if not paths.survey_file(site).is_file():
             say(f"$ tesela init {site} --survey {night / 'survey.toml'}")
             init.init(site, night / "survey.toml", **quiet)
+        if not _has_reference(site, REFCAT):
             say(f"$ tesela refcat add {REFCAT} {night / 'refcat.parquet'} --site {site}")
             refcat.add(REFCAT, night / "refcat.parquet", site, **quiet)
         say(f"$ tesela doctor --site {site}")
@@ -112,6 +113,17 @@ def _process(
         ingest.ingest([night / "raw"], site, **quiet)
         say(f"$ tesela run --site {site}")
         run.run(site, workers, **quiet)
+
+
+def _has_reference(site: Path, name: str) -> bool:
+    from tesela.flow.run.site import open_site
+    from tesela.ledger import products
+
+    opened = open_site(site)
+    with opened.ledger.read() as conn:
+        found = products.current(conn, "refcat", name)
+    opened.ledger.close()
+    return found is not None
 
 
 def _output(as_json: bool) -> Any:

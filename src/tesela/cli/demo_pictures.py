@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tesela.errors import ProductError
 from tesela.pixels import thumbnail
 from tesela.products import files, rawfile
 from tesela.products.images import Coadd, ReducedImage, card_dict
@@ -54,7 +55,13 @@ def choose_frame(products: Products) -> tuple[str, str, str]:
             merit = (pixels > 0 and band == _BAND, pixels > 0, pixels)
             if best is None or merit > best[0]:
                 best = (merit, (str(name), tile, band))
-    assert best is not None  # noqa: S101 - a coadd has inputs
+    if best is None:
+        raise ProductError(
+            "pictures",
+            found="no coadd with a frame in it",
+            expected="the finished demonstration",
+            do="see `tesela status` for what failed, mend it and run the demonstration again",
+        )
     return best[1]
 
 

@@ -221,6 +221,11 @@ def quality_of(conn: Connection, product_id: int) -> dict[str, Any] | None:
     return None if row is None else dict(row)
 
 
+def is_any(conn: Connection) -> bool:
+    """Whether there is any product, raw frames included."""
+    return conn.execute(schema.product.select().limit(1)).first() is not None
+
+
 def is_made_by(conn: Connection, attempt_id: int) -> bool:
     """Whether an attempt's product was committed."""
     table = schema.product

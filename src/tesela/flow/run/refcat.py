@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
+from sqlalchemy.engine import Connection
 
 from tesela.errors import Duplicate
 from tesela.flow.plan import downstream
@@ -16,7 +18,7 @@ from tesela.ledger.engine import Ledger
 from tesela.ledger.keys import clean
 from tesela.products import paths
 from tesela.products.catalogue import write_parquet
-from tesela.products.files import atomic_copy_target, data_hash, sha256_of
+from tesela.products.files import data_hash, publish, sha256_of
 
 Read = Callable[[Path], Mapping[str, NDArray[Any]]]
 """File -> columns, normalised; raises `BadInput`."""
@@ -42,8 +44,38 @@ def add(folder: Path, ledger: Ledger, name: str, file: Path, read: Read) -> Adde
     columns = read(file)
     content = data_hash(columns)
     with ledger.read() as conn:
-        current = products.current(conn, "refcat", name)
-        version = products.next_version(conn, "refcat", name)
+        _check_new(conn, name, content)
+    shelf = folder / paths.refcat(name, 1).parent
+    shelf.mkdir(parents=True, exist_ok=True)
+    # Another may add at the same time: the file is written under a name of our own, and numbered
+    # in the transaction that enters it.
+    with tempfile.TemporaryDirectory(dir=shelf, prefix=".adding-") as own:
+        temporary = Path(own) / "refcat.parquet"
+        write_parquet(temporary, dict(columns), {"refcat": name, "origin": file.name})
+        checksum, size = sha256_of(temporary), temporary.stat().st_size
+        rows = len(next(iter(columns.values())))
+        with ledger.write() as conn:
+            _check_new(conn, name, content)
+            version = _free_version(conn, folder, name, checksum)
+            relative = paths.refcat(name, version)
+            if not (folder / relative).exists():
+                publish(temporary, folder / relative)
+            new = products.NewProduct(
+                kind="refcat",
+                key=name,
+                version=version,
+                path=str(relative),
+                files=((str(relative), checksum, size),),
+                checksum=checksum,
+                data_hash=content,
+            )
+            refcats.add(conn, name, new, rows=rows, columns=columns, origin=str(file))
+            downstream.refcat_arrived(conn, name)
+    return Added(name, version, rows, tuple(columns), str(relative))
+
+
+def _check_new(conn: Connection, name: str, content: str) -> None:
+    current = products.current(conn, "refcat", name)
     if current is not None and current["data_hash"] == content:
         raise Duplicate(
             f"reference catalogue {name}",
@@ -51,24 +83,16 @@ def add(folder: Path, ledger: Ledger, name: str, file: Path, read: Read) -> Adde
             expected="new content",
             do="nothing has to be done",
         )
-    relative = paths.refcat(name, version)
-    target = folder / relative
-    # A name without a row is what a crash left; it may go, since the ledger gives the version.
-    target.unlink(missing_ok=True)
-    with atomic_copy_target(target) as temporary:
-        write_parquet(temporary, dict(columns), {"refcat": name, "origin": file.name})
-    checksum = sha256_of(target)
-    new = products.NewProduct(
-        kind="refcat",
-        key=name,
-        version=version,
-        path=str(relative),
-        files=((str(relative), checksum, target.stat().st_size),),
-        checksum=checksum,
-        data_hash=content,
-    )
-    rows = len(next(iter(columns.values())))
-    with ledger.write() as conn:
-        refcats.add(conn, name, new, rows=rows, columns=columns, origin=str(file))
-        downstream.refcat_arrived(conn, name)
-    return Added(name, version, rows, tuple(columns), str(relative))
+
+
+def _free_version(conn: Connection, folder: Path, name: str, checksum: str) -> int:
+    """Return the next number whose file is not there, or is this very content.
+
+    A file without a row is what a crash left; it is taken up or passed over, never removed.
+    """
+    version = products.next_version(conn, "refcat", name)
+    while True:
+        there = folder / paths.refcat(name, version)
+        if not there.exists() or sha256_of(there) == checksum:
+            return version
+        version += 1

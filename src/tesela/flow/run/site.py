@@ -7,14 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy.exc import DatabaseError
+
 from tesela import config
 from tesela.cameras.camera import Camera
 from tesela.cameras.camera import load as load_camera
-from tesela.errors import ConfigError
+from tesela.errors import ConfigError, LedgerError
 from tesela.flow.plan.rules import Rules
-from tesela.ledger import tiles
+from tesela.ledger import products, tiles
 from tesela.ledger.engine import Ledger
 from tesela.products import paths
+from tesela.products.files import sync
 from tesela.sky.tiles import TileGrid
 
 
@@ -31,13 +34,16 @@ class Site:
 
 
 def init_site(folder: Path, survey_file: Path) -> Site:
-    """Make a new site from a survey.toml; everything is checked before anything is made."""
+    """Make a new site from a survey.toml; everything is checked before anything is made.
+
+    What an interrupted try left is finished.
+    """
     from tesela.flow.run.bodies import registry  # the stages are heavy, and needed here alone
 
     survey = config.load_survey(survey_file)
-    _describe(survey, paths.cameras_folder(survey_file.parent))
+    _, grid = _describe(survey, paths.cameras_folder(survey_file.parent))
     registry(survey)
-    if paths.ledger_file(folder).exists() or paths.survey_file(folder).exists():
+    if paths.survey_file(folder).exists() or _is_used(paths.ledger_file(folder)):
         raise ConfigError(
             str(folder),
             found="a site is already there",
@@ -50,12 +56,41 @@ def init_site(folder: Path, survey_file: Path) -> Site:
     own = paths.cameras_folder(survey_file.parent)
     if own.is_dir() and own.resolve() != paths.cameras_folder(folder).resolve():
         shutil.copytree(own, paths.cameras_folder(folder), dirs_exist_ok=True)
-    shutil.copyfile(survey_file, paths.survey_file(folder))
-    Ledger.create(paths.ledger_file(folder)).close()
-    site = open_site(folder)
-    with site.ledger.write() as conn:
-        tiles.register(conn, zip(site.grid.names, site.grid.ra_deg, site.grid.dec_deg))
-    return site
+    _make_ledger(paths.ledger_file(folder), grid)
+    # The survey.toml comes last and whole: a folder that has one is a finished site, and one that
+    # has none is finished by the next try.
+    part = folder / f".{paths.survey_file(folder).name}.part"
+    shutil.copyfile(survey_file, part)
+    sync(part)
+    part.replace(paths.survey_file(folder))
+    sync(folder)
+    return open_site(folder)
+
+
+def _make_ledger(path: Path, grid: TileGrid) -> None:
+    """Make a ledger that knows its tiles, under a temporary name until it is complete."""
+    part = path.with_name(f".{path.name}.part")
+    for left in part.parent.glob(f"{part.name}*"):
+        left.unlink()
+    made = Ledger.create(part)
+    with made.write() as conn:
+        tiles.register(conn, zip(grid.names, grid.ra_deg, grid.dec_deg))
+    made.close()
+    part.replace(path)
+
+
+def _is_used(ledger_file: Path) -> bool:
+    """Whether anything was ever done with a ledger; one without a product may be made again."""
+    if not ledger_file.exists():
+        return False
+    try:
+        ledger = Ledger.open(ledger_file)
+        with ledger.read() as conn:
+            found = products.is_any(conn)
+        ledger.close()
+    except (LedgerError, DatabaseError):
+        return True  # not ours to judge, so not ours to replace
+    return found
 
 
 def open_site(folder: Path) -> Site:
