@@ -10,7 +10,7 @@ PIECE_PX = 12
 MIN_SHARE = 0.25
 FEWEST_PIECES = 6
 BRIGHT_SHARE = 0.4
-LEAST_STEADY = 0.85
+LEAST_STEADY = 0.8
 LEAST_KEPT = 0.5
 LEAST_SIGMA = 0.7
 
@@ -24,7 +24,8 @@ class Steadiness:
     brightness : float
         Median over the pieces of their excess over their sides, in noises of a pixel.
     steady : float
-        Share of the pieces with at least `BRIGHT_SHARE` of that.
+        Share of the pieces with at least `BRIGHT_SHARE` of that, one not counted: the fewer there
+        are, the less may be missing.
     kept : float
         Brightness of the third of the pieces farthest from the brightest over that of the
         nearest: 1 for a trail, near 0 for the spikes of a star or a galaxy seen edge-on.
@@ -76,11 +77,12 @@ def steadiness(
         return None
     excess = np.array(pieces)
     brightness = float(np.median(excess))
+    n_bright = int(np.count_nonzero(excess >= BRIGHT_SHARE * brightness))
     from_peak = np.argsort(np.abs(np.arange(excess.size) - int(excess.argmax())), kind="stable")
     third = excess.size // 3
     near, far = np.median(excess[from_peak[:third]]), np.median(excess[from_peak[-third:]])
     return Steadiness(
         brightness=brightness,
-        steady=float(np.mean(excess >= BRIGHT_SHARE * brightness)) if brightness > 0 else 0.0,
+        steady=(n_bright - 1) / excess.size if brightness > 0 else 0.0,
         kept=float(far / near) if near > 0 else 0.0,
     )
