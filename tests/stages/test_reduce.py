@@ -17,6 +17,7 @@ from tesela.sky.wcs import Wcs
 from tesela.stages import reduce
 from tesela.stages.reduce.finish import assemble
 from tesela.stages.reduce.frame import Frame
+from tesela.stages.reduce.settings import SkySettings
 
 from . import drawn
 from .drawn import Exposure, reduced
@@ -172,7 +173,9 @@ def test_flat_and_gain_error_cancel(plain: reduce.ReduceOutputs) -> None:
 
     flat = drawn.perfect("FLAT")
     flat.image[:, : drawn.SIZE // 2] = 0.97
-    made = reduced(Exposure(spoil=dim), flat=flat)
+    half = drawn.SIZE // 2
+    settings = reduce.ReduceSettings(sky=SkySettings(mesh_px=half))
+    made = reduce.reduce(replace(Exposure(spoil=dim).inputs(), flat=flat), settings)
     left, right = np.hsplit(made.image.sky_mesh[0], 2)
     assert left.mean() == pytest.approx(right.mean(), rel=0.005)
     assert made.metrics["zeropoint_mag"] == pytest.approx(plain.metrics["zeropoint_mag"], abs=0.005)
