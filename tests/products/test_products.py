@@ -94,6 +94,44 @@ def test_one_changed_pixel_changes_the_data_hash(rng: np.random.Generator) -> No
     assert image.data_hash() != before
 
 
+@pytest.mark.parametrize(
+    "card", ["CRVAL1", "CRPIX2", "CD1_2", "PV2_10", "MAGZP", "MAGZPERR", "COLCOEF", "COLPIVOT"]
+)
+def test_what_gives_pixels_their_meaning_is_in_the_data_hash(
+    rng: np.random.Generator, card: str
+) -> None:
+    def hash_with(value: object) -> str:
+        image = reduced(rng=np.random.default_rng(1))
+        image.cards = [(card, value, "")]
+        plane, counts = image.image, image.mask
+        coadd = Coadd(plane, plane, plane, counts, counts, psf(), image.cards)
+        return image.data_hash() + coadd.data_hash()
+
+    value = float(rng.normal(200, 10))
+    assert hash_with(value) != hash_with(value * (1 + 1e-9))
+    assert hash_with(None) == hash_with(float("nan")) != hash_with(0.0)
+
+
+def test_numbers_of_any_length_survive_the_header_for_the_data_hash(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    image = reduced(rng)
+    values = rng.normal(size=40) * 10.0 ** rng.integers(-12, 8, 40)
+    image.cards = [(f"PV1_{n}", value, "") for n, value in enumerate(values)]
+    image.cards += [("MAGZP", float("nan"), ""), ("CRVAL1", 1 / 3, "")]
+    image.write(tmp_path / "r.fits")
+    assert ReducedImage.read(tmp_path / "r.fits").data_hash() == image.data_hash()
+
+
+def test_zero_point_and_depth_are_in_the_hash_of_a_catalogue() -> None:
+    def hash_with(**facts: object) -> str:
+        return Catalogue({"ra": np.array([1.0])}, {"band": "r", **facts}).data_hash()
+
+    hashes = {hash_with(zeropoint_mag=z, depth_psf_mag=d) for z in (24.0, 24.1) for d in (21, 22)}
+    assert len(hashes) == 4
+    assert hash_with(provenance={"TSL VERSION": 1}) == hash_with()
+
+
 def test_nothing_is_overwritten(tmp_path: Path, rng: np.random.Generator) -> None:
     path = tmp_path / "r.fits"
     reduced(rng).write(path)
@@ -179,6 +217,19 @@ def test_publish_is_atomic_and_refuses_to_overwrite(tmp_path: Path) -> None:
     with pytest.raises(ProductError, match="nothing is overwritten"):
         files.publish(tmp_path / "two", final)
     assert final.read_text() == "one"
+
+
+def test_new_folders_are_flushed_with_what_holds_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[Path] = []
+    monkeypatch.setattr(files, "sync", flushed.append)
+    temporary = tmp_path / "t"
+    temporary.write_text("x")
+    final = tmp_path / "a" / "b" / "f"
+    files.publish(temporary, final)
+    assert final.read_text() == "x"
+    assert flushed == [tmp_path, tmp_path / "a", tmp_path / "a" / "b"]
 
 
 def test_atomic_copy_leaves_nothing_when_it_fails(tmp_path: Path) -> None:

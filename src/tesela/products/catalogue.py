@@ -45,8 +45,13 @@ class Catalogue:
         return cls(*read_parquet(path))
 
     def data_hash(self) -> str:
-        """Hash of the columns."""
-        return files.data_hash(self.columns)
+        """Hash of the columns and of the numbers among the facts: zero point, depths ..."""
+        numbers = {
+            name: value
+            for name, value in self.facts.items()
+            if isinstance(value, (int, float)) and not isinstance(value, bool)
+        }
+        return files.data_hash(self.columns, numbers)
 
 
 def write_parquet(path: Path, columns: Table, facts: Mapping[str, Any]) -> None:

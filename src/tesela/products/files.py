@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import os
 import re
+import struct
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -93,7 +95,11 @@ def read_fits(path: Path, names: Sequence[str] | None = None) -> FitsFile:
     or lacks an extension.
     """
     if not path.is_file():
-        raise ProductError(str(path), found="no such file", do="run `tesela audit` or make it anew")
+        raise ProductError(
+            str(path),
+            found="no such file",
+            do="restore it from a copy, or have it made again: flag its key, run, unflag it, run",
+        )
     result = FitsFile()
     try:
         with plain_name(path) as plain, fitsio.FITS(plain) as fits:
@@ -149,9 +155,22 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def data_hash(arrays: Mapping[str, NDArray[Any]]) -> str:
-    """SHA-256 of pixels and columns, in the order of their names; no dates, no headers."""
+def data_hash(arrays: Mapping[str, NDArray[Any]], numbers: Mapping[str, Any] | None = None) -> str:
+    """SHA-256 of pixels and columns, in the order of their names; no dates, no text.
+
+    Parameters
+    ----------
+    arrays : mapping
+        Pixels and columns.
+    numbers : mapping, optional
+        What gives them their meaning, such as a zero point; taken with the 12 digits that survive
+        any header. None and what is not finite count alike.
+    """
     digest = hashlib.sha256()
+    for name, number in sorted((numbers or {}).items()):
+        value = math.nan if number is None else float(f"{float(number):.12g}")
+        finite = value if math.isfinite(value) else math.nan
+        digest.update(f"{name}=".encode() + struct.pack("<d", finite))
     for name in sorted(arrays):
         array = np.asarray(arrays[name])
         if array.dtype.kind == "O":
@@ -171,12 +190,20 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder with those above it, so that their names outlive a power cut."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in reversed(missing):
+        sync(path.parent)
+
+
 def publish(temporary: Path, final: Path) -> None:
     """Give a finished file its final name, atomically, refusing to overwrite.
 
     If the final name already is this very file (a crash came between the two steps), it is kept.
     """
-    final.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(final.parent)
     try:
         os.link(temporary, final)
     except FileExistsError:
@@ -191,7 +218,7 @@ def publish(temporary: Path, final: Path) -> None:
 @contextlib.contextmanager
 def atomic_copy_target(final: Path) -> Iterator[Path]:
     """A temporary name beside `final`; published when the block ends well, removed otherwise."""
-    final.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(final.parent)
     temporary = final.with_name(f".{final.name}.{os.getpid()}.part")
     try:
         yield temporary

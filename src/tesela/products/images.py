@@ -7,6 +7,7 @@ mesh of what was subtracted), PSF and SOURCES. Readers go by the names of the ex
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,9 @@ from tesela.products import files, maskbit
 from tesela.products.files import Card, Hdu
 
 Table = dict[str, NDArray[Any]]
+
+_SCALE_CARDS = ("MAGZP", "MAGZPERR", "COLCOEF", "COLPIVOT")
+_WCS_CARD = re.compile(r"CRVAL[12]|CRPIX[12]|CD[12]_[12]|PV[12]_\d+")
 
 
 @dataclass(frozen=True)
@@ -181,7 +185,7 @@ class ReducedImage:
         )
 
     def data_hash(self) -> str:
-        """Hash of pixels, sky, PSF and source list."""
+        """Hash of pixels, sky, PSF, source list and the numbers that scale and place them."""
         return files.data_hash(
             {
                 "IMAGE": self.image,
@@ -190,7 +194,8 @@ class ReducedImage:
                 "SKY": self.sky_mesh,
                 **{f"PSF.{k}": v for k, v in self.psf.arrays.items()},
                 **{f"SOURCES.{k}": v for k, v in self.sources.items()},
-            }
+            },
+            _meaning(self.cards),
         )
 
 
@@ -240,7 +245,7 @@ class Coadd:
         )
 
     def data_hash(self) -> str:
-        """Hash of the pixels and the PSF."""
+        """Hash of the pixels and the PSF, and of the numbers that scale and place them."""
         return files.data_hash(
             {
                 "IMAGE": self.image,
@@ -249,8 +254,18 @@ class Coadd:
                 "MASK": self.mask,
                 "COUNT": self.count,
                 **{f"PSF.{k}": v for k, v in self.psf.arrays.items()},
-            }
+            },
+            _meaning(self.cards),
         )
+
+
+def _meaning(cards: Sequence[Card]) -> dict[str, Any]:
+    """The numeric cards without which pixels mean nothing: where they are and how bright."""
+    return {
+        key: value
+        for key, value, _ in cards
+        if (key in _SCALE_CARDS or _WCS_CARD.fullmatch(key)) and not isinstance(value, str)
+    }
 
 
 def card_dict(cards: Sequence[Card]) -> dict[str, Any]:
