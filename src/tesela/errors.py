@@ -10,6 +10,10 @@
         |-- NotFound       no such frame, tile, product ...
         `-- Busy           another controller holds this site
 
+Two more never reach anybody outside the flow and so are no errors of Tesela's: `commit.Late` drops
+the result of an attempt that lost its task, `steps.WorkerDied` tells the controller of a worker
+that died.
+
 A message answers four questions: which object, what was found, what was expected, what to do.
 """
 

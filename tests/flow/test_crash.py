@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import subprocess
 import sys
@@ -135,6 +136,20 @@ def test_a_task_that_kills_every_worker_is_found_and_the_others_done(tmp_path: P
         "reduce sci2 dead: its worker was killed (memory, 2 times); when that is mended,"
         " `tesela retry sci2`"
     ]
+
+
+def test_a_journal_takes_back_nothing_outside_the_products(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    ledger = toys.new_site(site)
+    names = ["raw/a", "../b", "products/../c", str(tmp_path / "d"), "products/e"]
+    for name in names:
+        (site / name).parent.mkdir(parents=True, exist_ok=True)
+        (site / name).write_text("x")
+    journal = site / "work" / "1" / commit.JOURNAL
+    journal.parent.mkdir(parents=True)
+    journal.write_text(json.dumps({"attempt": 1, "files": [*names, None]}))
+    assert commit.sweep(ledger, site) == 1
+    assert [name for name in names if (site / name).exists()] == names[:-1]
 
 
 def test_a_late_attempt_leaves_nothing(tmp_path: Path) -> None:

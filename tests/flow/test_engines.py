@@ -44,6 +44,13 @@ def test_many_kills_in_a_row_are_all_told(engine: LocalEngine, tmp_path: Path) -
     assert engine.submit(toys.toy_step, order(tmp_path, "good")).result(30).outcome is not None
 
 
+def test_a_report_that_cannot_be_read_is_no_report(engine: LocalEngine, tmp_path: Path) -> None:
+    broken = engine.submit(toys.unreadable_step, order(tmp_path, "bad"))
+    with pytest.raises(WorkerDied, match="reduce bad"):
+        broken.result(30)
+    assert engine.submit(toys.toy_step, order(tmp_path, "good")).result(30).outcome is not None
+
+
 def test_what_cannot_be_sent_is_an_error_of_its_own(engine: LocalEngine, tmp_path: Path) -> None:
     with pytest.raises((AttributeError, pickle.PicklingError)):
         engine.submit(lambda _: None, order(tmp_path, "x")).result(30)  # type: ignore[arg-type,return-value]

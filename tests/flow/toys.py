@@ -217,6 +217,18 @@ def toy_step(order: Order) -> Outcome:
     )
 
 
+class Unreadable:
+    """Can be sent, and not received."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (int, ("no number",))
+
+
+def unreadable_step(order: Order) -> Outcome:
+    """Report something that the other side cannot read."""
+    return Outcome(files=(), data_hash="", metrics={"x": Unreadable()})
+
+
 def _misbehave(order: Order, how: str) -> None:
     if how == "quality":
         raise QualityError(order.key, found="3 stars", expected="8", do="look at it")

@@ -8,12 +8,16 @@ import pytest
 import sqlalchemy as sa
 
 from tesela.ledger import masters, products, schema
-from tesela.ledger.clock import noon_mjd
 from tesela.ledger.engine import Ledger
 from tesela.ledger.keys import Configuration, MasterKey
+from tesela.products.frame import night_span
 
 CCD = Configuration("JAST80", "t80cam", "01", "-", "fast")
 NIGHTS = ("2017-07-01", "2017-07-03", "2017-07-04")
+
+
+def noon_mjd(night: str) -> float:
+    return night_span(night, 0.0)[0]
 
 
 def enter(ledger: Ledger, night: str, *, days: float = 10.0) -> int:

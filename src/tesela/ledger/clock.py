@@ -14,12 +14,6 @@ def now_mjd() -> float:
     return UNIX_EPOCH_MJD + time.time() / SECONDS_A_DAY
 
 
-def noon_mjd(night: str) -> float:
-    """Return the MJD of 12:00 UTC on the evening date `night` ('2017-07-03')."""
-    day = dt.date.fromisoformat(night)
-    return float((day - dt.date(1858, 11, 17)).days) + 0.5
-
-
 def iso(mjd: float) -> str:
     """Return an MJD as '2017-07-03T21:30:00Z' (whole seconds)."""
     moment = dt.datetime.fromtimestamp((mjd - UNIX_EPOCH_MJD) * SECONDS_A_DAY, tz=dt.UTC)

@@ -80,7 +80,7 @@ class Ledger:
                 "ledger",
                 found=f"revision {found}",
                 expected=HEAD_REVISION,
-                do="run `tesela upgrade`, or install the version that wrote it",
+                do="install the version that wrote it, or make a new site and ingest again",
             )
 
     @contextlib.contextmanager

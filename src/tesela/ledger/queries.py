@@ -88,8 +88,6 @@ REDUCED_NEAR = text("""
 CURRENT = text("SELECT * FROM product WHERE kind = :kind AND key = :key AND is_current")
 ALL_CURRENT = text("SELECT * FROM product WHERE kind = :kind AND is_current ORDER BY key")
 
-VERSIONS = text("SELECT * FROM product WHERE kind = :kind AND key = :key ORDER BY version")
-
 LAST_VERSION = text("""
     SELECT COALESCE(MAX(version), 0) FROM product WHERE kind = :kind AND key = :key
 """)

@@ -56,15 +56,6 @@ def plan(ledger: Ledger, rules: Rules, *, now: float | None = None) -> Report:
                 return report
 
 
-def rehearse(ledger: Ledger, rules: Rules) -> Report:
-    """Plan as `plan` would, and take everything back."""
-    report = Report()
-    with ledger.rehearse() as conn:
-        while plan_batch(conn, rules, report):
-            pass
-    return report
-
-
 def plan_batch(conn: Connection, rules: Rules, report: Report, *, now: float | None = None) -> bool:
     """Look at up to `BATCH` dirty keys; False if there was none."""
     items = tasks.due(conn, now_mjd() if now is None else now, BATCH)

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from sqlalchemy.engine import Connection
 
-from tesela.errors import ProductError
+from tesela.errors import LedgerError, ProductError
 from tesela.flow.plan import downstream
 from tesela.flow.plan.rules import Rules
-from tesela.flow.run.steps import Order, Report
+from tesela.flow.run.steps import Order, Outcome, Report
 from tesela.ledger import frames, masters, products, queries, tasks
 from tesela.ledger.engine import Ledger
 from tesela.ledger.keys import MasterKey
@@ -26,7 +26,7 @@ JOURNAL = "commit.json"
 
 
 class Late(Exception):
-    """Another attempt holds the task by now: this result is dropped."""
+    """Another attempt holds the task by now: this result is dropped. It never leaves `commit`."""
 
 
 def commit(
@@ -84,7 +84,7 @@ def _take_back(
 
 def _write_journal(order: Order, attempt_id: int, finals: list[str]) -> None:
     for final in finals:
-        if Path(final).parts[:1] != ("products",) or ".." in Path(final).parts:
+        if not _is_product_name(final):
             raise ProductError(
                 final, found="a name outside products/", do="take names from products.paths"
             )
@@ -95,11 +95,16 @@ def _write_journal(order: Order, attempt_id: int, finals: list[str]) -> None:
     sync(path.parent)
 
 
+def _is_product_name(final: object) -> bool:
+    """Whether a name is one that an attempt may give, and so one that may be taken back."""
+    parts = Path(final).parts if isinstance(final, str) else ()
+    return parts[:1] == ("products",) and ".." not in parts
+
+
 def _commit_rows(
     conn: Connection, rules: Rules, claim: tasks.Claim, order: Order, report: Report
 ) -> None:
-    outcome = report.outcome
-    assert outcome is not None  # noqa: S101 - only results are committed
+    outcome = _result(order, report)
     ending = tasks.Ending("done", "", report.seconds, report.peak_memory_mb)
     edges = [(row["id"], row["role"]) for row in tasks.inputs_of(conn, claim.task_id)]
     if not tasks.end(conn, claim, "done", ending):
@@ -123,9 +128,18 @@ def _commit_rows(
     downstream.made(conn, rules, order.kind, order.key, tiles_before)
 
 
+def _result(order: Order, report: Report) -> Outcome:
+    if report.outcome is None:
+        raise LedgerError(
+            f"{order.kind} {order.key}",
+            found=f"a report of a fault: {report.message}",
+            expected="a result to commit",
+        )
+    return report.outcome
+
+
 def _row_of(claim: tasks.Claim, order: Order, report: Report) -> products.NewProduct:
-    outcome = report.outcome
-    assert outcome is not None  # noqa: S101 - only results are committed
+    outcome = _result(order, report)
     main = report.files[0] if report.files else None
     return products.NewProduct(
         kind=order.kind,
@@ -227,5 +241,5 @@ def _unpublish(ledger: Ledger, site: Path, journal: Path) -> None:
     with ledger.read() as conn:
         if products.is_made_by(conn, entry["attempt"]):
             return
-    for final in entry["files"]:
+    for final in filter(_is_product_name, entry["files"]):
         (site / final).unlink(missing_ok=True)

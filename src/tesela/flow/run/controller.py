@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from sqlalchemy.engine import Connection
 
-from tesela.errors import ProductError
+from tesela.errors import LedgerError, ProductError
 from tesela.flow.plan import downstream, planner
 from tesela.flow.plan.rules import Rules
 from tesela.flow.run import commit
@@ -241,7 +241,10 @@ class Controller:
         log = f"{report.message}\n{report.log}".strip()
         with self.ledger.write() as conn:
             task = tasks.get(conn, claim.kind, claim.key)
-            assert task is not None  # noqa: S101 - tasks are never deleted
+            if task is None:
+                raise LedgerError(
+                    f"{claim.kind} {claim.key}", found="no task", expected="the one that ran"
+                )
             next_state = fate(task, report)
             ending = tasks.Ending(
                 "failed", report.fault_class, report.seconds, report.peak_memory_mb, log

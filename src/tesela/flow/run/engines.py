@@ -99,7 +99,11 @@ class _Keeper(threading.Thread):
             self._end_process()
             self._pipe = self._start_process()
         self._pipe.send((run, order))
-        report: Report = self._pipe.recv()  # ends with EOFError if the process dies
+        try:
+            report: Report = self._pipe.recv()
+        except Exception as error:
+            # A dead worker, or one that sends what is no report: neither can be asked again.
+            raise EOFError(f"no report: {error}") from error
         return report
 
     def _start_process(self) -> Connection:

@@ -10,7 +10,7 @@ from tesela.flow.run.steps import Report
 FAULT_LIMIT = 3
 INTERRUPTION_LIMIT = 10
 MEMORY_LIMIT = 2
-"""A task that kills its worker gets twice the memory once; killed again, it is dead."""
+"""A task that kills its worker when it runs alone is tried once more; killed again, it is dead."""
 
 _FIRST_DELAY_S = 0.5
 _LONGEST_DELAY_S = 60.0

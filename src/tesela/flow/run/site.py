@@ -59,10 +59,10 @@ def init_site(folder: Path, survey_file: Path) -> Site:
     _make_ledger(paths.ledger_file(folder), grid)
     # The survey.toml comes last and whole: a folder that has one is a finished site, and one that
     # has none is finished by the next try.
-    part = folder / f".{paths.survey_file(folder).name}.part"
-    shutil.copyfile(survey_file, part)
-    sync(part)
-    part.replace(paths.survey_file(folder))
+    unfinished = folder / f".{paths.survey_file(folder).name}.part"
+    shutil.copyfile(survey_file, unfinished)
+    sync(unfinished)
+    unfinished.replace(paths.survey_file(folder))
     sync(folder)
     return open_site(folder)
 

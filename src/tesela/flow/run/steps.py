@@ -14,7 +14,8 @@ from tesela.errors import ConfigError
 
 
 class WorkerDied(Exception):
-    """A worker process ended without a report: killed, or out of memory."""
+    """A worker process ended without a report: killed, or out of memory. The controller alone sees
+    it, and tries the task again."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class Order:
     code_version: str = ""
     settings_hash: str = ""
     memory_mb: float = 0.0
+    """What the step may need, doubled after each death; the local engine sets no limit."""
 
     def of_kind(self, kind: str, role: str = "input") -> list[InputRef]:
         """Return the inputs of a kind, in the order of their keys."""
