@@ -6,18 +6,17 @@ import numpy as np
 
 from tesela.pixels import cosmics, trails
 from tesela.products.maskbit import MaskBit
-from tesela.stages.reduce.frame import Frame
+from tesela.stages.reduce.frame import Frame, needed
 from tesela.stages.reduce.settings import CosmicSettings, TrailSettings
 
 
 def mask_cosmics(frame: Frame, settings: CosmicSettings) -> None:
     """Flag cosmic rays; detected objects are not left out, for they are hit too."""
-    assert frame.sky is not None  # noqa: S101 - the recipe subtracts the sky before
     hits = cosmics.find(
         frame.image,
         frame.metrics["readnoise_e"],
         frame.unusable,
-        sky_e=frame.sky,
+        sky_e=needed(frame.sky, "sky model"),
         sigclip=settings.sigclip,
         sigfrac=settings.sigfrac,
         objlim=settings.objlim,
@@ -30,10 +29,10 @@ def mask_cosmics(frame: Frame, settings: CosmicSettings) -> None:
 
 def mask_trails(frame: Frame, settings: TrailSettings) -> None:
     """Flag trails found by summing along all lines of the frame."""
-    assert frame.objects is not None  # noqa: S101 - the recipe finds objects before
     noise = np.sqrt(frame.sky_variance())
+    objects = needed(frame.objects, "object mask")
     found = trails.find(
-        frame.image, frame.unusable, noise, objects=frame.objects, threshold=settings.threshold
+        frame.image, frame.unusable, noise, objects=objects, threshold=settings.threshold
     )
     painted = trails.paint(found, frame.image.shape, settings.grow_px)
     pixels = frame.set(MaskBit.TRAIL, painted)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from tesela.errors import TeselaError
 from tesela.pixels.psf_model import PsfModel
 from tesela.products.files import Card
 from tesela.products.images import Psf, ReducedImage, Table, operation_cards
 from tesela.sky.wcs import Wcs
-from tesela.stages.reduce.frame import Frame
+from tesela.stages.reduce.frame import Frame, needed
 from tesela.stages.reduce.measure import Sources
 from tesela.stages.reduce.settings import ReduceInputs, ReduceOutputs, ReduceSettings
 
@@ -32,18 +31,12 @@ def assemble(
     settings: ReduceSettings,
 ) -> ReduceOutputs:
     """Gather image, mask, variance, sky, PSF, sources and cards."""
-    if frame.sky_mesh is None:
-        raise TeselaError(
-            inputs.facts.name,
-            found="an image without a sky model",
-            expected="the sky to be subtracted before the image is assembled",
-        )
     arrays, numbers = psf.to_arrays()
     image = ReducedImage(
         image=np.ascontiguousarray(frame.image, np.float32),
         mask=frame.mask,
         variance=np.ascontiguousarray(frame.variance(), np.float32),
-        sky_mesh=frame.sky_mesh,
+        sky_mesh=needed(frame.sky_mesh, "sky model"),
         psf=Psf(arrays, numbers),
         sources=star_list(sources),
         cards=[

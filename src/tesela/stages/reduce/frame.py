@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tesela.errors import TeselaError
 from tesela.products import maskbit
 from tesela.products.images import Operation
 from tesela.products.maskbit import MaskBit
+
+T = TypeVar("T")
+
+
+def needed(value: T | None, what: str) -> T:
+    """What an earlier step of the recipe must have left; its absence is a mistake of ours."""
+    if value is None:
+        raise TeselaError("reduction", found=f"no {what} yet", expected="the recipe's order")
+    return value
 
 
 @dataclass
