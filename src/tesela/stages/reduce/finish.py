@@ -31,12 +31,13 @@ def assemble(
     settings: ReduceSettings,
 ) -> ReduceOutputs:
     """Gather image, mask, variance, sky, PSF, sources and cards."""
+    sky_mesh = needed(frame.sky_mesh, "sky model")
     arrays, numbers = psf.to_arrays()
     image = ReducedImage(
         image=np.ascontiguousarray(frame.image, np.float32),
         mask=frame.mask,
         variance=np.ascontiguousarray(frame.variance(), np.float32),
-        sky_mesh=needed(frame.sky_mesh, "sky model"),
+        sky_mesh=sky_mesh,
         psf=Psf(arrays, numbers),
         sources=star_list(sources),
         cards=[
