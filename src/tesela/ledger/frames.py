@@ -178,7 +178,7 @@ def _exposure(conn: Connection, facts: FrameFacts) -> int:
         schema.exposure.select().where(schema.exposure.c.key == row["key"])
     ).first()
     if found is None:
-        raise LedgerError(_exposure_key(facts), found="no row after insert", expected="the exposure")
+        raise LedgerError(_exposure_key(facts), found="no row after insert")
     return int(found.id)
 
 
