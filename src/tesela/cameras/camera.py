@@ -192,6 +192,21 @@ class Camera:
 
     def check(self, where: str, error: type[ConfigError] | type[BadInput] = ConfigError) -> None:
         """Refuse geometry that does not tile the image exactly or leaves the raw frame."""
+        if abs(np.linalg.det(np.array(self.cd_signs))) < _LEAST_AREA:
+            raise error(
+                where,
+                found=f"cd_signs = {[list(row) for row in self.cd_signs]}",
+                expected="two directions on the sky, such as [[-1, 0], [0, 1]]",
+                do="correct the camera's description",
+            )
+        unknown = {kind.obstype for kind in self.imagetypes.values()} - _OBSTYPES
+        if unknown:
+            raise error(
+                where,
+                found=f"obstype {', '.join(sorted(unknown))}",
+                expected=f"one of {', '.join(sorted(_OBSTYPES))}",
+                do="correct [imagetypes] of the camera's description",
+            )
         covered = np.zeros(self.shape, dtype=np.uint8)
         for amp in self.amplifiers:
             for name in ("data", *_SECTION_FIELDS[1:]):
@@ -235,6 +250,8 @@ class Camera:
             )
 
 
+_OBSTYPES = {"bias", "dark", "flat", "science"}
+_LEAST_AREA = 0.1
 _SECTION_FIELDS = ("data", "overscan", "prescan", "parallel")
 _AMPLIFIER_CARDS = {
     "IMSC": "data",

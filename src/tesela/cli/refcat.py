@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -36,6 +37,13 @@ def add(
     from tesela.stages.ingest.refcat import read
 
     opened = open_site(site)
-    added = refcat.add(opened.folder, opened.ledger, name, file, read)
+
+    def checked(path: Path) -> Mapping[str, Any]:
+        columns = read(path)
+        if name == opened.survey.refcat:
+            refcat.require_columns(path.name, columns, opened.survey)
+        return columns
+
+    added = refcat.add(opened.folder, opened.ledger, name, file, checked)
     sentence = f"{added.name} version {added.version}: {added.rows} rows"
     emit(dataclasses.asdict(added), as_json, lambda: iter([sentence]))

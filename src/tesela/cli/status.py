@@ -9,6 +9,8 @@ import typer
 
 from tesela.cli.common import HERE, JsonOption, SiteOption, emit, stale_lines, warning_lines
 
+_LATEST = 10
+
 
 def add_to(app: typer.Typer) -> None:
     """Add the verb."""
@@ -16,8 +18,8 @@ def add_to(app: typer.Typer) -> None:
 
 
 def status(site: SiteOption = HERE, as_json: JsonOption = False) -> None:
-    """Count frames of the latest nights, products and tasks; list what waits, failed, came with
-    warnings or is stale, each with its reason."""
+    """Count frames of the latest nights, products and tasks; list what waits, is flagged, was
+    refused, failed, came with warnings or is stale, each with its reason."""
     from tesela.flow.run.site import open_site
     from tesela.ledger import status as counts
 
@@ -37,6 +39,13 @@ def _lines(data: dict[str, Any]) -> Iterator[str]:
         yield f"tasks: {row['step']:8s} {row['state']:8s} {row['n']:6d}"
     for row in data["waiting"]:
         yield f"waiting: {row['n']} {row['kind']} ({row['example']}): {row['reason']}"
+    for row in data["flagged"]:
+        comment = f" ({row['comment']})" if row["comment"] else ""
+        yield f"flagged: {row['kind']} {row['key']} by {row['who']}: {row['reason']}{comment}"
+    for row in data["refused"][:_LATEST]:
+        yield f"refused: {row['reason']}"
+    if len(data["refused"]) > _LATEST:
+        yield f"refused: and {len(data['refused']) - _LATEST} files before (--json lists all)"
     for row in data["ended_badly"]:
         yield f"{row['state']}: {row['step']} {row['key']}: {row['reason']}; {row['do']}"
     yield from warning_lines(data["warnings"])

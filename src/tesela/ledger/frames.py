@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from tesela.errors import Duplicate, LedgerError, NotFound
-from tesela.ledger import events, products, queries, schema
+from tesela.ledger import events, products, queries, schema, verdicts
 from tesela.ledger.clock import now_mjd
 from tesela.ledger.insert import insert_once
 from tesela.ledger.keys import NO_FILTER, Configuration
@@ -69,12 +69,15 @@ def is_known(conn: Connection, facts: FrameFacts) -> bool:
     for row in by_sha(conn, facts.sha256, facts.data_sha256):
         if row["name"] == facts.name and row["sha256"] == facts.sha256:
             return True
+        if row["sha256"] != facts.sha256 and verdicts.standing(conn, "raw", row["name"]):
+            continue  # the same pixels with a corrected header; the wrong one is flagged
         if row["name"] != facts.name:
             raise Duplicate(
                 facts.name,
                 found=f"the same content as frame {row['name']}",
                 expected="a frame that is not here yet",
-                do="keep one name; nothing was taken in",
+                do="keep one name; if that frame's header is wrong, `tesela flag` it and ingest "
+                "the corrected file under a new name; nothing was taken in",
             )
     known = by_name(conn, facts.name)
     if known is not None:
@@ -83,7 +86,8 @@ def is_known(conn: Connection, facts: FrameFacts) -> bool:
             found=f"other content (sha256 {facts.sha256[:12]}) than the frame of that name here"
             f" ({known['sha256'][:12]})",
             expected="one content for one name",
-            do="rename it if it is another exposure; nothing was overwritten",
+            do="rename it if it is another exposure; if its header was corrected, `tesela flag` "
+            "the frame here first, then rename the file; nothing was overwritten",
         )
     _check_exposure(conn, facts)
     return False

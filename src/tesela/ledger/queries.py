@@ -410,6 +410,15 @@ VERDICTS_OF_KEY = text("""
     WHERE key = :key ORDER BY id
 """)
 
+STANDING_VERDICTS = text("""
+    SELECT kind, key, reason, comment, who FROM verdict WHERE withdrawn_mjd IS NULL
+    ORDER BY kind, key
+""")
+
+REFUSED = text("""
+    SELECT path, reason FROM refused ORDER BY id DESC
+""")
+
 STANDING_VERDICT = text("""
     SELECT * FROM verdict WHERE kind = :kind AND key = :key AND withdrawn_mjd IS NULL
 """)

@@ -15,13 +15,15 @@ _NIGHTS = 5
 
 
 def overview(conn: Connection) -> dict[str, Any]:
-    """Return counts of nights, products and tasks, reasons of waiting, what ended badly, what
-    came with warnings, what is stale."""
+    """Return counts of nights, products and tasks, reasons of waiting, what is flagged, was
+    refused (latest first), ended badly, came with warnings, is stale."""
     return {
         "nights": _nights(conn),
         "products": {row["kind"]: row["n"] for row in _rows(conn, queries.COUNT_PRODUCTS)},
         "tasks": _rows(conn, queries.COUNT_TASKS),
         "waiting": _rows(conn, queries.WAITING_REASONS),
+        "flagged": _rows(conn, queries.STANDING_VERDICTS),
+        "refused": _rows(conn, queries.REFUSED),
         "ended_badly": [{**row, "do": advice(row["key"])} for row in tasks.ended_badly(conn)],
         "warnings": warnings(conn),
         "stale": _rows(conn, queries.STALE),

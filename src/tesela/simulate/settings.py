@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 from dataclasses import dataclass, replace
 
@@ -144,6 +145,12 @@ class NightSettings:
                 found=f"bands {' '.join(unknown)}",
                 expected=f"some of {' '.join(BANDS)}",
             )
+        try:
+            dt.date.fromisoformat(self.date)
+        except ValueError:
+            raise ConfigError(
+                "simulated night", found=f"date {self.date!r}", expected="a date like 2017-07-03"
+            ) from None
         if not 0 <= self.overlap < 1:
             raise ConfigError(
                 "simulated night", found=f"overlap {self.overlap}", expected="0 <= overlap < 1"

@@ -11,7 +11,8 @@ from typing import Any
 from numpy.typing import NDArray
 from sqlalchemy.engine import Connection
 
-from tesela.errors import Duplicate
+from tesela.config import Survey
+from tesela.errors import BadInput, Duplicate
 from tesela.flow.plan import downstream
 from tesela.ledger import products, refcats
 from tesela.ledger.engine import Ledger
@@ -72,6 +73,21 @@ def add(folder: Path, ledger: Ledger, name: str, file: Path, read: Read) -> Adde
             refcats.add(conn, name, new, rows=rows, columns=columns, origin=str(file))
             downstream.refcat_arrived(conn, name)
     return Added(name, version, rows, tuple(columns), str(relative))
+
+
+def require_columns(where: str, columns: Mapping[str, Any], survey: Survey) -> None:
+    """Refuse a reference catalogue that lacks a column which survey.toml names for a band."""
+    for band, band_filter in survey.filters.items():
+        reference = band_filter.reference
+        named = {reference.mag, reference.err, *reference.columns.values(), *reference.colour}
+        missing = sorted(named - set(columns) - {""})
+        if missing:
+            raise BadInput(
+                where,
+                found=f"no column {', '.join(missing)}; it has {', '.join(columns)}",
+                expected=f"the columns that survey.toml names for band {band}",
+                do="rename the columns, or correct [filters.*.reference]",
+            )
 
 
 def _check_new(conn: Connection, name: str, content: str) -> None:
