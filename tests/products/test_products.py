@@ -11,7 +11,7 @@ import pytest
 from tesela.errors import ProductError, TeselaError
 from tesela.products import files, maskbit
 from tesela.products.catalogue import Catalogue, read_parquet
-from tesela.products.columns import COLUMNS
+from tesela.products.columns import SINGLE
 from tesela.products.frame import FrameFacts, mjd_of, night_of, night_span
 from tesela.products.images import Coadd, Master, Operation, Psf, ReducedImage, operation_cards
 from tesela.products.maskbit import MaskBit
@@ -180,7 +180,7 @@ def test_catalogue_carries_units_and_ucds(tmp_path: Path) -> None:
     catalogue.write(tmp_path / "c.parquet")
     field = pq.read_schema(tmp_path / "c.parquet").field("ra")
     assert field.metadata[b"unit"] == b"deg"
-    assert field.metadata[b"ucd"] == COLUMNS["ra"].ucd.encode()
+    assert field.metadata[b"ucd"] == SINGLE["ra"].ucd.encode()
     back = Catalogue.read(tmp_path / "c.parquet")
     assert back.facts == {"band": "rSDSS"}
     assert len(back) == 2

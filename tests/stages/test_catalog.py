@@ -11,7 +11,7 @@ import pytest
 import sep
 
 from tesela.pixels.psf_model import PsfModel
-from tesela.products.columns import COLUMNS
+from tesela.products.columns import SINGLE
 from tesela.products.images import Coadd
 from tesela.products.maskbit import MaskBit
 from tesela.sky import match
@@ -155,16 +155,16 @@ def test_completeness_is_that_of_stars_really_put_in(made: catalog.CatalogOutput
 def test_columns_are_those_of_the_one_table(made: catalog.CatalogOutputs, tmp_path: Path) -> None:
     made.catalogue.write(tmp_path / "c.parquet")
     schema = pq.read_schema(tmp_path / "c.parquet")
-    assert set(schema.names) <= set(COLUMNS)
+    assert set(schema.names) <= set(SINGLE)
     assert {"ra", "dec", "flux_auto", "flux_psf", "flux_aper", "a", "b", "theta", "flags",
             "mask_flags"} <= set(schema.names)  # fmt: skip
     for name in schema.names:
         stated = {k.decode(): v.decode() for k, v in schema.field(name).metadata.items()}
-        assert stated["unit"] == COLUMNS[name].unit
-        assert stated["ucd"] == COLUMNS[name].ucd
+        assert stated["unit"] == SINGLE[name].unit
+        assert stated["ucd"] == SINGLE[name].ucd
         assert stated["description"]
     for name, values in made.catalogue.columns.items():
-        assert values.dtype == COLUMNS[name].dtype
+        assert values.dtype == SINGLE[name].dtype
     assert made.catalogue.facts["tile"] == "T-1"
 
 

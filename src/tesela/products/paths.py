@@ -59,3 +59,33 @@ def coadd(tile: str, band: str, version: int) -> Path:
 def catalogue(tile: str, band: str, version: int) -> Path:
     """A single catalogue, relative to the site."""
     return Path("products") / "catalogue" / tile / f"{tile}.{band}.v{version}.parquet"
+
+
+def dual(tile: str, version: int) -> Path:
+    """A dual catalogue, relative to the site."""
+    return Path("products") / "dual" / tile / f"{tile}.v{version}.parquet"
+
+
+def zeropoints(tile: str, version: int) -> Path:
+    """The photometric solution of a tile, relative to the site."""
+    return Path("products") / "zeropoints" / tile / f"{tile}.v{version}.parquet"
+
+
+def valueadded(tile: str, version: int) -> Path:
+    """Photometric redshifts and classes of a tile, relative to the site."""
+    return Path("products") / "valueadded" / tile / f"{tile}.v{version}.parquet"
+
+
+def science(tile: str, version: int, table: str) -> Path:
+    """A table of a tile in the working science database, relative to the site."""
+    return Path("products") / "science" / tile / f"{tile}.v{version}.{table}.parquet"
+
+
+def picture(image: Path) -> Path:
+    """The small picture beside an image."""
+    return image.with_suffix(".jpg")
+
+
+def releases_folder(site: Path) -> Path:
+    """All releases of a site, and the file that says which are served."""
+    return site / "releases"

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tesela.products.catalogue import Table
-from tesela.products.columns import COLUMNS
+from tesela.products.columns import SINGLE
 from tesela.stages.catalog.detection import Field, Sources
 
 _RENAMED = {"x": "x_win", "y": "y_win", "fwhm": "fwhm_px", "isoarea": "npix"}
@@ -28,7 +28,7 @@ def assemble(field: Field, sources: Sources) -> Table:
     median = float(np.median(field.weight[field.covered]))
     values = {
         name: table[_RENAMED.get(name, name)]
-        for name in COLUMNS
+        for name in SINGLE
         if _RENAMED.get(name, name) in table
     }
     values.update(
@@ -41,9 +41,7 @@ def assemble(field: Field, sources: Sources) -> Table:
         n_exposures=field.inputs.coadd.count[iy, ix],
     )
     return {
-        name: values[name].astype(column.dtype)
-        for name, column in COLUMNS.items()
-        if name in values
+        name: values[name].astype(column.dtype) for name, column in SINGLE.items() if name in values
     }
 
 

@@ -1,0 +1,1 @@
+"""The science database: write and open the working database and releases."""
