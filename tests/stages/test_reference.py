@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from tesela import config
+from tesela.bands import reference
 from tesela.config import Reference
 from tesela.errors import ConfigError, QualityError
 from tesela.flow.run import bodies
+from tesela.sky import epoch
 from tesela.stages.reduce import astrometry, photometry
 from tesela.stages.reduce.frame import Frame
 from tesela.stages.reduce.measure import Sources
@@ -32,14 +34,14 @@ def test_stars_without_motion_or_epoch_stay_and_others_move() -> None:
         "pmdec": np.array([0.0, 0.0, np.nan]),
         "ref_epoch": np.array([2000.0, np.nan, 2000.0]),
     }
-    ra, dec, _ = astrometry.reference_positions(refcat, ROWS, MJD_2010)
+    ra, dec, _ = epoch.catalogue_positions(refcat, ROWS, MJD_2010)
     assert 3.6e6 * (ra - SKY["ra"]) == pytest.approx([1000.0, 0.0, 0.0], abs=1e-3)
     assert dec == pytest.approx(0.0, abs=1e-12)
 
 
 def test_a_position_without_error_has_the_usual_one() -> None:
     refcat = {**SKY, "ra_err_mas": np.array([30.0, np.nan, 30.0]), "dec_err_mas": np.full(3, 30.0)}
-    _, _, error = astrometry.reference_positions(refcat, ROWS, MJD_2010)
+    _, _, error = epoch.catalogue_positions(refcat, ROWS, MJD_2010)
     assert error == pytest.approx([0.03, 0.05, 0.03])
 
 
@@ -149,9 +151,9 @@ def test_columns_that_the_catalogue_lacks_are_named(reference: dict[str, Any], s
 
 def test_an_unknown_error_of_a_magnitude_is_a_tenth() -> None:
     refcat = {"V": np.array([12.0, 13.0, 14.0]), "e": np.array([0.02, np.nan, -1.0])}
-    _, err = photometry.reference_magnitudes(refcat, ROWS, Reference(mag="V", err="e"))
+    _, err = reference.magnitudes(refcat, ROWS, Reference(mag="V", err="e"))
     assert list(err) == [0.02, 0.1, 0.1]
-    _, err = photometry.reference_magnitudes(refcat, ROWS, Reference(mag="V"))
+    _, err = reference.magnitudes(refcat, ROWS, Reference(mag="V"))
     assert list(err) == [0.01, 0.01, 0.01]
 
 

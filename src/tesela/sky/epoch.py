@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from astropy import units
 from astropy.coordinates import FK5, SkyCoord
@@ -12,6 +15,7 @@ from tesela.sky import tangent
 
 Floats = NDArray[np.float64]
 
+_DEFAULT_ERROR_ARCSEC = 0.05
 _MAS_PER_RADIAN = 180.0 / np.pi * 3600.0 * 1000.0
 
 
@@ -56,6 +60,42 @@ def _step(motion_masyr: ArrayLike, years: Floats) -> Floats:
     """Radians moved; none where the motion or the time is not known."""
     moved = np.asarray(motion_masyr, dtype=np.float64) * years / _MAS_PER_RADIAN
     return np.where(np.isfinite(moved), moved, 0.0)
+
+
+def catalogue_positions(
+    catalogue: Mapping[str, NDArray[Any]], rows: NDArray[np.int64], mjd: float
+) -> tuple[Floats, Floats, Floats]:
+    """Positions of a reference catalogue's stars at the epoch of observation.
+
+    A star whose motion or epoch is not known stays where the catalogue has it.
+
+    Parameters
+    ----------
+    catalogue : mapping of str to (m,) ndarray
+        `ra`, `dec` (degrees) and, if known, `pmra`, `pmdec` (mas/yr), `ref_epoch` (years),
+        `ra_err_mas`, `dec_err_mas`.
+    rows : (n,) int64
+        Rows wanted.
+    mjd : float
+        Epoch wanted, MJD.
+
+    Returns
+    -------
+    ra, dec : (n,) float64, degrees
+    error : (n,) float64, arcsec
+        Of each coordinate; 0.05 where it is not known.
+    """
+    ra, dec = catalogue["ra"][rows], catalogue["dec"][rows]
+    if "pmra" in catalogue and "pmdec" in catalogue and "ref_epoch" in catalogue:
+        pmra, pmdec = catalogue["pmra"][rows], catalogue["pmdec"][rows]
+        year = 2000 + (mjd - 51544.5) / 365.25
+        ra, dec = propagate(ra, dec, pmra, pmdec, catalogue["ref_epoch"][rows], year)
+    error = np.full(len(rows), _DEFAULT_ERROR_ARCSEC)
+    if "ra_err_mas" in catalogue and "dec_err_mas" in catalogue:
+        known = np.hypot(catalogue["ra_err_mas"][rows], catalogue["dec_err_mas"][rows])
+        known = known / 1000 / 2**0.5
+        error = np.where(known >= 0, known, error)
+    return ra, dec, error
 
 
 def precess_to_icrs(

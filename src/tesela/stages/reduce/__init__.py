@@ -1,6 +1,6 @@
 """One raw frame and its masters -> image, mask, variance, WCS, PSF, star list, metrics."""
 
-from tesela.stages.reduce.photometry import check
+from tesela.bands.reference import check
 from tesela.stages.reduce.recipe import reduce
 from tesela.stages.reduce.settings import ReduceInputs, ReduceOutputs, ReduceSettings
 

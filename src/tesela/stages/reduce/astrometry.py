@@ -19,7 +19,6 @@ from tesela.stages.reduce.settings import AstrometrySettings, ReduceInputs
 
 _MIN_SNR = 8.0
 _BRIGHT_SNR = 50.0
-_DEFAULT_REFERENCE_ERROR_ARCSEC = 0.05
 
 
 def solve_frame(
@@ -51,7 +50,7 @@ def solve_frame(
         )
     if _lacks_epoch(inputs.refcat):
         frame.warnings.append("proper motions ignored: the reference catalogue has no ref_epoch")
-    ref_ra, ref_dec, ref_err = reference_positions(inputs.refcat, near, facts.mjd_mid)
+    ref_ra, ref_dec, ref_err = epoch.catalogue_positions(inputs.refcat, near, facts.mjd_mid)
     mag = reference_brightness(inputs.refcat, near, inputs.reference)
     snr = table["flux_psf"] / np.maximum(table["flux_psf_err"], 1e-6)
     usable = np.flatnonzero((snr > _MIN_SNR) & ((table["flags"] & 12) == 0))
@@ -110,26 +109,6 @@ def _lacks_epoch(refcat: Table) -> bool:
     if "pmra" not in refcat or "pmdec" not in refcat:
         return False
     return "ref_epoch" not in refcat or not np.isfinite(refcat["ref_epoch"]).any()
-
-
-def reference_positions(
-    refcat: Table, rows: NDArray[np.int64], mjd: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Positions at the epoch of observation, and their errors (arcsec).
-
-    A star whose motion or epoch is not known stays where the catalogue has it.
-    """
-    ra, dec = refcat["ra"][rows], refcat["dec"][rows]
-    if "pmra" in refcat and "pmdec" in refcat and "ref_epoch" in refcat:
-        year = 2000 + (mjd - 51544.5) / 365.25
-        ra, dec = epoch.propagate(
-            ra, dec, refcat["pmra"][rows], refcat["pmdec"][rows], refcat["ref_epoch"][rows], year
-        )
-    error = np.full(len(rows), _DEFAULT_REFERENCE_ERROR_ARCSEC)
-    if "ra_err_mas" in refcat and "dec_err_mas" in refcat:
-        known = np.hypot(refcat["ra_err_mas"][rows], refcat["dec_err_mas"][rows]) / 1000 / 2**0.5
-        error = np.where(known >= 0, known, error)
-    return ra, dec, error
 
 
 def reference_brightness(

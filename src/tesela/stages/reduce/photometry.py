@@ -5,11 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tesela.bands import transform
+from tesela.bands import reference
 from tesela.bands.colourterm import ZeroPoint, fit_zero_point
-from tesela.config import Reference
-from tesela.errors import ConfigError, QualityError
-from tesela.products.images import Table
+from tesela.errors import QualityError
 from tesela.stages.reduce.frame import Frame
 from tesela.stages.reduce.measure import Sources
 from tesela.stages.reduce.settings import PhotometrySettings, ReduceInputs
@@ -17,28 +15,6 @@ from tesela.stages.reduce.settings import PhotometrySettings, ReduceInputs
 Floats = NDArray[np.float64]
 _ENOUGH, _FEWEST = 30, 3
 _LOWEST_SNR = 5.0
-_DEFAULT_ERROR_MAG, _UNKNOWN_ERROR_MAG = 0.01, 0.1
-
-
-def check(reference: Reference, where: str) -> None:
-    """Refuse settings that name a transformation that does not exist, or not all it needs.
-
-    Raises `ConfigError` naming `where`.
-    """
-    if not reference.transform:
-        return
-    if reference.transform not in transform.names():
-        raise ConfigError(
-            f"{where}.transform",
-            found=repr(reference.transform),
-            expected=f"one of {' '.join(transform.names())}",
-        )
-    needed = transform.get(reference.transform).coefficients
-    missing = [band for band in needed if band not in reference.columns]
-    if missing:
-        raise ConfigError(
-            f"{where}.columns", found=f"no {' '.join(missing)}", expected=f"{' '.join(needed)}"
-        )
 
 
 def calibrate(
@@ -47,8 +23,8 @@ def calibrate(
     """Zero points for 1 e-/s: of PSF fluxes (total within the PSF's radius) and of the aperture."""
     table = sources.table
     matched = np.flatnonzero(table["i_ref"] >= 0)
-    mag, err = reference_magnitudes(inputs.refcat, table["i_ref"][matched], inputs.reference)
-    colour = reference_colour(inputs.refcat, table["i_ref"][matched], inputs.reference)
+    mag, err = reference.magnitudes(inputs.refcat, table["i_ref"][matched], inputs.reference)
+    colour = reference.colours(inputs.refcat, table["i_ref"][matched], inputs.reference)
     low, high = inputs.reference.mag_limits
     use = np.isfinite(mag) & (mag >= low) & (mag <= high) & ((table["flags"][matched] & 12) == 0)
     use &= np.isfinite(colour) if colour is not None else True
@@ -111,15 +87,14 @@ def _fit(
             expected=f"at least {_FEWEST} for a zero point",
             do="check transparency, filter and the reference's magnitude limits",
         )
-    reference = inputs.reference
     return fit_zero_point(
         -2.5 * np.log10(rate[bright]),
         1.0857 * flux_err[bright] / flux[bright],
         mag[bright],
         err[bright],
         colour[bright] if colour is not None else None,
-        colour_pivot=reference.colour_pivot,
-        colour_coefficient=reference.colour_coefficient,  # type: ignore[arg-type]
+        colour_pivot=inputs.reference.colour_pivot,
+        colour_coefficient=inputs.reference.colour_coefficient,  # type: ignore[arg-type]
         floor=settings.floor_mag,
     )
 
@@ -135,39 +110,3 @@ def _brightest(flux: Floats, flux_err: Floats, snr: float) -> NDArray[np.bool_]:
     else:
         snr = min(snr, _LOWEST_SNR)
     return found >= max(snr, _LOWEST_SNR)
-
-
-def reference_magnitudes(
-    refcat: Table, rows: NDArray[np.int64], reference: Reference
-) -> tuple[Floats, Floats]:
-    """Magnitudes and errors in the frame's band, from a column or a named transformation."""
-    if reference.transform:
-        inputs = {n: _column(refcat, column, rows) for n, column in reference.columns.items()}
-        mag, err = transform.apply(reference.transform, inputs)
-        return np.asarray(mag), np.asarray(err)
-    mag = _column(refcat, reference.mag, rows)
-    if not reference.err:
-        return mag, np.full(len(rows), _DEFAULT_ERROR_MAG)
-    err = _column(refcat, reference.err, rows)
-    return mag, np.where(err >= 0, err, _UNKNOWN_ERROR_MAG)
-
-
-def reference_colour(refcat: Table, rows: NDArray[np.int64], reference: Reference) -> Floats | None:
-    """The colour of the colour term, None if the survey wants no such term."""
-    if reference.colour_coefficient is None:
-        return None
-    blue, red = reference.colour
-    return _column(refcat, blue, rows) - _column(refcat, red, rows)
-
-
-def _column(refcat: Table, name: str, rows: NDArray[np.int64]) -> Floats:
-    """A column of numbers that the survey names."""
-    if name not in refcat or refcat[name].dtype.kind not in "fiu":
-        have = sorted(n for n, values in refcat.items() if values.dtype.kind in "fiu")
-        raise QualityError(
-            "reference catalogue",
-            found=f"no column {name!r} of numbers" if name else "no magnitude named for this band",
-            expected=f"one of {' '.join(have)} in [filters.BAND.reference]",
-            do="correct survey.toml",
-        )
-    return np.asarray(refcat[name][rows], dtype=np.float64)
