@@ -196,6 +196,9 @@ class Survey:
     """Sky grid; read by `sky.tiles`."""
     refcat: str = ""
     """Name of the reference catalogue, see `tesela refcat add`."""
+    detection_band: str = ""
+    """Band in which the sources of the dual catalogue are found; empty: `rSDSS` if there is such a
+    filter, else the first."""
     project: str = "survey"
     """Programme of frames whose header names none."""
     calibration: Calibration = field(default_factory=Calibration)
@@ -204,6 +207,12 @@ class Survey:
     """Scheduling."""
     steps: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Settings of the steps, read by the stages that own them."""
+
+    @property
+    def detects_in(self) -> str:
+        """The detection band."""
+        usual = "rSDSS" if "rSDSS" in self.filters else next(iter(self.filters), "")
+        return self.detection_band or usual
 
     def band_of(self, name: str) -> str | None:
         """The band that a header calls `name`, or None."""
@@ -223,6 +232,12 @@ def load_survey(path: Path) -> Survey:
         if "." in band or "/" in band:
             raise ConfigError(path.name, found=f"band {band!r}", expected="no '.' or '/' in it")
         _check_reference(filter_.reference, f"{path.name}.filters.{band}.reference")
+    if survey.detects_in not in survey.filters:
+        raise ConfigError(
+            f"{path.name}.detection_band",
+            found=repr(survey.detection_band),
+            expected=f"one of {', '.join(survey.filters)}",
+        )
     _check_numbers(survey, path.name)
     if survey.flow.archive not in ("copy", "reference"):
         raise ConfigError(

@@ -47,6 +47,10 @@ def test_a_night_becomes_masters_images_coadds_and_catalogues(made: Ledger) -> N
         "reduced": 5,
         "coadd": 3,
         "catalogue": 3,
+        "dual": 3,
+        "zeropoints": 3,
+        "valueadded": 3,
+        "science": 3,
     }
 
 
@@ -55,7 +59,7 @@ def test_every_file_of_a_product_exists_and_no_temporary_is_left(made: Ledger, s
         rows = conn.execute(schema.product.select().where(schema.product.c.path != "")).all()
     assert all((site / row.path).is_file() for row in rows)
     assert list(paths.work_folder(site).iterdir()) == []
-    assert len(list((site / "products").rglob("*.txt"))) == 2 + 5 + 3 + 3
+    assert len(list((site / "products").rglob("*.txt"))) == 2 + 5 + 3 + 3 + 4 * 3
 
 
 def test_a_second_run_with_nothing_new_does_nothing(made: Ledger, site: Path) -> None:
@@ -71,10 +75,10 @@ def test_marking_everything_dirty_and_planning_again_changes_nothing(
 ) -> None:
     before = toys.served(made)
     with made.write() as conn:
-        assert downstream.everything(conn, "check", fresh=fresh) == 2 + 5 + 3 + 3
+        assert downstream.everything(conn, "check", fresh=fresh) == 2 + 5 + 3 + 3 + 4 * 3
     report = planner.plan(made, toys.rules(), now=float("inf"))
     assert (report.tasks, report.retired, report.waiting) == ([], [], {})
-    assert report.unchanged == 13
+    assert report.unchanged == 13 + 4 * 3
     assert toys.served(made) == before
 
 
@@ -117,14 +121,14 @@ def test_frames_without_calibrations_wait_and_go_on_when_those_come(
     assert "no certified BIAS" in row["reason"]
     assert "no certified FLAT" in row["reason"]
     toys.add_frames(ledger, site, toys.calibration_night(), toys.rules())
-    assert toys.controller(ledger, site).run().done == 5
+    assert toys.controller(ledger, site).run().done == 5 + 4
 
 
 def test_a_quiet_period_ends_when_nothing_else_is_left(ledger: Ledger, site: Path) -> None:
     rules = toys.rules(quiet_s=3600.0)
     toys.add_frames(ledger, site, toys.small_night(), rules)
     summary = toys.controller(ledger, site, rules).run()
-    assert summary.done == 2 + 5 + 3 + 3
+    assert summary.done == 2 + 5 + 3 + 3 + 4 * 3
 
 
 def test_a_frame_without_result_is_left_out_of_its_coadd(ledger: Ledger, site: Path) -> None:
@@ -202,14 +206,14 @@ def test_new_code_marks_stale_and_runs_nothing(made: Ledger, site: Path) -> None
     assert toys.controller(made, site, code_version="2").run().done == 0
     with made.read() as conn:
         stale = status.overview(conn)["stale"]
-    assert len(stale) == 2 + 5 + 3 + 3
+    assert len(stale) == 2 + 5 + 3 + 3 + 4 * 3
     assert stale[0]["why"] == "made by code 1, now 2"
 
 
 def test_a_better_master_marks_stale_and_runs_nothing_more(made: Ledger, site: Path) -> None:
     later = toys.facts("sci9", "science", night="2017-07-05", ra=10.4)
     toys.add_frames(made, site, [later], toys.rules())
-    assert toys.controller(made, site).run().done == 3  # reduced with old masters; coadd; catalogue
+    assert toys.controller(made, site).run().done == 3 + 4  # an image with old masters; a tile
     toys.add_frames(made, site, toys.calibration_night("2017-07-05"), toys.rules())
     assert toys.controller(made, site).run().done == 2  # the two masters alone
     with made.read() as conn:
@@ -218,14 +222,15 @@ def test_a_better_master_marks_stale_and_runs_nothing_more(made: Ledger, site: P
     assert "FLAT.JAST80.toycam.01.r_R1.fast.20170705" in stale[0]["why"]
     with made.write() as conn:  # on request it is taken
         tasks.mark_dirty(conn, [("reduced", "sci9")], "reprocess", fresh=True)
-    assert toys.controller(made, site).run().done == 3
+    assert toys.controller(made, site).run().done == 3 + 4
 
 
 def test_a_new_reference_catalogue_marks_stale_and_runs_nothing(made: Ledger, site: Path) -> None:
     toys.add_refcat(made, site, "other stars")
     assert toys.controller(made, site).run().done == 0
     with made.read() as conn:
-        assert len(status.overview(conn)["stale"]) == 5
+        stale = [row["kind"] for row in status.overview(conn)["stale"]]
+    assert (stale.count("reduced"), stale.count("zeropoints"), len(stale)) == (5, 3, 8)
 
 
 def test_late_frames_of_a_night_remake_its_master(made: Ledger, site: Path) -> None:

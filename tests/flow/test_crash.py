@@ -19,7 +19,7 @@ from tesela.products import paths
 from . import toys
 
 RUN = [sys.executable, str(Path(__file__).with_name("crash_run.py"))]
-WHOLE_NIGHT = 2 + 5 + 3 + 3
+WHOLE_NIGHT = 2 + 5 + 3 + 3 + 4 * 3
 
 
 def reference(folder: Path) -> dict[tuple[str, str], str]:

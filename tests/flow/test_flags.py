@@ -15,9 +15,7 @@ from . import toys
 
 BIAS = "BIAS.JAST80.toycam.01.-.fast.20170703"
 FLAT = "FLAT.JAST80.toycam.01.r_R1.fast.20170703"
-ALL_MADE_FROM_SCIENCE = {
-    (kind, f"T{n}.r") for kind in ("coadd", "catalogue") for n in (10, 11, 20)
-} | {("reduced", f"sci{n}") for n in range(1, 6)}
+ALL_MADE_FROM_SCIENCE = toys.of_tiles(10, 11, 20) | {("reduced", f"sci{n}") for n in range(1, 6)}
 
 
 @pytest.fixture
@@ -56,7 +54,7 @@ def ran(ledger: Ledger, site: Path) -> set[tuple[str, str]]:
 
 
 def made_from(ledger: Ledger, name: str) -> set[tuple[str, str]]:
-    """By brute force: every coadd with the frame among its inputs, and its catalogue."""
+    """By brute force: all of the tile of every coadd with the frame among its inputs."""
     found = set()
     with ledger.read() as conn:
         for kind, key in toys.served(ledger):
@@ -65,7 +63,7 @@ def made_from(ledger: Ledger, name: str) -> set[tuple[str, str]]:
             coadd = products.current(conn, "coadd", key)
             assert coadd is not None
             if name in {row["key"] for row in products.inputs(conn, coadd["id"])}:
-                found |= {("coadd", key), ("catalogue", key)}
+                found |= toys.of_tiles(int(key[1:3]))
     return found
 
 
@@ -92,7 +90,7 @@ def test_unflag_of_a_frame_flagged_before_its_first_coadd(ledger: Ledger, site: 
     assert flag(ledger, "sci3") == set()
     toys.controller(ledger, site).run()
     assert ("reduced", "sci3") not in toys.served(ledger)
-    tiles = {(kind, f"T{n}.r") for kind in ("coadd", "catalogue") for n in (10, 11)}
+    tiles = toys.of_tiles(10, 11)
     assert unflag(ledger, "sci3") == tiles
     assert ran(ledger, site) == tiles | {("reduced", "sci3")}
 
@@ -114,12 +112,12 @@ def test_a_coadd_without_any_frame_left_is_retired_with_its_catalogue(
     assert ran(made, site) == set()
     served = toys.served(made)
     assert ("coadd", "T20.r") not in served
-    assert ("catalogue", "T20.r") not in served
+    assert not toys.of_tiles(20) & served.keys()
     with made.read() as conn:
         whats = [row["what"] for row in events.history(conn, "T20.r")["events"]]
     assert whats == ["retired", "retired"]
     unflag(made, "sci4")
-    assert ran(made, site) == {("coadd", "T20.r"), ("catalogue", "T20.r")}
+    assert ran(made, site) == toys.of_tiles(20)
 
 
 def test_flagging_a_bias_remakes_masters_and_all_that_used_them(ledger: Ledger, site: Path) -> None:

@@ -14,6 +14,7 @@ from tesela.ledger.engine import Ledger
 from . import toys
 
 MPIX = 0.01
+TILE_STEPS = ("dual", "calibrate", "valueadded", "load")
 DECLARED = {"master": 1.0, "reduce": 2.0, "coadd": 3.0, "catalog": 4.0}
 
 
@@ -44,6 +45,7 @@ def test_what_waits_for_the_due_tasks_is_counted(planned: Ledger, site: Path) ->
         "reduce": (5, 5 * MPIX, 10 * MPIX),
         "coadd": (3, in_coadds, 3 * in_coadds),
         "catalog": (3, in_coadds, 4 * in_coadds),
+        **dict.fromkeys(TILE_STEPS, (3, in_coadds, in_coadds)),
     }
     done = toys.controller(planned, site).run().done
     assert done == sum(n for n, _, _ in expected.values())

@@ -263,4 +263,4 @@ def test_frames_that_wait_for_the_reference_go_on_when_it_comes(tmp_path: Path) 
     assert row is not None
     assert "no reference catalogue gaia" in row["reason"]
     refcat.add(site, ledger, "gaia", Path("gaia.csv"), lambda _: stars(16.0))
-    assert toys.controller(ledger, site, rules).run().done == 5 + 3 + 3
+    assert toys.controller(ledger, site, rules).run().done == 5 + 3 + 3 + 4 * 3

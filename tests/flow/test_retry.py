@@ -112,4 +112,4 @@ def test_frames_whose_master_is_tried_again_wait_for_it(site: Path) -> None:
         row = tasks.waiting(conn, "reduced", "sci1")
     assert row is not None
     assert row["reason"] == f"FLAT being made: {flat}"
-    assert toys.controller(ledger, site).run().done == 1 + 5 + 3 + 3
+    assert toys.controller(ledger, site).run().done == 1 + 5 + 3 + 3 + 4 * 3

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from tesela.config import Calibration
 from tesela.errors import QualityError
-from tesela.flow.plan import downstream
-from tesela.flow.plan.rules import Rules
+from tesela.flow.plan import downstream, tile_products
+from tesela.flow.plan.rules import STEPS, Rules
 from tesela.flow.run import fallback
 from tesela.flow.run.controller import Controller
 from tesela.flow.run.engines import LocalEngine
@@ -48,6 +48,7 @@ def rules(**changes: object) -> Rules:
         ),
         "tiles_touching": tiles_touching,
         "refcat": "stars",
+        "detection_band": "r",
     }
     return Rules(**{**values, **changes})  # type: ignore[arg-type]
 
@@ -119,6 +120,12 @@ def add_frames(ledger: Ledger, site: Path, new: Sequence[FrameFacts], the_rules:
             downstream.frame_arrived(conn, frame.name)
 
 
+def of_tiles(*numbers: int) -> set[tuple[str, str]]:
+    """(kind, key) of all that is made of tiles T10, T11 ...: a band's, and the whole tile's."""
+    bands = {(kind, f"T{n}.r") for kind in ("coadd", "catalogue") for n in numbers}
+    return bands | {(kind, f"T{n}") for kind in tile_products.KINDS for n in numbers}
+
+
 def add_refcat(ledger: Ledger, site: Path, content: str = "stars") -> None:
     """Add a version of the reference catalogue."""
     with ledger.write() as conn:
@@ -150,11 +157,10 @@ def new_site(folder: Path) -> Ledger:
 
 
 def registry(settings: dict[str, object] | None = None, code_version: str = "1") -> Registry:
-    """The four steps, all of them the same toy."""
-    kinds = {"master": "master", "reduce": "reduced", "coadd": "coadd", "catalog": "catalogue"}
+    """The steps, all of them the same toy."""
     return Registry(
         StepSpec(name, kind, toy_step, code_version, settings or {}, settings_hash="s")
-        for name, kind in kinds.items()
+        for kind, name in STEPS.items()
     )
 
 

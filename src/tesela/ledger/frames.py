@@ -204,6 +204,11 @@ def tiles_of(conn: Connection, frame_id: int) -> list[str]:
     return [row.tile for row in rows]
 
 
+def bands_of(conn: Connection, tile: str) -> list[str]:
+    """Return the bands in which frames touch a tile."""
+    return [row.band for row in conn.execute(queries.BANDS_OF_TILE, {"tile": tile})]
+
+
 def refuse(conn: Connection, path: str, sha256: str, reason: str, log: str = "") -> None:
     """Record that a file was not taken in, and why; the same refusal again is one row.
 

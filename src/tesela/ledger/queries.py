@@ -40,6 +40,8 @@ TILES_OF_FRAME = text("""
     SELECT tile, band, source FROM frame_tile WHERE frame_id = :frame_id ORDER BY tile
 """)
 
+BANDS_OF_TILE = text("SELECT DISTINCT band FROM frame_tile WHERE tile = :tile ORDER BY band")
+
 FRAMES_OF_TILE = text("""
     SELECT f.name, f.product_id AS raw_id, f.nx, f.ny, x.mjd_start,
            v.reason AS flagged, v.comment AS flag_comment,
@@ -227,8 +229,9 @@ WAKE_PENDING = text(WAKE.format(which="pending"))
 DUE = text("""
     SELECT kind, key, why, fresh FROM dirty
     WHERE not_before <= :now
-    ORDER BY CASE kind WHEN 'master' THEN 0 WHEN 'reduced' THEN 1 WHEN 'coadd' THEN 2 ELSE 3 END,
-             key
+    ORDER BY CASE kind WHEN 'master' THEN 0 WHEN 'reduced' THEN 1 WHEN 'coadd' THEN 2
+                       WHEN 'catalogue' THEN 3 WHEN 'dual' THEN 4 WHEN 'zeropoints' THEN 4
+                       WHEN 'valueadded' THEN 5 ELSE 6 END, key
     LIMIT :limit
 """)
 
@@ -371,6 +374,27 @@ TILES_AHEAD = text(
            SUM(CASE WHEN t.key IS NULL THEN 0.0 ELSE o.megapixels END) AS coadd_megapixels,
            SUM(o.megapixels) AS megapixels
     FROM every_tile e LEFT JOIN touched t ON t.key = e.key LEFT JOIN of_tile o ON o.key = e.key
+"""
+)
+
+# Tiles of which a product is ahead, or a band, with the pixels of all their frames.
+WHOLE_TILES_AHEAD = text(
+    _AHEAD
+    + """
+    , of_band(tile) AS (
+        SELECT DISTINCT ft.tile FROM frame_tile ft
+        JOIN (SELECT key FROM touched UNION SELECT key FROM ahead WHERE kind = 'catalogue') e
+          ON e.key = ft.tile || '.' || ft.band
+    ),
+    whole(tile, kind) AS (
+        SELECT tile, 'band' FROM of_band
+      UNION SELECT key, kind FROM ahead
+        WHERE kind IN ('dual', 'zeropoints', 'valueadded', 'science')
+    )
+    SELECT w.tile, w.kind,
+           (SELECT SUM(f.nx * f.ny / 1e6) FROM frame_tile ft
+            JOIN frame f ON f.product_id = ft.frame_id WHERE ft.tile = w.tile) AS megapixels
+    FROM whole w
 """
 )
 

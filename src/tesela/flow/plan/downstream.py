@@ -7,13 +7,21 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
+from tesela.flow.plan import tile_products
 from tesela.flow.plan.rules import Rules
 from tesela.ledger import frames, masters, products, queries, schema, tasks
 from tesela.ledger.clock import SECONDS_A_DAY, now_mjd
-from tesela.ledger.keys import Configuration, MasterKey, coadd_key
+from tesela.ledger.keys import Configuration, MasterKey, coadd_key, split_coadd_key
 
-PLANNED = ("master", "reduced", "coadd", "catalogue")
+PLANNED = ("master", "reduced", "coadd", "catalogue", "dual", "zeropoints", "valueadded", "science")
 """Kinds that the planner makes; a calset or a raw frame is never due."""
+
+_FOLLOWERS = {
+    "dual": ("valueadded", "science"),
+    "zeropoints": ("valueadded", "science"),
+    "valueadded": ("science",),
+}
+"""What is made from the products of a tile."""
 
 
 def frame_arrived(conn: Connection, name: str) -> None:
@@ -37,7 +45,9 @@ def refcat_arrived(conn: Connection, name: str) -> None:
     """A version of a reference catalogue was added: the waiting go on, the made are stale."""
     why = f"reference catalogue {name} added"
     conn.execute(queries.WAKE_KIND, {"kind": "reduced", "why": why, "not_before": 0.0})
-    users = [pair for pair in products.users(conn, "refcat", name) if pair[0] == "reduced"]
+    conn.execute(queries.WAKE_KIND, {"kind": "zeropoints", "why": why, "not_before": 0.0})
+    direct = ("reduced", "zeropoints")
+    users = [pair for pair in products.users(conn, "refcat", name) if pair[0] in direct]
     tasks.mark_dirty(conn, users, why)
 
 
@@ -88,6 +98,13 @@ def settled(conn: Connection, kind: str, key: str) -> None:
             tasks.wake(conn, "coadd", coadd_key(tile, frame["band"]), why)
     elif kind == "coadd":
         tasks.wake(conn, "catalogue", key, why)
+    elif kind == "catalogue":
+        tile, _ = split_coadd_key(key)
+        for follower in ("dual", "zeropoints", "science"):
+            tasks.wake(conn, follower, tile, why)
+    else:
+        for follower in _FOLLOWERS.get(kind, ()):
+            tasks.wake(conn, follower, key, why)
 
 
 def made(conn: Connection, rules: Rules, kind: str, key: str, tiles_before: list[str]) -> None:
@@ -100,6 +117,12 @@ def made(conn: Connection, rules: Rules, kind: str, key: str, tiles_before: list
         reduced_changed(conn, rules, key, tiles_before)
     elif kind == "coadd":
         tasks.mark_dirty(conn, [("catalogue", key)], f"coadd {key} made")
+    elif kind == "catalogue":
+        tile, _ = split_coadd_key(key)
+        targets = [("dual", tile), ("zeropoints", tile)]
+        tasks.mark_dirty(conn, targets, f"catalogue {key} made")
+    elif kind in _FOLLOWERS:
+        tasks.mark_dirty(conn, [(k, key) for k in _FOLLOWERS[kind]], f"{kind} {key} made")
     settled(conn, kind, key)
 
 
@@ -119,5 +142,6 @@ def everything(conn: Connection, why: str, *, fresh: bool = False) -> int:
     table = schema.frame_tile
     for tile in conn.execute(table.select().with_only_columns(table.c.tile, table.c.band)):
         targets |= {(kind, coadd_key(tile.tile, tile.band)) for kind in ("coadd", "catalogue")}
+        targets |= {(kind, tile.tile) for kind in tile_products.KINDS}
     tasks.mark_dirty(conn, sorted(targets), why, fresh=fresh)
     return len(targets)

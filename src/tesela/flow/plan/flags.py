@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy.engine import Connection
 
 from tesela.errors import LedgerError, NotFound
+from tesela.flow.plan import tile_products
 from tesela.flow.plan.downstream import PLANNED, first_products
 from tesela.ledger import frames, products, tasks, verdicts
 from tesela.ledger.keys import coadd_key
@@ -54,10 +55,11 @@ def of_unflag(conn: Connection, kind: str, key: str) -> Consequences:
         past = [pair for _, key in own for pair in products.users(conn, "master", key, past=True)]
         return Consequences((*own, *_planned(past)))
     tiles = frames.tiles_of(conn, frame["product_id"])
-    targets = tuple(
+    bands = tuple(
         (made, coadd_key(tile, frame["band"])) for made in ("coadd", "catalogue") for tile in tiles
     )
-    return Consequences(targets, (("reduced", key),))
+    whole = tuple((made, tile) for made in tile_products.KINDS for tile in tiles)
+    return Consequences((*bands, *whole), (("reduced", key),))
 
 
 def flag(

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from tesela.flow.plan import masters
+from tesela.flow.plan import masters, tile_products
 from tesela.flow.plan.rules import STEPS
 from tesela.ledger import queries
 from tesela.ledger.keys import MasterKey
 
+_BEFORE = {
+    "dual": frozenset({"band", "dual"}),
+    "zeropoints": frozenset({"band", "zeropoints"}),
+    "valueadded": frozenset({"band", "dual", "zeropoints", "valueadded"}),
+    "science": frozenset({"band", *tile_products.KINDS}),
+}
 _LATEST = 200
 """Attempts that a step's speed is taken from."""
 
@@ -50,12 +57,20 @@ def _work(conn: Connection) -> dict[str, tuple[int, float]]:
     pixels = [row["nx"] * row["ny"] for key in keys for row in masters.frames_of(conn, key)]
     images = conn.execute(queries.FRAMES_AHEAD).one()
     tiles = conn.execute(queries.TILES_AHEAD).one()
+    whole = conn.execute(queries.WHOLE_TILES_AHEAD).all()
     return {
         "master": (len(keys), sum(pixels) / 1e6),
         "reduced": (images.n, images.megapixels or 0.0),
         "coadd": (tiles.coadds, tiles.coadd_megapixels or 0.0),
         "catalogue": (tiles.catalogues, tiles.megapixels or 0.0),
+        **{kind: _whole_tiles(whole, before) for kind, before in _BEFORE.items()},
     }
+
+
+def _whole_tiles(rows: Sequence[Any], before: frozenset[str]) -> tuple[int, float]:
+    """Tiles of which something is ahead from which a product is made, or the product itself."""
+    pixels = {row.tile: row.megapixels or 1.0 for row in rows if row.kind in before}
+    return len(pixels), sum(pixels.values())
 
 
 def _speed(conn: Connection, step: str, declared: Mapping[str, float]) -> float:

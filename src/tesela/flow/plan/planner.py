@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from tesela.flow.plan import catalogues, coadds, downstream, masters, reduced
+from tesela.flow.plan import catalogues, coadds, downstream, masters, reduced, tile_products
 from tesela.flow.plan.rules import STEPS, Rules
 from tesela.flow.plan.wanted import Wanted
 from tesela.ledger import masters as master_rows
@@ -24,6 +24,10 @@ WANTED: dict[str, Callable[[Connection, Rules, tasks.Due], Wanted]] = {
     "reduced": reduced.wanted,
     "coadd": coadds.wanted,
     "catalogue": catalogues.wanted,
+    "dual": tile_products.dual,
+    "zeropoints": tile_products.zeropoints,
+    "valueadded": tile_products.valueadded,
+    "science": tile_products.science,
 }
 
 BATCH = 200

@@ -35,7 +35,7 @@ def wanted(conn: Connection, rules: Rules, item: Due) -> Wanted:
         recorded=None if item.fresh else recorded_calset(conn, current),
         profile=rules.profile,
     )
-    refcat, refcat_missing, refcat_stale = _reference(conn, rules, item, current)
+    refcat, refcat_missing, refcat_stale = reference(conn, rules, item, current)
     missing = "; ".join(part for part in (chosen.missing, refcat_missing) if part)
     if missing:
         pending = chosen.pending and not refcat_missing
@@ -53,10 +53,13 @@ def mjd_mid(frame: dict[str, Any]) -> float:
     return float(frame["mjd_start"] + frame["exptime_s"] / 2 / SECONDS_A_DAY)
 
 
-def _reference(
+def reference(
     conn: Connection, rules: Rules, item: Due, current: dict[str, Any] | None
 ) -> tuple[set[int], str, str]:
-    """Return (id of the reference catalogue, what is missing, what is stale)."""
+    """Return (id of the reference catalogue, what is missing, what is stale).
+
+    A product keeps the version it was made with until it is made afresh.
+    """
     if not rules.refcat:
         return set(), "", ""
     newest = products.current(conn, "refcat", rules.refcat)

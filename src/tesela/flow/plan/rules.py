@@ -14,7 +14,16 @@ Corners = Sequence[tuple[float, float]]
 TilesTouching = Callable[[Corners, float], list[str]]
 """(corners as (ra, dec) in degrees, margin in degrees) -> names of tiles."""
 
-STEPS = {"master": "master", "reduced": "reduce", "coadd": "coadd", "catalogue": "catalog"}
+STEPS = {
+    "master": "master",
+    "reduced": "reduce",
+    "coadd": "coadd",
+    "catalogue": "catalog",
+    "dual": "dual",
+    "zeropoints": "calibrate",
+    "valueadded": "valueadded",
+    "science": "load",
+}
 """The step that makes each kind of product."""
 
 REQUIRED_MASTERS = ("BIAS", "FLAT")
@@ -34,6 +43,8 @@ class Rules:
     longitude_deg: Mapping[str, float] = field(default_factory=dict)
     """East longitude of each camera's site: nights change at its noon."""
     profile: str = "reduced"
+    detection_band: str = ""
+    """Band in which the sources of the dual catalogue are found."""
 
     @classmethod
     def of(
@@ -47,6 +58,7 @@ class Rules:
             quiet_s=survey.flow.quiet_s,
             margin_deg=survey.flow.margin_arcmin / 60.0,
             longitude_deg={clean(name): value for name, value in longitude_deg.items()},
+            detection_band=survey.detects_in,
         )
 
     def minimum(self, master_kind: str) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from tesela.errors import NotFound
-from tesela.flow.plan import coadds, masters
+from tesela.flow.plan import coadds, masters, tile_products
 from tesela.flow.plan.choice import choose, missing_sentence, recorded_calset
 from tesela.flow.plan.reduced import mjd_mid
 from tesela.flow.plan.rules import REQUIRED_MASTERS, Rules
@@ -17,7 +17,7 @@ from tesela.ledger import masters as master_rows
 from tesela.ledger.keys import Configuration, MasterKey
 from tesela.products.validity import Validity
 
-KINDS = ("raw", "master", "reduced", "coadd", "catalogue", "calset", "refcat")
+KINDS = ("raw", "master", "reduced", "coadd", "catalogue", *tile_products.KINDS, "calset", "refcat")
 
 
 def explain(conn: Connection, rules: Rules, key: str) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def explain(conn: Connection, rules: Rules, key: str) -> dict[str, Any]:
         raise NotFound(
             key,
             found="no frame or product of that name",
-            expected="a frame, a master's key or <tile>.<band>",
+            expected="a frame, a master's key, a tile or <tile>.<band>",
             do="see `tesela status`",
         )
     answer: dict[str, Any] = {"key": key, "state": []}
