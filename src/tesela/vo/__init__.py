@@ -1,0 +1,1 @@
+"""Virtual Observatory protocols over published releases."""
