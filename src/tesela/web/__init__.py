@@ -1,0 +1,1 @@
+"""Pages: the public archive and the internal portal, on templates and tokens that they share."""

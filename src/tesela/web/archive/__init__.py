@@ -1,0 +1,1 @@
+"""The public archive: pages over releases, without any administrative database."""

@@ -1,0 +1,180 @@
+"""Pictures of frames, masters and coadds: made on demand, kept under what they show.
+
+A product's file is never overwritten, so a picture is kept under its checksum for ever.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import tempfile
+import textwrap
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from tesela.errors import BadInput, TeselaError
+from tesela.pixels import thumbnail
+from tesela.products import files, paths, rawfile
+
+SIZES: Final = (160, 320, 640, 1280, 2048)
+"""Longest side, pixels: few, so that the pictures kept are few."""
+STRETCHES: Final = ("asinh", "linear")
+
+_RENDERING: Final = "1"
+"""Part of a kept picture's name: another number where pictures are to look otherwise."""
+_JPEG_QUALITY = 85
+_CHECKSUM = re.compile(r"[0-9a-f]{16,64}")
+_AT_WORK = threading.BoundedSemaphore(2)
+"""A full-size frame takes half a gigabyte while it is read."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a picture is to look."""
+
+    stretch: Literal["asinh", "linear"] = "asinh"
+    mask: bool = True
+    size: int = 320
+
+    @classmethod
+    def of_query(cls, query: Mapping[str, str]) -> Look:
+        """Read `stretch`, `mask` and `size` of an address; raise `BadInput` for other values."""
+        stretch, mask = query.get("stretch", "asinh"), query.get("mask", "1")
+        size = query.get("size", "320")
+        _refuse_other("stretch", stretch, STRETCHES)
+        _refuse_other("mask", mask, ("0", "1"))
+        _refuse_other("size", size, tuple(map(str, SIZES)))
+        return cls("linear" if stretch == "linear" else "asinh", mask == "1", int(size))
+
+    @property
+    def query(self) -> str:
+        """The inverse of `of_query`."""
+        return f"stretch={self.stretch}&mask={int(self.mask)}&size={self.size}"
+
+
+def _refuse_other(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise BadInput(
+            name, found=repr(value[:40]), expected=" or ".join(known), do="correct the address"
+        )
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The file that a picture shows."""
+
+    kind: str
+    """raw, reduced, master or coadd."""
+    path: Path
+    checksum: str
+
+    @property
+    def version(self) -> str:
+        """Stands in the picture's address: another file, another address."""
+        return self.checksum[:12]
+
+
+KINDS: Final = ("raw", "reduced", "master", "coadd")
+"""Kinds of products that are images."""
+
+
+def jpeg(subject: Subject, look: Look, cache: Path) -> bytes:
+    """The picture as JPEG, from the cache if it is there.
+
+    Raises `TeselaError` (a missing, damaged or unknown file) with the reason.
+    """
+    if subject.kind not in KINDS:
+        raise BadInput(subject.kind, found="no image", expected=" or ".join(KINDS))
+    ready = _beside(subject, look)
+    if ready is not None:
+        return ready
+    kept = _kept_name(subject, look, cache)
+    if kept is not None and kept.is_file():
+        return kept.read_bytes()
+    with _AT_WORK:
+        content = _encode(_render(subject, look))
+    if kept is not None:
+        _keep(kept, content)
+    return content
+
+
+def _beside(subject: Subject, look: Look) -> bytes | None:
+    """The picture that the reduction itself wrote, where it is what is asked for."""
+    if subject.kind != "reduced" or look.stretch != "asinh" or not look.mask or look.size > 320:
+        return None
+    with contextlib.suppress(OSError):
+        return paths.picture(subject.path).read_bytes()
+    return None
+
+
+def _kept_name(subject: Subject, look: Look, cache: Path) -> Path | None:
+    if not _CHECKSUM.fullmatch(subject.checksum):
+        return None
+    name = f"{subject.checksum}-{_RENDERING}-{look.stretch}-{int(look.mask)}-{look.size}.jpg"
+    return cache / name[:2] / name
+
+
+def _keep(name: Path, content: bytes) -> None:
+    """Keep a picture; a folder that cannot be written costs speed, not the answer."""
+    with contextlib.suppress(OSError):
+        name.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=name.parent, suffix=".part")
+        try:
+            with os.fdopen(descriptor, "wb") as handle:
+                handle.write(content)
+            Path(temporary).replace(name)
+        finally:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def _render(subject: Subject, look: Look) -> NDArray[np.uint8]:
+    image, mask = _read(subject)
+    return thumbnail.render(
+        image, mask if look.mask else None, max_px=look.size, stretch=look.stretch
+    )
+
+
+def _read(subject: Subject) -> tuple[NDArray[np.float32], NDArray[np.uint8] | None]:
+    if subject.kind == "raw":
+        _, pixels = rawfile.read(subject.path)
+        return pixels.astype(np.float32), None
+    names = ["IMAGE", "MASK"] + (["COUNT"] if subject.kind == "coadd" else [])
+    data = files.read_fits(subject.path, names).data
+    image = data["IMAGE"]
+    if "COUNT" in data:
+        image = np.where(data["COUNT"] > 0, image, np.float32(np.nan))
+    return image, data["MASK"]
+
+
+def _encode(picture: NDArray[np.uint8]) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "JPEG", quality=_JPEG_QUALITY)
+    return buffer.getvalue()
+
+
+def placeholder(title: str, error: TeselaError) -> bytes:
+    """An SVG that says why there is no picture."""
+    reason = "; ".join(part for part in (error.found, error.do) if part) or str(error)
+    lines = textwrap.wrap(reason, 44)[:6]
+    rows = "".join(
+        f'<text x="160" y="{170 + 20 * n}">{escape(line)}</text>' for n, line in enumerate(lines)
+    )
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 320 320" width="320" height="320">'
+        f"<title>{escape(title)}</title>"
+        '<rect width="320" height="320" fill="#181828"/>'
+        '<path d="M135 70h50v50h-50z M135 120l50 -50" fill="none" stroke="#ff8c8c" '
+        'stroke-width="3"/>'
+        '<g fill="#e8ebf0" font-family="sans-serif" font-size="13" text-anchor="middle">'
+        f'<text x="160" y="145" font-weight="bold">no picture</text>{rows}</g></svg>'
+    ).encode()

@@ -1,0 +1,79 @@
+"""The site that the portal shows, opened for reading."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from tesela import config
+from tesela.cameras.camera import load as load_camera
+from tesela.errors import ConfigError
+from tesela.flow.plan.rules import Rules
+from tesela.ledger.engine import Ledger
+from tesela.products import paths
+from tesela.sky.tiles import TileGrid
+
+
+@dataclass(frozen=True)
+class OpenSite:
+    """A site's folder, survey, rules of planning and ledger."""
+
+    folder: Path
+    survey: config.Survey
+    rules: Rules
+    ledger: Ledger
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """Bands in the order of the survey."""
+        return tuple(self.survey.filters)
+
+    def file(self, path: str) -> Path:
+        """A product's file; the ledger tells its path, relative to the site or whole."""
+        return self.folder / path
+
+
+def open_site(folder: Path) -> OpenSite:
+    """Open a site so that nothing in its ledger can be changed.
+
+    Raises `ConfigError` or `LedgerError` if there is none, or one of another version.
+    """
+    folder = folder.resolve()
+    if not paths.survey_file(folder).is_file():
+        raise ConfigError(
+            str(folder),
+            found="no survey.toml",
+            expected="the folder of a site",
+            do="make one with `tesela init SITE --survey FILE`, or pass --site",
+        )
+    survey = config.load_survey(paths.survey_file(folder))
+    own = paths.cameras_folder(folder)
+    cameras = [load_camera(name, own if own.is_dir() else None) for name in survey.cameras]
+    grid = TileGrid.from_settings(survey.grid)
+
+    def tiles_touching(corners: Sequence[tuple[float, float]], margin_deg: float) -> list[str]:
+        ra_deg, dec_deg = zip(*corners)
+        return grid.tiles_touching(ra_deg, dec_deg, margin_deg)
+
+    longitudes = {camera.name: camera.longitude_deg for camera in cameras}
+    return OpenSite(
+        folder=folder,
+        survey=survey,
+        rules=Rules.of(survey, tiles_touching, longitudes),
+        ledger=_read_only(Ledger.open(paths.ledger_file(folder))),
+    )
+
+
+def _read_only(ledger: Ledger) -> Ledger:
+    """Have every connection refuse to write: a defect in a page can then change nothing."""
+
+    @sa.event.listens_for(ledger.engine, "connect")
+    def _refuse_writing(connection: Any, _record: Any) -> None:
+        connection.execute("PRAGMA query_only = ON")
+
+    ledger.engine.dispose()  # connections made before know nothing of it
+    return ledger

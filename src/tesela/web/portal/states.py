@@ -1,0 +1,45 @@
+"""The states that a frame can be in, as words, tones and shapes.
+
+The order is that of attention: what comes later in `STATES` wants a person sooner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True)
+class State:
+    """How a state is shown; the shape repeats what the colour says."""
+
+    name: str
+    word: str
+    tone: str
+    """ok, plain, warn or bad: a colour of the design."""
+    shape: str
+    """disc, ring, square, triangle, cross, flag or bar."""
+    meaning: str
+
+
+_ALL = (
+    State("reduced", "reduced", "ok", "disc", "a reduced image is served"),
+    State("used", "in a master", "ok", "disc", "a master that is served was made from it"),
+    State("unused", "in no master", "plain", "ring", "no master that is served used it"),
+    State("new", "not planned yet", "plain", "ring", "taken in; nothing was planned for it"),
+    State("due", "due", "plain", "square", "its reduction is ready to run, or runs"),
+    State("waiting", "waiting", "warn", "bar", "something that its reduction needs is missing"),
+    State("rejected", "did not pass", "warn", "triangle", "reduced, and kept out of coadds"),
+    State("skipped", "skipped", "warn", "triangle", "its data cannot give a result"),
+    State("flagged", "flagged", "bad", "flag", "a person condemned it"),
+    State("dead", "dead", "bad", "cross", "its reduction failed and will not be tried again"),
+)
+
+STATES: Final[Mapping[str, State]] = {state.name: state for state in _ALL}
+RANK: Final[Mapping[str, int]] = {state.name: rank for rank, state in enumerate(_ALL)}
+
+
+def worst(rank: int) -> State:
+    """The state of a rank, as queries give it for the frames of an exposure."""
+    return _ALL[rank]

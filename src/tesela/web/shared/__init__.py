@@ -1,0 +1,1 @@
+"""What both portals share: design, security headers, browser packages, plots drawn as SVG."""
