@@ -11,6 +11,10 @@ from tesela.errors import BadInput, QualityError
 
 MAX_ITERATIONS = 20
 
+LOWEST_SNR = 5.0
+"""No star below enters a zero point."""
+_ENOUGH = 30
+
 
 @dataclass(frozen=True)
 class ZeroPoint:
@@ -58,6 +62,30 @@ def _solve(
     scaled = design / sigma[:, None]
     covariance = np.linalg.inv(scaled.T @ scaled)
     return covariance @ (scaled.T @ (difference / sigma)), covariance
+
+
+def brightest(flux: np.ndarray, flux_err: np.ndarray, snr: float) -> np.ndarray:
+    """Stars above `snr`; where too few, the best of the others, so that short frames have a zero.
+
+    Their errors weigh them: one star fewer above `snr` lets one faint star in and changes little.
+
+    Parameters
+    ----------
+    flux, flux_err : ndarray, (n_star,)
+        Any unit. A star whose flux or error is not positive is left out.
+    snr : float
+        Where fewer than 30 stars have it, the 30 of highest S/N above 5 are taken.
+
+    Returns
+    -------
+    ndarray, (n_star,) bool
+    """
+    found = np.where((flux > 0) & (flux_err > 0), flux / np.where(flux_err > 0, flux_err, 1), 0.0)
+    if found.size > _ENOUGH:
+        snr = min(snr, float(np.sort(found)[-_ENOUGH]))
+    else:
+        snr = min(snr, LOWEST_SNR)
+    return found >= max(snr, LOWEST_SNR)
 
 
 def fit_zero_point(

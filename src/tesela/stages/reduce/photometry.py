@@ -6,15 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tesela.bands import reference
-from tesela.bands.colourterm import ZeroPoint, fit_zero_point
+from tesela.bands.colourterm import LOWEST_SNR, ZeroPoint, brightest, fit_zero_point
 from tesela.errors import QualityError
 from tesela.stages.reduce.frame import Frame
 from tesela.stages.reduce.measure import Sources
 from tesela.stages.reduce.settings import PhotometrySettings, ReduceInputs
 
 Floats = NDArray[np.float64]
-_ENOUGH, _FEWEST = 30, 3
-_LOWEST_SNR = 5.0
+_FEWEST = 3
 
 
 def calibrate(
@@ -79,11 +78,11 @@ def _fit(
     settings: PhotometrySettings,
 ) -> ZeroPoint:
     rate = flux / inputs.facts.exptime_s
-    bright = _brightest(flux, flux_err, settings.min_snr)
+    bright = brightest(flux, flux_err, settings.min_snr)
     if np.count_nonzero(bright) < _FEWEST:
         raise QualityError(
             inputs.facts.name,
-            found=f"{np.count_nonzero(bright)} reference stars with S/N > {_LOWEST_SNR:g}",
+            found=f"{np.count_nonzero(bright)} reference stars with S/N > {LOWEST_SNR:g}",
             expected=f"at least {_FEWEST} for a zero point",
             do="check transparency, filter and the reference's magnitude limits",
         )
@@ -97,16 +96,3 @@ def _fit(
         colour_coefficient=inputs.reference.colour_coefficient,  # type: ignore[arg-type]
         floor=settings.floor_mag,
     )
-
-
-def _brightest(flux: Floats, flux_err: Floats, snr: float) -> NDArray[np.bool_]:
-    """Stars above `snr`; where too few, the best of the others, so that short frames have a zero.
-
-    Their errors weigh them: one star fewer above `snr` lets one faint star in and changes little.
-    """
-    found = np.where((flux > 0) & (flux_err > 0), flux / np.where(flux_err > 0, flux_err, 1), 0.0)
-    if found.size > _ENOUGH:
-        snr = min(snr, float(np.sort(found)[-_ENOUGH]))
-    else:
-        snr = min(snr, _LOWEST_SNR)
-    return found >= max(snr, _LOWEST_SNR)

@@ -1,0 +1,74 @@
+"""What the calibration takes, gives and can be told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tesela.config import Reference
+from tesela.products.catalogue import Catalogue, Table
+from tesela.products.images import ReducedImage, card_dict
+
+
+@dataclass(frozen=True)
+class CalibrateSettings:
+    """Settings of the step `calibrate`."""
+
+    match_radius_arcsec: float = 1.0
+    """How near a star and its entry in the reference catalogue must be."""
+    min_snr: float = 20.0
+    """Stars of a zero point; where fewer than 30 have it, the 30 of highest S/N above 5."""
+    min_stars: int = 5
+    """With fewer a coadd keeps the scale of its frames, and a frame that of its reduction."""
+    min_stars_colour: int = 40
+    """With fewer the colour term is not fitted but held at the mean of the band's frames."""
+    floor_mag: float = 0.005
+    """Added in quadrature to the error of every star."""
+
+
+@dataclass
+class FrameStars:
+    """The star list of a reduced image: fluxes in electrons of the whole exposure."""
+
+    stars: Table
+    """`ra`, `dec`, `flux_psf`, `flux_psf_err`, `flags` at the least; (n,) each."""
+    exptime_s: float
+    mjd_mid: float
+    zeropoint_mag: float
+    """That of the reduction."""
+    zeropoint_err_mag: float
+
+    @classmethod
+    def of(cls, image: ReducedImage) -> FrameStars:
+        """Take it from a reduced image."""
+        cards = card_dict(image.cards)
+        numbers = (float(cards[key]) for key in ("EXPTIME", "MJD-MID", "MAGZP", "MAGZPERR"))
+        return cls(image.sources, *numbers)
+
+
+@dataclass
+class CalibrateInputs:
+    """The single catalogues of a tile, the stars of its frames, and the reference."""
+
+    tile: str
+    bands: tuple[str, ...]
+    """Of the survey, in the order of `products.columns.band_order`."""
+    catalogues: Mapping[str, Catalogue]
+    """Single catalogue by band."""
+    mjd: Mapping[str, float]
+    """Mean epoch of the coadd by band."""
+    frames: Mapping[str, Mapping[str, FrameStars]]
+    """By band and name of the frame."""
+    refcat: Table
+    references: Mapping[str, Reference]
+    """How a band is found in the reference catalogue."""
+
+
+@dataclass
+class CalibrateOutputs:
+    """The photometric solution (`zeropoints`) and what was measured on the way."""
+
+    catalogue: Catalogue
+    metrics: dict[str, Any]
+    warnings: list[str] = field(default_factory=list)
