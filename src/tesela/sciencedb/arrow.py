@@ -1,0 +1,228 @@
+"""Published tables as Arrow: their schema, and data brought to exactly that schema."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from tesela.errors import ProductError
+from tesela.products import files
+from tesela.sciencedb.model import ColumnModel, TableModel
+
+HEALPIX = "_healpix_29"
+"""The column by which tables on the sky are sorted."""
+
+_TYPES = {
+    "bool": pa.bool_(),
+    "int8": pa.int8(),
+    "int16": pa.int16(),
+    "int32": pa.int32(),
+    "int64": pa.int64(),
+    "float32": pa.float32(),
+    "float64": pa.float64(),
+    "str": pa.string(),
+}
+
+
+def arrow_type(column: ColumnModel) -> pa.DataType:
+    """Type of a column; vectors are lists of fixed length."""
+    try:
+        kind = _TYPES[column.dtype]
+    except KeyError:
+        raise ProductError(
+            f"column {column.name}", found=f"type {column.dtype!r}", expected=", ".join(_TYPES)
+        ) from None
+    return pa.list_(kind, column.length) if column.length > 1 else kind
+
+
+def field(column: ColumnModel) -> pa.Field:
+    """Arrow's field, with unit, UCD and description as its metadata."""
+    described = {"unit": column.unit, "ucd": column.ucd, "description": column.description}
+    return pa.field(
+        column.name, arrow_type(column), metadata={k: v for k, v in described.items() if v}
+    )
+
+
+def schema(columns: Sequence[ColumnModel]) -> pa.Schema:
+    """Schema of these columns."""
+    return pa.schema([field(column) for column in columns])
+
+
+def from_numpy(columns: Mapping[str, Any], table: TableModel) -> pa.Table:
+    """Make a table of the model from numpy arrays; NaN and None become NULL.
+
+    Parameters
+    ----------
+    columns : mapping of str to array_like
+        (n,) or (n, length) each. Columns that are not required may be missing: they are NULL.
+
+    Raises
+    ------
+    ProductError
+        As `conform`.
+    """
+    arrays = {}
+    for name, values in columns.items():
+        values = np.asarray(values)
+        flat = values.reshape(-1)
+        array = pa.array(flat.tolist() if flat.dtype.kind in "OU" else flat, from_pandas=True)
+        if values.ndim == 2:
+            array = pa.FixedSizeListArray.from_arrays(array, values.shape[1])
+        arrays[name] = array
+    return conform(pa.table(arrays), table, f"table {table.name}")
+
+
+def to_numpy(column: pa.ChunkedArray | pa.Array) -> NDArray[Any]:
+    """Values as numpy, (n,) or (n, length); NULL becomes NaN, and integers with NULL floats."""
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if not pa.types.is_fixed_size_list(array.type):
+        return np.asarray(array.to_numpy(zero_copy_only=False))
+    if array.null_count:  # a vector that is NULL as a whole has no place in `flatten`
+        none = pa.array([[None] * array.type.list_size], type=array.type)[0]
+        array = pc.if_else(array.is_valid(), array, none)
+    flat = array.flatten().to_numpy(zero_copy_only=False)
+    return np.asarray(flat).reshape(-1, array.type.list_size)
+
+
+def conform(data: pa.Table, table: TableModel, where: str) -> pa.Table:
+    """Give the data exactly the columns and types of the model, in its order.
+
+    Columns that are missing and not required become NULL; NaN becomes NULL.
+
+    Raises
+    ------
+    ProductError
+        Naming `where`: columns that the model does not know, a required one that is missing or
+        has NULL or NaN, values that the type cannot hold, vectors of another length.
+    """
+    known = {column.name for column in table.columns}
+    unknown = [name for name in data.column_names if name not in known]
+    missing = [c.name for c in table.columns if c.required and c.name not in data.column_names]
+    if unknown or missing:
+        found = [f"unknown {', '.join(unknown)}"] if unknown else []
+        found += [f"no {', '.join(missing)}"] if missing else []
+        raise ProductError(
+            where, found="; ".join(found), expected=f"the columns of table {table.name}"
+        )
+    wanted = schema(table.columns)
+    arrays = [_conformed(data, c, wanted.field(c.name).type, where) for c in table.columns]
+    return pa.Table.from_arrays(arrays, schema=wanted)
+
+
+def _conformed(data: pa.Table, column: ColumnModel, kind: pa.DataType, where: str) -> Any:
+    if column.name not in data.column_names:
+        return pa.nulls(len(data), kind)
+    values = data.column(column.name)
+    try:
+        cast = values if values.type == kind else values.cast(kind)
+    except pa.ArrowException as error:
+        raise ProductError(
+            f"{where}, column {column.name}", found=str(error).split("\n")[0], expected=str(kind)
+        ) from error
+    if column.dtype in ("float32", "float64"):
+        cast = _without_nan(cast)
+    if column.required and _holes(cast):
+        raise ProductError(
+            f"{where}, column {column.name}",
+            found=f"{_holes(cast)} values that are NULL or NaN",
+            expected="a value in every row",
+        )
+    return cast
+
+
+def _without_nan(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The same with NULL in place of NaN."""
+    return pa.chunked_array([_array_without_nan(c) for c in column.chunks], type=column.type)
+
+
+def _array_without_nan(array: pa.Array) -> pa.Array:
+    if not pa.types.is_fixed_size_list(array.type):
+        nan = pc.is_nan(array)
+        if not pc.any(nan).as_py():
+            return array
+        return pc.if_else(pc.fill_null(nan, fill_value=False), pa.scalar(None, array.type), array)
+    if array.null_count:
+        return array  # conforms already: only files of ours have whole vectors missing
+    flat = _array_without_nan(array.flatten())
+    return pa.FixedSizeListArray.from_arrays(flat, array.type.list_size)
+
+
+def _holes(column: pa.ChunkedArray) -> int:
+    holes = int(column.null_count)
+    if pa.types.is_fixed_size_list(column.type):
+        holes += sum(chunk.flatten().null_count for chunk in column.chunks)
+    return holes
+
+
+def order(data: pa.Table, table: TableModel) -> pa.Table:
+    """Sort by HEALPix and number, as files of the release are; other tables stay as they are."""
+    keys = ([HEALPIX] if table.on_sky else []) + ([table.id_column] if table.id_column else [])
+    if not keys or is_ordered(data, keys):
+        return data
+    rows = pc.sort_indices(data.select(keys), [(key, "ascending") for key in keys])
+    return data.take(rows)
+
+
+def is_ordered(data: pa.Table, keys: Sequence[str]) -> bool:
+    """Whether integer columns increase already, the first one first."""
+    tie = np.ones(max(len(data) - 1, 0), dtype=bool)
+    for key in keys:
+        step = np.diff(to_numpy(data.column(key)))
+        if (step[tie] < 0).any():
+            return False
+        tie &= step == 0
+    return True
+
+
+def check_unique(data: pa.Table, table: TableModel) -> None:
+    """Refuse numbers that occur twice."""
+    if not table.id_column:
+        return
+    numbers, times = np.unique(to_numpy(data.column(table.id_column)), return_counts=True)
+    if (times > 1).any():
+        raise ProductError(
+            f"table {table.name}",
+            found=f"{int((times > 1).sum())} numbers more than once, such as "
+            f"{table.id_column} {int(numbers[times > 1][0])}",
+            expected="unique numbers",
+        )
+
+
+def write_table(path: Path, table: TableModel, data: pa.Table) -> None:
+    """Write a table in one Parquet file, flushed to the disk; no name is overwritten."""
+    if path.exists():
+        raise ProductError(str(path), found="a file of that name", do="nothing is overwritten")
+    files.make_folder(path.parent)
+    write_parquet(path, conform(data, table, f"table {table.name}"))
+
+
+def write_parquet(path: Path, data: pa.Table) -> None:
+    """Write Parquet in one large row group of a file, so that footers stay small."""
+    pq.write_table(
+        data,
+        path,
+        compression="zstd",
+        row_group_size=max(len(data), 1),
+        write_page_checksum=True,
+    )
+    files.sync(path)
+
+
+def read_parquet(path: Path) -> pa.Table:
+    """Read a Parquet file whole; a damaged one raises `ProductError`."""
+    try:
+        return pq.ParquetFile(path, page_checksum_verification=True).read()
+    except (OSError, pa.ArrowException) as error:
+        raise ProductError(
+            str(path),
+            found=str(error).split("\n")[0],
+            expected="a whole Parquet file",
+            do="restore it from a copy or have it made again",
+        ) from error

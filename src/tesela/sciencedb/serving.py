@@ -1,0 +1,90 @@
+"""The files that a release is served from: DuckDB tables, one file for each family of columns.
+
+All files of a table hold the same rows in the same order, that of `_healpix_29`, so a row has one
+place in all of them. The family `core` holds the number of the row, with a unique index, and the
+cell; the others hold both once more, so that each can be asked by itself.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from tesela.errors import ProductError
+from tesela.products import files
+from tesela.sciencedb import arrow, sql
+from tesela.sciencedb.model import ColumnModel, TableModel
+
+CORE = "core"
+MEMORY_LIMIT = "2GB"
+"""Most that the writer takes beside the table itself."""
+
+
+def serving_path(folder: Path, table: str, family: str) -> Path:
+    """File of a family."""
+    return folder / f"{table}.{family}.duckdb"
+
+
+def family_columns(table: TableModel, family: str) -> tuple[ColumnModel, ...]:
+    """Columns in a family's file: number and cell first, then its own."""
+    keys = [c for c in table.columns if c.name in (table.id_column, arrow.HEALPIX)]
+    own = [c for c in table.columns if c.family == family and c not in keys]
+    return (*keys, *own)
+
+
+def write_serving(folder: Path, table: TableModel, data: pa.Table) -> None:
+    """Write the DuckDB files of a table on the sky.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if it is not there.
+    table : TableModel
+        With `id_column` and on the sky; one of its families is `core`.
+    data : pa.Table
+        Of the model's columns. It is sorted if it is not yet.
+
+    Raises
+    ------
+    ProductError
+        A name is taken, the data are not of the model, or numbers occur twice.
+    """
+    if not (table.on_sky and table.id_column and CORE in table.families):
+        raise ProductError(
+            f"table {table.name}",
+            found="no positions, no numbers or no family core",
+            expected="a table on the sky",
+        )
+    taken = [p for f in table.families if (p := serving_path(folder, table.name, f)).exists()]
+    if taken:
+        raise ProductError(str(taken[0]), found="a file of that name", do="nothing is overwritten")
+    data = arrow.order(arrow.conform(data, table, f"table {table.name}"), table)
+    arrow.check_unique(data, table)
+    files.make_folder(folder)
+    for family in table.families:
+        final = serving_path(folder, table.name, family)
+        with files.atomic_copy_target(final) as temporary:
+            _write_family(temporary, table, family, data)
+
+
+def _write_family(path: Path, table: TableModel, family: str, data: pa.Table) -> None:
+    columns = family_columns(table, family)
+    declared = ", ".join(f"{sql.quoted(c.name)} {sql.sql_type(c)}" for c in columns)
+    name = sql.quoted(table.name)
+    settings = {
+        "threads": 1,  # rows keep their order and bytes do not depend on the machine
+        "memory_limit": MEMORY_LIMIT,
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+    }
+    with duckdb.connect(path, config=settings) as connection:
+        connection.execute(f"CREATE TABLE {name} ({declared})")
+        connection.register("incoming", data.select([c.name for c in columns]))
+        connection.execute(f"INSERT INTO {name} SELECT * FROM incoming")
+        connection.unregister("incoming")
+        if family == CORE:
+            number = sql.quoted(table.id_column)
+            connection.execute(f"CREATE UNIQUE INDEX by_number ON {name} ({number})")
+        connection.execute("CHECKPOINT")

@@ -1,0 +1,175 @@
+"""The folder of all releases: which there are, which are served, and the switch between them.
+
+`published.json` names the served releases, the latest first. It is replaced by renaming a finished
+file, so whoever reads it sees either the old state or the new one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import threading
+from pathlib import Path
+
+from tesela.errors import BadInput, ProductError
+from tesela.products import files
+from tesela.sciencedb.model import FILE
+from tesela.sciencedb.release import Release
+
+PUBLISHED = "published.json"
+KEPT = 2
+"""So many releases are served at a time."""
+LATEST = "latest"
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,31}")
+
+
+def check_name(name: str) -> str:
+    """Return the name if a release may be called so."""
+    if not _NAME.fullmatch(name) or name == LATEST:
+        raise BadInput(
+            f"release {name!r}",
+            found="not a name of a release",
+            expected="up to 32 of a-z, 0-9, '_', '.', '-', the first a letter or digit, "
+            f"and not {LATEST!r}",
+        )
+    return name
+
+
+class Shelf:
+    """Releases in a folder; nothing is opened."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def names(self) -> list[str]:
+        """Complete releases, the oldest first."""
+        found = [
+            path.parent.name
+            for path in self.folder.glob(f"*/{FILE}")
+            if _NAME.fullmatch(path.parent.name)
+        ]
+        return sorted(found, key=lambda name: (_created(self.folder / name / FILE), name))
+
+    def path(self, name: str) -> Path:
+        """Folder of a release; `BadInput` with the known names if there is none."""
+        check_name(name)
+        if not (self.folder / name / FILE).is_file():
+            raise BadInput(
+                f"release {name!r}",
+                found="no such release",
+                expected=", ".join(self.names()) or "a release: none has been built yet",
+            )
+        return self.folder / name
+
+    def published(self) -> list[str]:
+        """Names of the served releases, the latest first."""
+        path = self.folder / PUBLISHED
+        try:
+            names = json.loads(path.read_text(encoding="utf-8"))["published"]
+            return [check_name(name) for name in names]
+        except FileNotFoundError:
+            return []
+        except (OSError, ValueError, TypeError, LookupError, BadInput) as error:
+            raise ProductError(
+                str(path), found=str(error), expected="names of releases", do="publish one again"
+            ) from error
+
+    def publish(self, name: str) -> list[str]:
+        """Serve a release as the latest; the one before stays. Return the new list.
+
+        Raises
+        ------
+        BadInput
+            There is no such release.
+        ProductError
+            It does not open: nothing changes.
+        """
+        Release.open(self.path(name)).close()
+        others = [n for n in self.published() if n != name]
+        return self._switch([name, *others][:KEPT])
+
+    def withdraw(self, name: str) -> list[str]:
+        """Serve a release no more. Return the new list."""
+        served = self.published()
+        if name not in served:
+            raise BadInput(
+                f"release {name!r}", found="not published", expected=", ".join(served) or "none is"
+            )
+        return self._switch([n for n in served if n != name])
+
+    def _switch(self, names: list[str]) -> list[str]:
+        final = self.folder / PUBLISHED
+        temporary = self.folder / f".{PUBLISHED}.{os.getpid()}.part"
+        temporary.write_text(json.dumps({"published": names}) + "\n", encoding="utf-8")
+        files.sync(temporary)
+        temporary.replace(final)
+        files.sync(self.folder)
+        return names
+
+
+def _created(path: Path) -> str:
+    """When a release was made; empty for a damaged one, which says so when it is opened."""
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["created"])
+    except (OSError, ValueError, TypeError, LookupError):
+        return ""
+
+
+class Served:
+    """The published releases, opened when first asked for; threads may share it.
+
+    A new `published.json` is noticed at the next call. A release that it names no more is let go
+    and closes when the last request that holds it, or an answer of it, has ended.
+    """
+
+    def __init__(self, shelf: Shelf) -> None:
+        self.shelf = shelf
+        self._lock = threading.Lock()
+        self._seen: tuple[int, int] | None = None
+        self._names: list[str] = []
+        self._open: dict[str, Release] = {}
+
+    def names(self) -> list[str]:
+        """Names of the served releases, the latest first."""
+        with self._lock:
+            self._look()
+            return list(self._names)
+
+    def get(self, name: str = LATEST) -> Release:
+        """Return a published release, by its name or as `latest`.
+
+        Raises
+        ------
+        BadInput
+            It is not published: the message names those that are.
+        ProductError
+            It is damaged.
+        """
+        with self._lock:
+            self._look()
+            if name == LATEST and self._names:
+                name = self._names[0]
+            if name not in self._names:
+                raise BadInput(
+                    f"release {name!r}",
+                    found="not published",
+                    expected=", ".join(self._names) or "a release: none is published yet",
+                )
+            if name not in self._open:
+                self._open[name] = Release.open(self.shelf.path(name))
+            return self._open[name]
+
+    def _look(self) -> None:
+        """Read `published.json` if it is another than last time."""
+        try:
+            status = (self.shelf.folder / PUBLISHED).stat()
+        except FileNotFoundError:
+            seen = None
+        else:
+            seen = (status.st_ino, status.st_mtime_ns)
+        if seen == self._seen and seen is not None:
+            return
+        self._names = self.shelf.published()
+        self._open = {name: r for name, r in self._open.items() if name in self._names}
+        self._seen = seen
