@@ -143,7 +143,7 @@ def _weights(
     floor = np.where(pivot_nm < settings.blue_limit_nm, settings.floor_blue, settings.floor)
     variance = np.where(usable, error, 1).astype(np.float64) ** 2
     variance += (floor * np.maximum(safe, 0)) ** 2
-    weight = np.where(usable, 1 / (variance * settings.extra_temperature), 0)
+    weight = np.where(usable, 1 / variance, 0)
     return usable, safe.astype(np.float32), weight.astype(np.float32)
 
 

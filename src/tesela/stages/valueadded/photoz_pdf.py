@@ -35,8 +35,9 @@ class Summary:
 def cells(z_max: float, z_step: float) -> tuple[Floats, Floats]:
     """Edges of the cells in ln(1 + z), from 0, and redshifts of their middles."""
     n = int(np.ceil(np.log1p(z_max) / z_step))
-    edges = z_step * np.arange(n + 1)
-    return edges, np.expm1(0.5 * (edges[1:] + edges[:-1]))
+    edges: Floats = z_step * np.arange(n + 1)
+    z: Floats = np.expm1(0.5 * (edges[1:] + edges[:-1]))
+    return edges, z
 
 
 def summary(probability: NDArray[np.float32], edges: Floats, half_width: float) -> Summary:

@@ -78,54 +78,75 @@ def posterior(flux: Singles, weight: Singles, reference: Singles, grid: Grid) ->
 
 
 @numba.njit(cache=True, fastmath=True)
-def _posterior(
+def _posterior(  # type: ignore[no-untyped-def]
     flux, weight, reference, model, reference_model, log_prior, slope, density, best, chi2
 ):  # pragma: no cover
-    n, n_band = flux.shape
+    n = flux.shape[0]
     n_z, _, n_template = model.shape
     log_p = np.empty((n_z, n_template), np.float32)
-    chi2_of = np.empty((n_z, n_template), np.float32)
-    cross = np.empty(n_template, np.float32)
-    square = np.empty(n_template, np.float32)
-    tiny, half, one = np.float32(1e-30), np.float32(0.5), np.float32(1.0)
+    left = np.empty((n_z, n_template), np.float32)
+    cross, square = np.empty(n_template, np.float32), np.empty(n_template, np.float32)
     for i in range(n):
-        total = np.float32(0.0)
-        for b in range(n_band):
-            total += weight[i, b] * flux[i, b] * flux[i, b]
         highest, place = np.float32(-1e30), 0
         for j in range(n_z):
-            cross[:] = 0.0
-            square[:] = 0.0
-            for b in range(n_band):
-                w = weight[i, b]
-                if w > 0:
-                    wf = w * flux[i, b]
-                    for t in range(n_template):
-                        m = model[j, b, t]
-                        cross[t] += wf * m
-                        square[t] += w * m * m
+            total = _sums(flux[i], weight[i], model[j], cross, square)
+            _log_probability(
+                total, cross, square, reference[i], reference_model[j], slope, left[j], log_p[j]
+            )
             for t in range(n_template):
-                amplitude = max(cross[t], tiny) / max(square[t], tiny)
-                left = total - amplitude * (cross[t] + cross[t] - amplitude * square[t])
-                light = amplitude
-                if reference[i] > 0:
-                    light = reference[i] / reference_model[j, t]
-                light = max(light, tiny)
-                chi2_of[j, t] = left
-                value = log_prior[j, t] - half * left - light + (slope + one) * np.log(light)
-                log_p[j, t] = value
-                if value > highest:
-                    highest, place = value, j * n_template + t
+                log_p[j, t] += log_prior[j, t]
+                if log_p[j, t] > highest:
+                    highest, place = log_p[j, t], j * n_template + t
         best[i] = place % n_template
-        chi2[i] = chi2_of[place // n_template, place % n_template]
-        whole = 0.0
-        for j in range(n_z):
-            part = 0.0
+        chi2[i] = left[place // n_template, place % n_template]
+        _normalise(log_p, highest, density[i])
+
+
+@numba.njit(cache=True, fastmath=True)
+def _sums(flux, weight, model, cross, square):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Sums over bands: weight flux^2, returned, and weight flux model, weight model^2."""
+    n_band, n_template = model.shape
+    cross[:] = 0.0
+    square[:] = 0.0
+    total = np.float32(0.0)
+    for b in range(n_band):
+        w = weight[b]
+        if w > 0:
+            wf = w * flux[b]
+            total += wf * flux[b]
             for t in range(n_template):
-                below = log_p[j, t] - highest
-                if below > -FAR_BELOW:
-                    part += np.exp(below)
-            density[i, j] = part
-            whole += part
-        for j in range(n_z):
-            density[i, j] /= whole
+                m = model[b, t]
+                cross[t] += wf * m
+                square[t] += w * m * m
+    return total
+
+
+@numba.njit(cache=True, fastmath=True)
+def _log_probability(  # type: ignore[no-untyped-def]
+    total, cross, square, reference, reference_model, slope, left, log_p
+):  # pragma: no cover
+    """Chi squared at the best amplitude, never negative, and ln P with the Schechter function."""
+    tiny, half, one = np.float32(1e-30), np.float32(0.5), np.float32(1.0)
+    for t in range(left.size):
+        amplitude = max(cross[t], tiny) / max(square[t], tiny)
+        left[t] = total - amplitude * (cross[t] + cross[t] - amplitude * square[t])
+        light = amplitude
+        if reference > 0:
+            light = max(reference / reference_model[t], tiny)
+        log_p[t] = (slope + one) * np.log(light) - light - half * left[t]
+
+
+@numba.njit(cache=True, fastmath=True)
+def _normalise(log_p, highest, density):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Probability of each redshift, templates summed."""
+    whole = 0.0
+    for j in range(log_p.shape[0]):
+        part = 0.0
+        for t in range(log_p.shape[1]):
+            below = log_p[j, t] - highest
+            if below > -FAR_BELOW:
+                part += np.exp(below)
+        density[j] = part
+        whole += part
+    for j in range(log_p.shape[0]):
+        density[j] /= whole

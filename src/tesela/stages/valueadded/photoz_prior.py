@@ -14,19 +14,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tesela.bands import filters
 from tesela.stages.valueadded.photoz_templates import Floats, Templates, fluxes
 
-# Schechter function in r as seen at z = 0.1 (Blanton et al. 2003, ApJ 592, 819), H0 = 100 km/s/Mpc,
-# with the evolution they fitted below z = 0.22, held from z = 0.5 on.
-STAR_MAG = -20.44
-SLOPE = -1.05
-EVOLUTION_MAG = 1.62  # brighter by this times z - 0.1
-DENSITY_EVOLUTION = 0.18  # denser by 10 ** (0.4 * this * z)
+# Schechter function in r as seen at z = 0.1 (Montero-Dorta & Prada 2009, MNRAS 399, 1106), for
+# H0 = 100 km/s/Mpc; evolution of the whole sample of Loveday et al. (2015, MNRAS 451, 1540), who
+# reach z = 0.65.
+STAR_MAG = -20.73
+SLOPE = -1.23
+EVOLUTION_MAG = 1.0  # brighter by this times z - 0.1
+DENSITY_EVOLUTION = 1.0  # denser by 10 ** (0.4 * this * z)
 EVOLUTION_REDSHIFT = 0.1
-EVOLUTION_ENDS = 0.5
+EVOLUTION_ENDS = 0.65
 OMEGA_M = 0.3
 HUBBLE_MPC = 2997.92458  # c / H0 for H0 = 100 km/s/Mpc
 AB_ZERO_UJY_MAG = 23.9

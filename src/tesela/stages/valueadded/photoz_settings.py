@@ -18,20 +18,18 @@ class PhotozSettings:
     """Width of a cell in ln(1 + z)."""
     min_bands: int = 5
     """Fewest usable bands, of known curve, for an estimate."""
-    floor: float = 0.03
+    floor: float = 0.04
     """Error added to every flux in quadrature, as a fraction of it: no template is right."""
-    floor_blue: float = 0.06
+    floor_blue: float = 0.08
     """The same, in bands whose pivot is below `blue_limit_nm`."""
     blue_limit_nm: float = 400.0
     """Where templates become worse."""
     odds_half_width: float = 0.03
     """Odds are the probability within this times 1 + z of the mode."""
-    dust_ebv_mag: tuple[float, ...] = (0.0, 0.15, 0.3)
+    dust_ebv_mag: tuple[float, ...] = (0.0, 0.1, 0.2, 0.3, 0.4)
     """Dust of star-forming templates, E(B-V) in Calzetti's law."""
     line_strength: tuple[float, ...] = (0.0, 1.0, 2.5)
     """Emission lines of star-forming templates, in units of those expected of their colour."""
-    extra_temperature: float = 1.0
-    """Chi squared is divided by this."""
 
     def __post_init__(self) -> None:
         def refuse(name: str, expected: str) -> None:

@@ -4,6 +4,7 @@ The library is that of Ilbert et al. (2009, ApJ 690, 1236): ellipticals and spir
 al. (2007) and star-forming models of Bruzual & Charlot (2003); and the spectra of Coleman, Wu &
 Weedman (1980) and Kinney et al. (1996). To star-forming ones dust and emission lines are added.
 """
+# ruff: noqa: N815 - A is the Angstrom
 
 from __future__ import annotations
 
