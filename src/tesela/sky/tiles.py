@@ -169,6 +169,11 @@ class TileGrid:
         i = self._index[tile]
         return float(self.ra_deg[i]), float(self.dec_deg[i])
 
+    def ordinal(self, tile: str) -> int:
+        """Place of a tile in `names`, from 0; raises `NotFound`."""
+        self.centre(tile)
+        return self._index[tile]
+
     def wcs(self, tile: str) -> Wcs:
         """North up, east left, tangent at the tile's centre; identical for all filters."""
         return Wcs.tangent_plane(*self.centre(tile), self.pixel_scale_arcsec, self.shape)
@@ -209,6 +214,47 @@ class TileGrid:
             for name in names
             if len(footprint.intersection(self.corners(name, margin_deg), shape))
         ]
+
+    def owners(self, ra_deg: ArrayLike, dec_deg: ArrayLike) -> NDArray[np.int64]:
+        """Whom each position belongs to: of the tiles that contain it, that of the nearest centre.
+
+        Purely geometric: it depends on the grid alone, not on which tiles were observed. At equal
+        distance the first in the order of `names` has it.
+
+        Parameters
+        ----------
+        ra_deg, dec_deg : (n,) array_like
+            Positions in degrees; all in one part of the sky, such as a tile, for speed.
+
+        Returns
+        -------
+        (n,) int64
+            Places in `names`; -1 for positions in no tile and those that are not finite.
+        """
+        ra, dec = (np.asarray(v, dtype=np.float64) for v in (ra_deg, dec_deg))
+        place = tangent.unit_vectors(ra, dec)
+        known = np.isfinite(place).all(axis=1)
+        owner = np.full(len(place), -1, dtype=np.int64)
+        nearest = np.full(len(place), np.inf)
+        for i in self._around(place[known]):
+            apart = ((place - self._tree.data[i]) ** 2).sum(axis=1)
+            xi, eta = tangent.project(ra, dec, self.ra_deg[i], self.dec_deg[i])
+            rows, columns = self.shape
+            inside = (np.abs(eta) * 7200.0 <= rows * self.pixel_scale_arcsec) & (
+                np.abs(xi) * 7200.0 <= columns * self.pixel_scale_arcsec
+            )
+            take = inside & (apart < nearest)
+            owner[take], nearest[take] = i, apart[take]
+        return owner
+
+    def _around(self, place: Floats) -> list[int]:
+        """Tiles that can contain any of these places, in order."""
+        if not len(place):
+            return []
+        middle = place.mean(axis=0)
+        reach = np.sqrt(((place - middle) ** 2).sum(axis=1).max())
+        half_deg = 0.5 * np.hypot(*self.shape) * self.pixel_scale_arcsec / 3600.0
+        return sorted(self._tree.query_ball_point(middle, reach + match.chord(3600.0 * half_deg)))
 
     def covered_fraction(self, tile: str, ra_deg: ArrayLike, dec_deg: ArrayLike) -> float:
         """Part of a tile's area inside a convex footprint, 0 to 1."""

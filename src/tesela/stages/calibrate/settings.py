@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from tesela.config import Reference
 from tesela.products.catalogue import Catalogue, Table
-from tesela.products.images import ReducedImage, card_dict
 
 
 @dataclass(frozen=True)
@@ -35,16 +35,15 @@ class FrameStars:
     """`ra`, `dec`, `flux_psf`, `flux_psf_err`, `flags` at the least; (n,) each."""
     exptime_s: float
     mjd_mid: float
-    zeropoint_mag: float
-    """That of the reduction."""
-    zeropoint_err_mag: float
+    zeropoint_mag: float = math.nan
+    """That of the reduction, kept where there are too few stars; NaN if it is not known."""
+    zeropoint_err_mag: float = math.nan
 
     @classmethod
-    def of(cls, image: ReducedImage) -> FrameStars:
-        """Take it from a reduced image."""
-        cards = card_dict(image.cards)
-        numbers = (float(cards[key]) for key in ("EXPTIME", "MJD-MID", "MAGZP", "MAGZPERR"))
-        return cls(image.sources, *numbers)
+    def of(cls, stars: Table, cards: Mapping[str, Any]) -> FrameStars:
+        """Take it from the star list and the cards of a reduced image."""
+        keys = ("EXPTIME", "MJD-MID", "MAGZP", "MAGZPERR")
+        return cls(stars, *(float(cards[key]) for key in keys))
 
 
 @dataclass
@@ -61,6 +60,7 @@ class CalibrateInputs:
     frames: Mapping[str, Mapping[str, FrameStars]]
     """By band and name of the frame."""
     refcat: Table
+    """Without columns if the survey has none: then the scales of the frames are kept."""
     references: Mapping[str, Reference]
     """How a band is found in the reference catalogue."""
 

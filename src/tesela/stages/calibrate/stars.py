@@ -60,6 +60,9 @@ def usable(
     mjd : float
         Epoch of the positions.
     """
+    if not refcat:
+        nothing = np.empty(0)
+        return Stars(nothing, nothing, nothing, nothing, nothing)
     rows = _near(table, refcat)
     ref_ra, ref_dec, _ = epoch.catalogue_positions(refcat, rows, mjd)
     i, j, _ = match.nearest(
@@ -88,6 +91,8 @@ def usable(
 
 def _near(table: Table, refcat: Table) -> NDArray[np.int64]:
     """Rows of the reference in a circle around the stars, a little wider than they reach."""
+    if not len(table["ra"]):
+        return np.empty(0, np.int64)
     for name in ("ra", "dec"):
         if name not in refcat:
             raise ProductError(
