@@ -137,7 +137,7 @@ def _circle_fraction(dx, dy, r):  # type: ignore[no-untyped-def]  # pragma: no c
 
 
 @njit(cache=True)
-def _pixel(image, variance, bad, labels, label, x, y, xc, yc):  # type: ignore[no-untyped-def]  # pragma: no cover
+def pixel(image, variance, bad, labels, label, x, y, xc, yc):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Value, variance and state (0 own, 1 replaced, 2 outside) of a pixel for one object."""
     ny, nx = image.shape
     if x < 0 or x >= nx or y < 0 or y >= ny:
@@ -155,20 +155,30 @@ def _pixel(image, variance, bad, labels, label, x, y, xc, yc):  # type: ignore[n
 
 
 @njit(cache=True)
-def _circle(image, variance, bad, labels, label, x, y, r):  # type: ignore[no-untyped-def]  # pragma: no cover
+def circle(image, variance, bad, labels, label, x, y, r):  # type: ignore[no-untyped-def]  # pragma: no cover
     flux = power = 0.0
     for j in range(int(np.floor(y - r + 0.5)), int(np.ceil(y + r + 0.5))):
         for i in range(int(np.floor(x - r + 0.5)), int(np.ceil(x + r + 0.5))):
             fraction = _circle_fraction(i - x, j - y, r)
             if fraction > 0.0:
-                value, var, _ = _pixel(image, variance, bad, labels, label, i, j, x, y)
+                value, var, _ = pixel(image, variance, bad, labels, label, i, j, x, y)
                 flux += fraction * value
                 power += fraction * fraction * var
     return flux, np.sqrt(power)
 
 
 @njit(cache=True)
-def _ellipse_fraction(dx, dy, cxx, cyy, cxy, k2):  # type: ignore[no-untyped-def]  # pragma: no cover
+def ellipse_form(a, b, theta):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """cxx, cyy, cxy of the ellipse with these axes, and a."""
+    b = max(b, 0.05 * a)
+    c, s = np.cos(theta), np.sin(theta)
+    cxx = (c / a) ** 2 + (s / b) ** 2
+    cyy = (s / a) ** 2 + (c / b) ** 2
+    return cxx, cyy, 2.0 * c * s * (1.0 / (a * a) - 1.0 / (b * b)), a
+
+
+@njit(cache=True)
+def ellipse_fraction(dx, dy, cxx, cyy, cxy, k2):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Part of a pixel inside cxx dx^2 + cyy dy^2 + cxy dx dy <= k2, by 5 x 5 sub-pixels."""
     inside = 0
     for sy in range(-2, 3):
@@ -189,7 +199,7 @@ def _kron_radius(image, variance, bad, labels, label, x, y, form):  # type: igno
             dx, dy = i - x, j - y
             r2 = cxx * dx * dx + cyy * dy * dy + cxy * dx * dy
             if r2 <= KRON_WINDOW * KRON_WINDOW:
-                value, _, _ = _pixel(image, variance, bad, labels, label, i, j, x, y)
+                value, _, _ = pixel(image, variance, bad, labels, label, i, j, x, y)
                 weighted += np.sqrt(r2) * value
                 total += value
     if total <= 0.0 or weighted <= 0.0:
@@ -209,7 +219,7 @@ def _windowed(image, variance, bad, labels, label, x, y, sigma):  # type: ignore
                 dx, dy = i - xw, j - yw
                 r2 = dx * dx + dy * dy
                 if r2 < reach * reach:
-                    value, _, _ = _pixel(image, variance, bad, labels, label, i, j, xw, yw)
+                    value, _, _ = pixel(image, variance, bad, labels, label, i, j, xw, yw)
                     value *= np.exp(-0.5 * r2 / (sigma * sigma))
                     sx += value * dx
                     sy += value * dy
@@ -246,7 +256,7 @@ def _core_width(image, variance, bad, labels, label, x, y, r_half):  # type: ign
     peak = 0.0
     for j in range(int(y + 0.5) - 1, int(y + 0.5) + 2):
         for i in range(int(x + 0.5) - 1, int(x + 0.5) + 2):
-            value, _, _ = _pixel(image, variance, bad, labels, label, i, j, x, y)
+            value, _, _ = pixel(image, variance, bad, labels, label, i, j, x, y)
             peak = max(peak, value)
     s0 = s1 = s2 = t0 = t1 = 0.0
     n = 0
@@ -254,7 +264,7 @@ def _core_width(image, variance, bad, labels, label, x, y, r_half):  # type: ign
         for i in range(int(x) - reach, int(x) + reach + 2):
             r2 = (i - x) ** 2 + (j - y) ** 2
             if r2 < 4.0 * r_half * r_half:
-                value, _, state = _pixel(image, variance, bad, labels, label, i, j, x, y)
+                value, _, state = pixel(image, variance, bad, labels, label, i, j, x, y)
                 if state == 0 and value > 0.4 * peak:
                     w, z = value * value, np.log(value)
                     s0, s1, s2 = s0 + w, s1 + w * r2, s2 + w * r2 * r2
@@ -284,10 +294,10 @@ def _auto(image, variance, bad, labels, label, x, y, form, k2):  # type: ignore[
             r2 = dx * dx + dy * dy
             if r2 > reach * reach:
                 continue
-            fraction = _ellipse_fraction(dx, dy, cxx, cyy, cxy, k2)
+            fraction = ellipse_fraction(dx, dy, cxx, cyy, cxy, k2)
             if fraction == 0.0:
                 continue
-            value, var, state = _pixel(image, variance, bad, labels, label, i, j, x, y)
+            value, var, state = pixel(image, variance, bad, labels, label, i, j, x, y)
             flux += fraction * value
             power += fraction * fraction * var
             area += fraction
@@ -309,12 +319,7 @@ def _measure_all(image, variance, bad, labels, shape, radii, scalars, circles, f
         x, y, a, b, theta = shape[k]
         if not (np.isfinite(x) and np.isfinite(y) and a > 0.0):
             continue
-        b = max(b, 0.05 * a)
-        c, s = np.cos(theta), np.sin(theta)
-        cxx = (c / a) ** 2 + (s / b) ** 2
-        cyy = (s / a) ** 2 + (c / b) ** 2
-        cxy = 2.0 * c * s * (1.0 / (a * a) - 1.0 / (b * b))
-        form = (cxx, cyy, cxy, a)
+        form = ellipse_form(a, b, theta)
         label = k + 1
         kron = _kron_radius(image, variance, bad, labels, label, x, y, form)
         factor = KRON_MINIMUM
@@ -331,7 +336,7 @@ def _measure_all(image, variance, bad, labels, shape, radii, scalars, circles, f
             width = _core_width(image, variance, bad, labels, label, x_win, y_win, r_half)
         scalars[k] = np.array((x_win, y_win, flux, err, kron, r_half, width))
         for m in range(len(radii)):
-            circles[k, m, 0], circles[k, m, 1] = _circle(
+            circles[k, m, 0], circles[k, m, 1] = circle(
                 image, variance, bad, labels, label, x, y, radii[m]
             )
         if replaced > AFFECTED_FRACTION:

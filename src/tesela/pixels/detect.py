@@ -182,10 +182,10 @@ def _columns(
     flags = np.zeros(len(found), np.int16)
     flags[(found["flag"] & sep.OBJ_MERGED) != 0] |= FLAG_BLENDED
     flags[(found["flag"] & sep.OBJ_TRUNC) != 0] |= FLAG_TRUNCATED
-    touched = _count_touching(segmentation, bad, len(found))
+    touched = count_touching(segmentation, bad, len(found))
     flags[touched > BAD_FRACTION * found["npix"]] |= FLAG_NEIGHBOUR
     if saturated is not None:
-        flags[_count_touching(segmentation, saturated, len(found)) > 0] |= FLAG_SATURATED
+        flags[count_touching(segmentation, saturated, len(found)) > 0] |= FLAG_SATURATED
     objects: Objects = {
         name: np.ascontiguousarray(found[name], np.float64)
         for name in ("x", "y", "a", "b", "theta")
@@ -200,7 +200,7 @@ def _columns(
     return objects
 
 
-def _count_touching(
+def count_touching(
     segmentation: NDArray[np.int32], pixels: NDArray[np.bool_], n: int
 ) -> NDArray[np.int64]:
     """How many of `pixels` lie in, or next to, each object."""

@@ -108,23 +108,29 @@ def detect_and_measure(
     table["flags"] = detect.flag_holes(
         table["flags"], ~field.covered, table["x_win"], table["y_win"], core_px
     )
-    table["mask_flags"] = _codes_inside(field.inputs.coadd.mask, segmentation, len(table["x"]))
+    table["mask_flags"] = codes_inside(
+        field.inputs.coadd.mask, segmentation, grown(segmentation), len(table["x"])
+    )
     return Sources(table, segmentation, diameters_px)
 
 
-def _codes_inside(
-    mask: NDArray[np.uint8], segmentation: NDArray[np.int32], n: int
-) -> NDArray[np.int16]:
-    """OR of the mask codes over each source's pixels and the holes in and beside them.
+def grown(segmentation: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Labels that reach two pixels beyond each source: (ny, nx)."""
+    return np.where(segmentation > 0, segmentation, maximum_filter(segmentation, size=5))
 
-    A pixel without data belongs to no source, so the labels are grown by two pixels for it.
+
+def codes_inside(
+    mask: NDArray[np.uint8], segmentation: NDArray[np.int32], around: NDArray[np.int32], n: int
+) -> NDArray[np.int16]:
+    """OR of the mask codes over each source's pixels and the holes in and beside them: (n,).
+
+    A pixel without data belongs to no source, so holes are looked for under the labels `around`,
+    which `grown` makes.
     """
-    grown = maximum_filter(segmentation, size=5)
-    labels = np.where(segmentation > 0, segmentation, grown)
     codes = np.zeros(n + 1, np.int16)
     for bit in MaskBit:
         hit = (mask & bit) > 0
         if hit.any():
-            where = labels if bit == MaskBit.BAD else segmentation
+            where = around if bit == MaskBit.BAD else segmentation
             codes[np.unique(where[hit])] |= np.int16(bit)
     return codes[1:]

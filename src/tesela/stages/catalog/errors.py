@@ -7,6 +7,8 @@ photons of the source are added to it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter
@@ -34,39 +36,52 @@ def empirical(field: Field, sources: Sources, settings: CatalogSettings) -> Nois
     )
 
 
-def apply(field: Field, sources: Sources, model: NoiseModel) -> None:
+@dataclass(frozen=True)
+class SkyAt:
+    """The sky's noise at the sources, (n,) float64; NaN where nothing around was observed."""
+
+    sigma: NDArray[np.float64]
+    """Of a pixel, from the weight."""
+    local: NDArray[np.float64]
+    """What the empirical noise, measured at the median weight, is to be multiplied by."""
+
+    @classmethod
+    def of(cls, field: Field, x: NDArray[np.float64], y: NDArray[np.float64]) -> SkyAt:
+        """Look up the weights around positions (n,)."""
+        ix, iy = pixel_of(field, x, y)
+        # A hole in the core must not pass for certainty: the weight is that of the pixels around.
+        weight = maximum_filter(field.weight, size=_AROUND)[iy, ix].astype(float)
+        seen = weight > 0
+        safe = np.where(seen, weight, 1)
+        median = float(np.median(field.weight[field.covered]))
+        return cls(
+            np.where(seen, 1 / np.sqrt(safe), np.nan),
+            np.where(seen, np.sqrt(median / safe), np.nan),
+        )
+
+    def replace(
+        self,
+        error: NDArray[np.float64],
+        n_pixels: NDArray[np.float64] | float,
+        model: NoiseModel,
+    ) -> NDArray[np.float64]:
+        """Errors (n,) of sums with `n_pixels` effective pixels, with the sky's part measured."""
+        photons = np.maximum(error**2 - n_pixels * self.sigma**2, 0)
+        return np.sqrt(photons + (model.sigma(n_pixels) * self.local) ** 2)
+
+
+def apply(field: Field, sources: Sources, model: NoiseModel) -> SkyAt:
     """Replace the sky's part of every error by the measured one, at the local weight."""
     table = sources.table
-    ix, iy = _pixel(field, table["x_win"], table["y_win"])
-    # A hole in the core must not pass for certainty: the weight is that of the pixels around it.
-    weight = maximum_filter(field.weight, size=_AROUND)[iy, ix].astype(float)
-    seen = weight > 0
-    median = float(np.median(field.weight[field.covered]))
-    local = np.where(seen, np.sqrt(median / np.where(seen, weight, 1)), np.nan)
-    sky_sigma = np.where(seen, 1 / np.sqrt(np.where(seen, weight, 1)), np.nan)
-    area = np.array([noise.effective_pixels(r) for r in sources.diameters_px / 2])
-    table["flux_aper_err"] = _with_sky(
-        table["flux_aper_err"], sky_sigma[:, None], area, model.sigma(area) * local[:, None]
-    )
+    sky = SkyAt.of(field, table["x_win"], table["y_win"])
+    for k, radius in enumerate(sources.diameters_px / 2):
+        area = noise.effective_pixels(radius)
+        table["flux_aper_err"][:, k] = sky.replace(table["flux_aper_err"][:, k], area, model)
     auto = np.pi * table["a"] * table["b"] * np.square(np.maximum(table["kron_radius"] * 2.5, 3.5))
     auto = np.where(np.isfinite(auto) & (auto > 0), auto, 1.0)
-    table["flux_auto_err"] = _with_sky(
-        table["flux_auto_err"], sky_sigma, auto, model.sigma(auto) * local
-    )
-    n_psf = psf_area(field)
-    table["flux_psf_err"] = _with_sky(
-        table["flux_psf_err"], sky_sigma, n_psf, model.sigma(n_psf) * local
-    )
-
-
-def _with_sky(
-    error: NDArray[np.float64],
-    sky_sigma: NDArray[np.float64],
-    area: NDArray[np.float64] | float,
-    measured: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    photons = np.maximum(error**2 - area * sky_sigma**2, 0)
-    return np.sqrt(photons + measured**2)
+    table["flux_auto_err"] = sky.replace(table["flux_auto_err"], auto, model)
+    table["flux_psf_err"] = sky.replace(table["flux_psf_err"], psf_area(field), model)
+    return sky
 
 
 def psf_area(field: Field) -> float:
@@ -86,9 +101,10 @@ def depths(field: Field, sources: Sources, model: NoiseModel) -> dict[str, float
     }
 
 
-def _pixel(
+def pixel_of(
     field: Field, x: NDArray[np.float64], y: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Indices (ix, iy) of the pixels under positions (n,); outside, those of the nearest ones."""
     ny, nx = field.image.shape
     ix = np.clip(np.rint(np.nan_to_num(x)), 0, nx - 1).astype(np.int64)
     iy = np.clip(np.rint(np.nan_to_num(y)), 0, ny - 1).astype(np.int64)
