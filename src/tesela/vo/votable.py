@@ -15,7 +15,7 @@ from typing import Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tesela.errors import BadInput, TeselaError
+from tesela.errors import BadInput
 from tesela.sciencedb.model import ColumnModel
 from tesela.vo.fields import COOSYS, Field, fields
 from tesela.vo.votable_binary2 import Binary2
@@ -61,6 +61,17 @@ SERIALISATIONS: Mapping[str, Callable[[Sequence[Field]], Encoder]] = {
 
 
 @dataclass(frozen=True)
+class NoRows:
+    """Columns alone."""
+
+    columns: Sequence[ColumnModel]
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        """No batch."""
+        return iter(())
+
+
+@dataclass(frozen=True)
 class Head:
     """What a table says of itself."""
 
@@ -86,7 +97,8 @@ def stream(
     serialisation : str
         `BINARY2` or `TABLEDATA`.
     maxrec : int, optional
-        The most rows that are written.
+        The most rows that are written; 0 asks for the description of the columns alone, which
+        DALI wants to end with OVERFLOW.
 
     Yields
     ------
@@ -106,7 +118,7 @@ def stream(
             "VOTable", found=f"serialisation {serialisation!r}", expected=", ".join(SERIALISATIONS)
         )
     batches = _limited(rows, maxrec)
-    first, more = next(batches, (None, False))
+    first, more = next(batches, (None, maxrec == 0))
     unicode = _not_ascii(rows.columns, first) if first is not None else ()
     declared = fields(rows.columns, id_column=head.id_column, ucd1=head.ucd1, unicode=unicode)
     encoder = SERIALISATIONS[serialisation](declared)
@@ -120,18 +132,13 @@ def stream(
             status = "OVERFLOW" if more else ""
             yield encoder.rows(batch)
     # The head is sent: whatever happened, the document must end well-formed and tell it.
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:  # noqa: BLE001 - the edge of the server
         _LOG.exception("the rows of %s ended early", head.name)
-        status, message = "ERROR", str(error) if isinstance(error, TeselaError) else _BROKEN
+        status, message = "ERROR", str(error) if isinstance(error, BadInput) else _BROKEN
     yield encoder.rest() + encoder.close + _closing(status, message)
 
 
 _BROKEN = "The server failed while it read the rows: those above are right, others are missing"
-
-
-def document(rows: Rows, head: Head, *, serialisation: str = "BINARY2") -> bytes:
-    """A whole VOTable at once."""
-    return b"".join(stream(rows, head, serialisation=serialisation))
 
 
 def error_document(message: str) -> bytes:
