@@ -18,6 +18,7 @@ MEDIA_TYPE = "text/xml"
 _XML = '<?xml version="1.0" encoding="UTF-8"?>\n'
 _XSI = "http://www.w3.org/2001/XMLSchema-instance"
 _VS = "http://www.ivoa.net/xml/VODataService/v1.1"
+_CS = "http://www.ivoa.net/xml/ConeSearch/v1.0"
 _TEST_RADIUS_DEG = 0.01
 
 
@@ -50,7 +51,8 @@ def capabilities(release: Release, base_url: str, settings: VoSettings) -> bytes
     return (
         f'{_XML}<vosi:capabilities xmlns:vosi="http://www.ivoa.net/xml/VOSICapabilities/v1.0"'
         f' xmlns:vr="http://www.ivoa.net/xml/VOResource/v1.0" xmlns:vs="{_VS}"'
-        f' xmlns:cs="http://www.ivoa.net/xml/ConeSearch/v1.0" xmlns:xsi="{_XSI}">\n'
+        f' xmlns:cs="{_CS}" xmlns:xsi="{_XSI}"'
+        f' xsi:schemaLocation="{_CS} {_CS}">\n'
         f"{support}{searches}</vosi:capabilities>\n"
     ).encode()
 

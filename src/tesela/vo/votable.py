@@ -191,8 +191,8 @@ def _limited(rows: Rows, maxrec: int | None) -> Iterator[tuple[pa.RecordBatch, b
 def _not_ascii(columns: Sequence[ColumnModel], batch: pa.RecordBatch) -> tuple[str, ...]:
     """Columns whose text needs more than ASCII.
 
-    The first batch decides. Should a later one surprise a `char` field, its characters are
-    written as UTF-8, which clients read and VOTable 1.6 allows.
+    The first batch decides. Should a later one surprise a `char` field, TABLEDATA is right all
+    the same, and BINARY2 ends with an error that says so.
     """
     names = []
     for i, column in enumerate(columns):

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from tesela.errors import BadInput
 from tesela.vo.cells import elements, null_rows, text
 from tesela.vo.fields import Field
 
@@ -100,8 +101,17 @@ def _numbers(field: Field, array: pa.Array) -> NDArray[np.generic]:
 
 
 def _characters(field: Field, array: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Bytes of each text, padded to the longest, and which of them are used; both (n, width)."""
+    """Bytes of each text, padded to the longest, and which of them are used; both (n, width).
+
+    Raises `BadInput` for text that a `char` cannot hold: clients fail on the whole table.
+    """
     plain = text(array)
+    if field.datatype == "char" and pc.all(pc.string_is_ascii(plain)).as_py() is False:
+        raise BadInput(
+            f"column {field.name}",
+            found="text beyond ASCII after rows without",
+            do="ask for RESPONSEFORMAT=votable/td",
+        )
     if field.datatype == "unicodeChar":
         plain = pa.array([s.encode("utf-16-be") for s in plain.to_pylist()], pa.binary())
     lengths = pc.binary_length(plain).to_numpy(zero_copy_only=False).astype(np.int64)
