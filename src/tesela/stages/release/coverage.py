@@ -1,0 +1,136 @@
+"""Which part of the sky a release covers: its MOC, its area, the cells that each tile touches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import astropy.units as u
+import numpy as np
+from mocpy import MOC
+from numpy.typing import NDArray
+
+from tesela.errors import ProductError
+from tesela.products import files
+from tesela.sky import healpix
+from tesela.sky.wcs import Wcs
+from tesela.stages.release.settings import Progress, ReleaseInputs, ReleaseSettings
+
+FILE = "moc.fits"
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Where the detection band has data."""
+
+    order: int
+    cells: Mapping[str, NDArray[np.int64]]
+    """Cells of that order by tile, sorted: those with data in them."""
+    area_deg2: float
+    """Of the union: what two tiles see counts once."""
+
+    def moc(self) -> MOC:
+        """The union of all tiles."""
+        return moc_of_cells(np.unique(np.concatenate(list(self.cells.values()))), self.order)
+
+    def tiles_of_cells(self, order: int) -> dict[int, list[str]]:
+        """Coarser or equal cells that are touched, and by which tiles."""
+        shift = 2 * (self.order - order)
+        if shift < 0:
+            raise ValueError(f"order {order}: expected at most {self.order}")
+        touched: dict[int, list[str]] = {}
+        for tile, cells in self.cells.items():
+            for cell in np.unique(cells >> shift).tolist():
+                touched.setdefault(cell, []).append(tile)
+        return dict(sorted(touched.items()))
+
+
+def moc_of_cells(cells: NDArray[np.int64], order: int) -> MOC:
+    """A MOC of the given order from its cells."""
+    return MOC.from_healpix_cells(
+        cells.astype(np.uint64), np.full(len(cells), order, np.uint8), max_depth=order
+    )
+
+
+def measure(inputs: ReleaseInputs, settings: ReleaseSettings, progress: Progress) -> Coverage:
+    """Look at the weights of the detection band, every few pixels.
+
+    A cell of the MOC has many of the places looked at, so none with data in it is missed but by
+    its outermost corner.
+    """
+    cells: dict[str, NDArray[np.int64]] = {}
+    seen: list[tuple[Wcs, NDArray[np.bool_]]] = []
+    area = 0.0
+    step = settings.coverage_step_px
+    for done, tile in enumerate(inputs.tiles, 1):
+        path = tile.coadds[inputs.detection_band]
+        fits = files.read_fits(path, ["WEIGHT"])
+        wcs = Wcs.from_cards(fits.cards["IMAGE"], fits.data["WEIGHT"].shape)
+        ra, dec, covered = _look(wcs, fits.data["WEIGHT"], step)
+        cells[tile.name] = np.unique(healpix.index(ra[covered], dec[covered], settings.moc_order))
+        new = covered & ~_already(seen, ra, dec, step)
+        area += int(new.sum()) * (step * wcs.pixel_scale_arcsec / 3600) ** 2
+        seen.append((wcs, covered))
+        progress("coverage", done, len(inputs.tiles))
+    if not any(len(found) for found in cells.values()):
+        raise ProductError(
+            f"release {inputs.name}",
+            found=f"no pixel with data in {inputs.detection_band}",
+            expected="some coverage",
+        )
+    return Coverage(settings.moc_order, cells, area)
+
+
+def _look(
+    wcs: Wcs, weight: NDArray[np.float32], step: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    """Positions in the middle of blocks of step x step pixels, and whether there are data."""
+    ny, nx = weight.shape
+    y, x = np.meshgrid(
+        np.arange(step // 2, ny, step), np.arange(step // 2, nx, step), indexing="ij"
+    )
+    ra, dec = wcs.pix_to_sky(x, y)
+    return ra, dec, weight[y, x] > 0
+
+
+def _already(
+    seen: list[tuple[Wcs, NDArray[np.bool_]]],
+    ra: NDArray[np.float64],
+    dec: NDArray[np.float64],
+    step: int,
+) -> NDArray[np.bool_]:
+    """Whether earlier tiles have data at the positions."""
+    found = np.zeros(ra.shape, bool)
+    middle = ra[ra.shape[0] // 2, ra.shape[1] // 2], dec[ra.shape[0] // 2, ra.shape[1] // 2]
+    for wcs, covered in seen:
+        reach = np.hypot(*wcs.shape) * wcs.pixel_scale_arcsec / 3600
+        if healpix.separation_deg(*wcs.centre, *middle) > reach:
+            continue
+        x, y = wcs.sky_to_pix(ra, dec)
+        column, row = np.rint((x - step // 2) / step), np.rint((y - step // 2) / step)
+        inside = (row >= 0) & (row < covered.shape[0]) & (column >= 0)
+        inside &= column < covered.shape[1]
+        found[inside] |= covered[row[inside].astype(int), column[inside].astype(int)]
+    return found
+
+
+def write_moc(path: Path, moc: MOC) -> None:
+    """Write a MOC as FITS; no name is overwritten."""
+    moc.save(path, format="fits", overwrite=False)
+    files.sync(path)
+
+
+def read_moc(path: Path) -> MOC:
+    """Read it back; raises `ProductError` if it is none."""
+    try:
+        return MOC.from_fits(path)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ProductError(str(path), found=str(error), expected="a MOC in FITS") from error
+
+
+def circle(moc: MOC) -> tuple[float, float, float]:
+    """Centre and radius of a cone around it: ra, dec, radius, degrees."""
+    middle = moc.barycenter()
+    radius = moc.largest_distance_from_coo_to_vertices(middle)
+    return float(middle.ra.deg), float(middle.dec.deg), float(radius.to_value(u.deg))
