@@ -1,0 +1,17 @@
+"""What needs calibrated fluxes: star or galaxy, photometric redshifts."""
+
+from tesela.stages.valueadded.recipe import valueadded
+from tesela.stages.valueadded.settings import (
+    StarGalaxySettings,
+    ValueaddedInputs,
+    ValueaddedOutputs,
+    ValueaddedSettings,
+)
+
+__all__ = [
+    "StarGalaxySettings",
+    "ValueaddedInputs",
+    "ValueaddedOutputs",
+    "ValueaddedSettings",
+    "valueadded",
+]

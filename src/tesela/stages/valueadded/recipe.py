@@ -1,0 +1,115 @@
+"""What needs calibrated fluxes: classes and redshifts of the sources of a tile."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tesela.bands import filters
+from tesela.errors import ProductError
+from tesela.products.calibrated import ZeroPoints, calibrated
+from tesela.products.catalogue import Catalogue, Table
+from tesela.products.columns import MEASURED, NOT_DETECTED, VALUEADDED
+from tesela.products.maskbit import MaskBit
+from tesela.stages.valueadded import photoz, stargalaxy
+from tesela.stages.valueadded.settings import (
+    StarGalaxySettings,
+    ValueaddedInputs,
+    ValueaddedOutputs,
+    ValueaddedSettings,
+)
+
+_SATURATED_FLAG = 4
+_SMALL, _LARGE = "aper_1_5", "aper_3_0"
+
+
+def valueadded(inputs: ValueaddedInputs, settings: ValueaddedSettings) -> ValueaddedOutputs:
+    """Calibrate the fluxes of a dual catalogue; tell stars from galaxies; estimate redshifts.
+
+    Stars have an estimate of a redshift like all sources: the probability to be a star is a column
+    of its own and it is for the reader to join the two.
+
+    Raises
+    ------
+    ProductError
+        If the catalogues are of different tiles, or the dual one has no detection band.
+    """
+    dual = inputs.dual
+    bands = tuple(dual.facts.get("bands", ()))
+    detection = str(dual.facts.get("detection_band"))
+    if detection not in bands:
+        raise ProductError(
+            f"dual catalogue of tile {dual.facts.get('tile')}",
+            found=f"detection band {detection}",
+            expected=f"one of its bands {' '.join(bands)}",
+        )
+    fluxes = calibrated(dual, ZeroPoints.of(inputs.zeropoints))
+    columns = {
+        "number": dual.columns["number"],
+        **_classes(dual, fluxes, bands.index(detection), settings.stargalaxy),
+        **photoz.estimate(
+            fluxes["flux_psfcor"],
+            fluxes["flux_psfcor_err"],
+            dual.columns["status"],
+            bands,
+            detection,
+            settings.photoz,
+        ),
+    }
+    table = {n: columns[n].astype(column.dtype) for n, column in VALUEADDED.items()}
+    facts = {"tile": dual.facts["tile"], "bands": list(bands), "detection_band": detection}
+    return ValueaddedOutputs(
+        Catalogue(table, facts, "valueadded"), _metrics(table), _warnings(inputs, bands, settings)
+    )
+
+
+def _classes(dual: Catalogue, fluxes: Table, band: int, settings: StarGalaxySettings) -> Table:
+    """`prob_star` and `concentration`, from the detection band."""
+    measures = [
+        fluxes[f"flux_{aperture}{suffix}"][:, band].astype(np.float64)
+        for aperture in (_SMALL, _LARGE)
+        for suffix in ("", "_err")
+    ]
+    value, error = stargalaxy.concentration(*measures)
+    columns = dual.columns
+    saturated = (columns["flags"][:, band] & _SATURATED_FLAG) > 0
+    saturated |= (columns["mask_flags"][:, band] & MaskBit.SATURATED) > 0
+    seen = np.isin(columns["status"][:, band], (MEASURED, NOT_DETECTED))
+    prob, excess = stargalaxy.probability(
+        value,
+        error,
+        np.where(seen, fluxes["mag_auto"][:, band].astype(np.float64), np.nan),
+        columns["x"],
+        columns["y"],
+        seen & ~saturated,
+        settings,
+    )
+    return {"prob_star": prob, "concentration": excess}
+
+
+def _metrics(table: Table) -> dict[str, Any]:
+    known = np.isfinite(table["prob_star"])
+    with_redshift = np.isfinite(table["photoz"])
+    return {
+        "n_sources": len(table["number"]),
+        "n_classified": int(known.sum()),
+        "star_fraction": float(table["prob_star"][known].mean()) if known.any() else None,
+        "n_photoz": int(with_redshift.sum()),
+        "median_odds": float(np.median(table["odds"][with_redshift]))
+        if with_redshift.any()
+        else None,
+    }
+
+
+def _warnings(
+    inputs: ValueaddedInputs, bands: tuple[str, ...], settings: ValueaddedSettings
+) -> list[str]:
+    solution = ZeroPoints.of(inputs.zeropoints)
+    known = [b for b in bands if b in filters.names() and b in solution.zeropoint_mag]
+    if len(known) >= settings.photoz.min_bands:
+        return []
+    return [
+        f"no redshifts: {len(known)} calibrated bands with a known curve, "
+        f"{settings.photoz.min_bands} needed"
+    ]
