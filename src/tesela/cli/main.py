@@ -26,6 +26,8 @@ VERBS = (
     "flag",
     "unflag",
     "retry",
+    "release",
+    "serve",
     "doctor",
     "demo",
 )

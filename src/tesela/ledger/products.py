@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from tesela.errors import LedgerError
+from tesela.errors import LedgerError, NotFound
 from tesela.ledger import events, queries, schema
 from tesela.ledger.clock import now_mjd
 
@@ -80,6 +80,15 @@ def current(conn: Connection, kind: str, key: str) -> dict[str, Any] | None:
     """Return the version that is served, or None."""
     row = conn.execute(queries.CURRENT, {"kind": kind, "key": key}).mappings().first()
     return None if row is None else dict(row)
+
+
+def version(conn: Connection, kind: str, key: str, number: int) -> dict[str, Any]:
+    """Return one version, served or not."""
+    wanted = {"kind": kind, "key": key, "version": number}
+    row = conn.execute(queries.VERSION, wanted).mappings().first()
+    if row is None:
+        raise NotFound(f"{kind} {key} version {number}", found="no such version")
+    return dict(row)
 
 
 def all_current(conn: Connection, kind: str) -> list[dict[str, Any]]:

@@ -40,6 +40,8 @@ TILES_OF_FRAME = text("""
     SELECT tile, band, source FROM frame_tile WHERE frame_id = :frame_id ORDER BY tile
 """)
 
+OBSERVED_TILES = text("SELECT DISTINCT tile FROM frame_tile ORDER BY tile")
+
 BANDS_OF_TILE = text("SELECT DISTINCT band FROM frame_tile WHERE tile = :tile ORDER BY band")
 
 FRAMES_OF_TILE = text("""
@@ -88,6 +90,7 @@ REDUCED_NEAR = text("""
 # ---------------------------------------------------------------- products and edges
 
 CURRENT = text("SELECT * FROM product WHERE kind = :kind AND key = :key AND is_current")
+VERSION = text("SELECT * FROM product WHERE kind = :kind AND key = :key AND version = :version")
 ALL_CURRENT = text("SELECT * FROM product WHERE kind = :kind AND is_current ORDER BY key")
 
 LAST_VERSION = text("""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from sqlalchemy.engine import Connection
 
-from tesela.ledger import schema
+from tesela.ledger import queries, schema
 
 
 def register(conn: Connection, tiles: Iterable[tuple[str, float, float]]) -> None:
@@ -17,3 +17,8 @@ def register(conn: Connection, tiles: Iterable[tuple[str, float, float]]) -> Non
     ]
     if rows:
         conn.execute(schema.tile.insert(), rows)
+
+
+def observed(conn: Connection) -> list[str]:
+    """Return the names of the tiles that a frame touches, in their order."""
+    return [row.tile for row in conn.execute(queries.OBSERVED_TILES)]

@@ -22,6 +22,7 @@ from typing import Any
 import fitsio
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from tesela.errors import ProductError
 
@@ -86,6 +87,21 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not np.isfinite(value):
         return None
     return value
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Give a file new content in one step: readers see the old or the new, never a part."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary.write_text(text, encoding="utf-8")
+    sync(temporary)
+    temporary.replace(path)
+    sync(path.parent)
+
+
+def write_jpeg(path: Path, picture: NDArray[np.uint8], quality: int = 85) -> None:
+    """Write an RGB picture (h, w, 3), first row at the top, and flush it to the disk."""
+    Image.fromarray(np.ascontiguousarray(picture)).save(path, "JPEG", quality=quality)
+    sync(path)
 
 
 def read_fits(path: Path, names: Sequence[str] | None = None) -> FitsFile:

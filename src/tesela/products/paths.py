@@ -86,6 +86,16 @@ def picture(image: Path) -> Path:
     return image.with_suffix(".jpg")
 
 
+def validation(release: Path) -> Path:
+    """What the last validation of a release found, beside its folder."""
+    return release.with_name(f"{release.name}.validation.json")
+
+
 def releases_folder(site: Path) -> Path:
     """All releases of a site, and the file that says which are served."""
     return site / "releases"
+
+
+def pictures_folder(site: Path) -> Path:
+    """Pictures that the portal made and keeps; may be removed at any time."""
+    return site / "cache" / "pictures"

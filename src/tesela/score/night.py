@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tesela.bands import filters
 from tesela.products import files
+from tesela.products.catalogue import Catalogue
 from tesela.score import (
     astrometry,
+    colours,
     completeness,
     contaminants,
+    dual,
     frames,
     objects,
     pull,
+    redshifts,
     tiles,
     zeropoint,
 )
@@ -24,11 +28,15 @@ from tesela.score.rows import Row
 
 @dataclass(frozen=True)
 class Products:
-    """What is scored: reduced frames by the name of the raw frame, the rest by (tile, band)."""
+    """What is scored: reduced frames by the name of the raw frame, coadds and their catalogues by
+    (tile, band), the rest by tile."""
 
     frames: Mapping[str, Path]
     coadds: Mapping[tuple[str, str], Path]
     catalogues: Mapping[tuple[str, str], Path]
+    duals: Mapping[str, Path] = field(default_factory=dict)
+    zeropoints: Mapping[str, Path] = field(default_factory=dict)
+    valueadded: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -54,6 +62,9 @@ def measure(products: Products, truth_dir: Path) -> Evaluation:
         for name, path in sorted(products.frames.items())
     }
     residuals, zeros, pulls, recoveries = [], [], [], []
+    published: list[zeropoint.Differences] = []
+    by_tile: dict[str, dict[str, tiles.TileBand]] = {}
+    solutions = {name: Catalogue.read(path) for name, path in products.zeropoints.items()}
     keys = set(products.coadds) & set(products.catalogues)
     bands = _in_order({band for _, band in keys})
     for key in sorted(keys, key=lambda key: (bands.index(key[1]), key[0])):
@@ -62,11 +73,22 @@ def measure(products: Products, truth_dir: Path) -> Evaluation:
         zeros.append(zeropoint.of_tile(tile))
         pulls.append(pull.of_tile(tile))
         recoveries.append(completeness.of_tile(tile))
+        by_tile.setdefault(key[0], {})[key[1]] = tile
+        if key[0] in solutions:
+            published.append(zeropoint.published(tile, solutions[key[0]]))
+    duals = [
+        dual.read(path, products.valueadded[name], by_tile[name], true)
+        for name, path in sorted(products.duals.items())
+        if name in products.valueadded and name in by_tile
+    ]
     rows = [
         *astrometry.rows(residuals, bands),
         *zeropoint.rows(zeros, bands),
+        *zeropoint.published_rows(published, bands),
         *pull.rows(pulls, bands),
         *completeness.rows(recoveries, bands),
+        *colours.rows(duals),
+        *redshifts.rows(duals),
         *_frame_rows(singles, products.coadds),
     ]
     return Evaluation(rows, residuals, zeros, recoveries)

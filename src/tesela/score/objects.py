@@ -17,6 +17,7 @@ Floats = NDArray[np.float64]
 TRUTH_YEAR = 2016.0
 COLOUR_BANDS = ("gSDSS", "iSDSS")
 _MJD_2000 = 51544.5
+_WHOLE = 0.99
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,11 @@ class Objects:
     pmra_masyr: Floats
     pmdec_masyr: Floats
     is_point: NDArray[np.bool_]
+    is_galaxy: NDArray[np.bool_]
     is_variable: NDArray[np.bool_]
+    one_component: NDArray[np.bool_]
+    """Not a disc with a bulge of another colour."""
+    redshift: Floats
     size_arcsec: Floats
     """Half-light radius of the larger component, 0 for point sources."""
     mag: dict[str, Floats]
@@ -81,8 +86,17 @@ def read(path: Path) -> Objects:
         pmra_masyr=column["pmra"],
         pmdec_masyr=column["pmdec"],
         is_point=column["kind"] != "galaxy",
+        is_galaxy=column["kind"] == "galaxy",
         is_variable=column["amplitude_mag"] > 0,
+        one_component=_one_component(bands("bulge_fraction")),
+        redshift=column["redshift"].astype(np.float64),
         size_arcsec=np.maximum(column["disc_radius_arcsec"], column["bulge_radius_arcsec"]),
         mag={name: mag for name, mag in bands("mag").items() if name in published},
         published=published,
     )
+
+
+def _one_component(bulge: dict[str, Floats]) -> NDArray[np.bool_]:
+    """Whether all light of an object, in every band, is of its bulge or all of its disc."""
+    shares = np.stack(list(bulge.values()))
+    return (shares.min(axis=0) > _WHOLE) | (shares.max(axis=0) < 1 - _WHOLE)

@@ -69,6 +69,8 @@ class TileBand:
     depth_mag: float
     fwhm_px: float
     scale_arcsec: float
+    mjd: float
+    wcs: Wcs
     completeness: dict[str, Any]
 
     def measured(self, column: str) -> NDArray[Any]:
@@ -136,9 +138,8 @@ def read(coadd: Path, catalogue: Path, objects: Objects) -> TileBand:
     zero = float(facts["zeropoint_mag"])
     fwhm_px = float(_card(cards, "FWHM", coadd)) / scale
     count = np.where(weight > 0, fits.data["COUNT"], 0)
-    here = _truth_here(
-        objects, band, wcs, count, float(_card(cards, "MJD-MEAN", coadd)), zero, fwhm_px
-    )
+    mjd = float(_card(cards, "MJD-MEAN", coadd))
+    here = _truth_here(objects, band, wcs, count, mjd, zero, fwhm_px)
     depth = float(facts["depth_psf_mag"])
     visible = np.flatnonzero(here.mag < depth + _BELOW_DEPTH_MAG)
     i_cat, i_vis, _ = match.nearest(
@@ -158,6 +159,8 @@ def read(coadd: Path, catalogue: Path, objects: Objects) -> TileBand:
         depth_mag=depth,
         fwhm_px=fwhm_px,
         scale_arcsec=scale,
+        mjd=mjd,
+        wcs=wcs,
         completeness=facts.get("completeness") or {},
     )
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tesela.products.catalogue import Catalogue
 from tesela.score.rows import Row
 from tesela.score.statistics import bootstrap, mean, median, robust_rms
 from tesela.score.tiles import TileBand
@@ -51,6 +52,33 @@ def of_tile(tile: TileBand) -> Differences:
     return Differences(tile.tile, tile.band, mmag, tile.truth.core_rejected[truth])
 
 
+def published(tile: TileBand, solution: Catalogue) -> Differences:
+    """The same with the zero point and the colour term of the survey's photometric solution."""
+    table = solution.columns
+    (row,) = np.flatnonzero((table["band"] == tile.band) & (table["frame"] == ""))
+    use = tile.calibrators
+    truth = tile.i_truth[use]
+    colour = tile.truth.colour[truth] - float(table["colour_pivot"][row])
+    natural = tile.mag[use] + float(table["zeropoint_mag"][row]) - tile.zeropoint_mag
+    mag = natural + float(table["colour_coefficient"][row]) * colour
+    mmag = 1e3 * (mag - tile.truth.published[truth])
+    return Differences(tile.tile, tile.band, mmag, tile.truth.core_rejected[truth])
+
+
+def published_rows(parts: Sequence[Differences], bands: Sequence[str]) -> list[Row]:
+    """The worst band of the published zero points, then every band."""
+    by_band = [_of_band(parts, band, "published zero point") for band in bands]
+    if not parts:
+        return []
+    worst = max(by_band, key=_size)
+    n = sum(row.n for row in by_band)
+    head = Row(
+        "published zero point, worst band", "", worst.value, worst.error, n, "mmag", TARGET_MMAG,
+        "abs <=", worst.band,
+    )  # fmt: skip
+    return [head, *by_band]
+
+
 def rows(parts: Sequence[Differences], bands: Sequence[str]) -> list[Row]:
     """The worst band and the worst tile, then every band."""
     by_band = [_of_band(parts, band) for band in bands]
@@ -83,12 +111,12 @@ def _core_rows(parts: Sequence[Differences]) -> list[Row]:
     ]
 
 
-def _of_band(parts: Sequence[Differences], band: str) -> Row:
+def _of_band(parts: Sequence[Differences], band: str, metric: str = "zero point") -> Row:
     mine = [p for p in parts if p.band == band]
     values = np.concatenate([np.zeros(0), *(p.mmag for p in mine)])
     largest = max((abs(median(p.mmag)) for p in mine), default=float("nan"))
     note = f"largest of {len(mine)} tiles {largest:.1f}"
-    return _row("zero point", band, values, note, TARGET_MMAG)
+    return _row(metric, band, values, note, TARGET_MMAG)
 
 
 def _row(metric: str, band: str, values: Floats, note: str, target: float | None = None) -> Row:

@@ -12,55 +12,87 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import tesela
 from tesela import cameras, config
 from tesela.config import Survey
 from tesela.errors import ConfigError, ProductError
 from tesela.flow.run import fallback
+from tesela.flow.run.plain import plain, provenance
 from tesela.flow.run.steps import Order, Outcome, Registry, StepSpec
+from tesela.flow.run.tile_bodies import run_calibrate, run_dual, run_load, run_valueadded
 from tesela.products import paths, rawfile
 from tesela.products.catalogue import Table, read_parquet
-from tesela.products.files import Card
+from tesela.products.columns import band_order
+from tesela.products.files import Card, write_jpeg
 from tesela.products.frame import FrameFacts
 from tesela.products.images import Coadd, Master, Operation, ReducedImage, card_dict
 from tesela.sky.tiles import TileGrid
 from tesela.sky.wcs import Wcs
+from tesela.stages import calibrate as calibrate_stage
 from tesela.stages import catalog as catalog_stage
 from tesela.stages import coadd as coadd_stage
 from tesela.stages import masters as masters_stage
 from tesela.stages import reduce as reduce_stage
+from tesela.stages import valueadded as valueadded_stage
 
 
 def registry(survey: Survey) -> Registry:
     """The steps with the settings that this survey gives them."""
-    tables = {name: dict(table) for name, table in survey.steps.items()}
-    master = config.build(masters_stage.MastersSettings, tables.pop("master", {}), "steps.master")
-    reduction = config.build(reduce_stage.ReduceSettings, tables.pop("reduce", {}), "steps.reduce")
-    coadd = config.build(coadd_stage.CoaddSettings, tables.pop("coadd", {}), "steps.coadd")
-    catalog = config.build(
-        catalog_stage.CatalogSettings, tables.pop("catalog", {}), "steps.catalog"
-    )
-    if tables:
-        raise ConfigError(
-            "survey.toml", found=f"settings of unknown steps {', '.join(tables)}",
-            expected="steps.master, steps.reduce, steps.coadd, steps.catalog",
-        )  # fmt: skip
+    stages = _settings(survey)
     for band, filter_ in survey.filters.items():
         reduce_stage.check(filter_.reference, f"survey.toml.filters.{band}.reference")
-    shared = {"minimum": survey.calibration.minimum, "wanted": survey.calibration.wanted}
     filters = config.as_table(survey.filters)
+    grid = {"grid": survey.grid}
+    bands = {"bands": band_order(survey.filters)}
+    master = {
+        "stage": stages["master"],
+        "minimum": survey.calibration.minimum,
+        "wanted": survey.calibration.wanted,
+    }
+    reduce = {"stage": stages["reduce"], "filters": filters}
+    coadd = {"stage": stages["coadd"], **grid}
+    catalog = {"stage": stages["catalog"], **grid}
+    dual = {"stage": stages["dual"], **grid, **bands, "detection_band": survey.detects_in}
+    calibrate = {"stage": stages["calibrate"], **bands, "filters": filters}
+    valueadded = {"stage": stages["valueadded"]}
     return Registry(
         [
-            _spec("master", "master", run_master, {"stage": master, **shared}, 0.6),
-            _spec("reduce", "reduced", run_reduce, {"stage": reduction, "filters": filters}, 1.5),
-            _spec("coadd", "coadd", run_coadd, {"stage": coadd, "grid": survey.grid}, 1.5),
-            _spec(
-                "catalog", "catalogue", run_catalog, {"stage": catalog, "grid": survey.grid}, 3.0
-            ),
+            _spec("master", "master", run_master, master, 0.6),
+            _spec("reduce", "reduced", run_reduce, reduce, 1.5),
+            _spec("coadd", "coadd", run_coadd, coadd, 1.5),
+            _spec("catalog", "catalogue", run_catalog, catalog, 3.0),
+            _spec("dual", "dual", run_dual, dual, 0.3),
+            _spec("calibrate", "zeropoints", run_calibrate, calibrate, 0.05),
+            _spec("valueadded", "valueadded", run_valueadded, valueadded, 0.1),
+            _spec("load", "science", run_load, {**grid, **bands}, 0.05),
         ]
     )
+
+
+_SETTINGS: Mapping[str, type] = {
+    "master": masters_stage.MastersSettings,
+    "reduce": reduce_stage.ReduceSettings,
+    "coadd": coadd_stage.CoaddSettings,
+    "catalog": catalog_stage.CatalogSettings,
+    "dual": catalog_stage.DualSettings,
+    "calibrate": calibrate_stage.CalibrateSettings,
+    "valueadded": valueadded_stage.ValueaddedSettings,
+}
+"""The settings that each step reads from `[steps.NAME]`."""
+
+
+def _settings(survey: Survey) -> dict[str, Any]:
+    unknown = sorted(set(survey.steps) - {*_SETTINGS, "release"})
+    if unknown:
+        raise ConfigError(
+            "survey.toml",
+            found=f"settings of unknown steps {', '.join(unknown)}",
+            expected=", ".join(f"steps.{name}" for name in (*_SETTINGS, "release")),
+        )
+    return {
+        name: config.build(cls, survey.steps.get(name, {}), f"steps.{name}")
+        for name, cls in _SETTINGS.items()
+    }
 
 
 def _spec(
@@ -140,8 +172,13 @@ def run_reduce(order: Order) -> Outcome:
     made.image.cards.extend(provenance(order))
     temporary = order.out("reduced.fits")
     made.image.write(temporary)
+    write_jpeg(paths.picture(temporary), made.picture)
+    final = paths.reduced(facts.name, facts.night, order.version)
     return Outcome(
-        files=((str(temporary), str(paths.reduced(facts.name, facts.night, order.version))),),
+        files=(
+            (str(temporary), str(final)),
+            (str(paths.picture(temporary)), str(paths.picture(final))),
+        ),
         data_hash=made.image.data_hash(),
         metrics=plain({**made.metrics, "fallback_days": days}),
         warnings=(*made.warnings, *map(str, fallbacks)),
@@ -195,33 +232,6 @@ def run_catalog(order: Order) -> Outcome:
         warnings=tuple(made.warnings),
         operations=("detection", "apertures", "psf photometry", "empty apertures", "injection"),
     )
-
-
-def provenance(order: Order) -> list[Card]:
-    """What the ledger knows of the making, in the product's own header; no dates, so that the
-    same inputs give the same bytes."""
-    cards: list[Card] = [
-        ("TSL CODE", order.code_version, "version of tesela"),
-        ("TSL SETTINGS", order.settings_hash, "fingerprint of the step's settings"),
-        ("TSL VERSION", order.version, "version of this product"),
-    ]
-    flat = [member for ref in order.inputs for member in (ref, *ref.members)]
-    for n, ref in enumerate(flat, 1):
-        cards.append((f"TSL SRC{n}", f"{ref.kind} {ref.key} v{ref.version}"[:68], ref.role))
-    return cards
-
-
-def plain(value: Any) -> Any:
-    """Metrics without numpy's types; what is not finite becomes None."""
-    if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(v) for v in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return value
 
 
 def _names(operations: Iterable[Operation]) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from tesela.pixels import thumbnail
 from tesela.pixels.psf_model import PsfModel
 from tesela.products.files import Card
 from tesela.products.images import Psf, ReducedImage, Table, operation_cards
@@ -19,6 +20,8 @@ _COLUMNS = {
     "flux_aper_err": "flux_aper_err", "flux_radius": "flux_radius", "fwhm_px": "fwhm",
     "a": "a", "b": "b", "theta": "theta", "peak": "peak", "flags": "flags", "i_ref": "i_ref",
 }  # fmt: skip
+PICTURE_PX = 640
+"""Longest side of the picture that is kept beside an image."""
 _DOUBLE = {"x", "y", "ra", "dec"}
 
 
@@ -48,7 +51,8 @@ def assemble(
         ],
     )
     footprint = tuple((float(ra), float(dec)) for ra, dec in zip(*wcs.footprint()))
-    return ReduceOutputs(image, frame.metrics, footprint, frame.warnings)
+    picture = thumbnail.render(image.image, image.mask, max_px=PICTURE_PX)
+    return ReduceOutputs(image, frame.metrics, footprint, picture, frame.warnings)
 
 
 def star_list(sources: Sources) -> Table:

@@ -125,4 +125,6 @@ class ReduceOutputs:
     metrics: dict[str, Any]
     footprint: tuple[tuple[float, float], ...]
     """Corners by the fitted WCS."""
+    picture: NDArray[np.uint8]
+    """(h, w, 3) small picture with the mask in colour, first row at the top."""
     warnings: list[str] = field(default_factory=list)

@@ -1,0 +1,156 @@
+"""`tesela serve archive | portal | setup`: the public archive and the internal portal."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tesela.cli.common import HERE, JsonOption, SiteOption, emit
+from tesela.errors import ConfigError
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+ARCHIVE_PORT, PORTAL_PORT = 8080, 8081
+_LAST_PORT = 65535
+
+verbs = typer.Typer(
+    no_args_is_help=True, help="Serve the public archive, or the internal portal, on this machine."
+)
+
+HostOption = Annotated[
+    str,
+    typer.Option(
+        "--host", help="Address to listen on. Beyond 127.0.0.1 others can read what is served."
+    ),
+]
+PortOption = Annotated[int, typer.Option("--port", min=0, max=_LAST_PORT, help="0: any free one.")]
+BaseUrlOption = Annotated[
+    str, typer.Option("--base-url", help="Address by which users reach it, behind a proxy.")
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verbs."""
+    app.add_typer(verbs, name="serve")
+
+
+@verbs.callback()
+def _group() -> None:
+    """Servers. Each runs until it is stopped with Ctrl-C."""
+
+
+@verbs.command("archive")
+def archive(
+    site: SiteOption = HERE,
+    releases: Annotated[
+        Path | None,
+        typer.Option("--releases", help="Folder of releases, where there is no site."),
+    ] = None,
+    host: HostOption = "127.0.0.1",
+    port: PortOption = ARCHIVE_PORT,
+    base_url: BaseUrlOption = "",
+) -> None:
+    """Serve the published releases: pages, cone search, image survey, files.
+
+    It reads the folder of releases alone and knows no ledger. A release that is published or
+    withdrawn meanwhile is noticed.
+    """
+    from tesela.products import paths
+    from tesela.web.archive import ArchiveSettings, create_app
+
+    folder = releases or paths.releases_folder(site)
+    if not folder.is_dir():
+        raise ConfigError(
+            str(folder),
+            found="no such folder",
+            expected="a folder of releases",
+            do="pass --site or --releases; `tesela release build` makes the first release",
+        )
+    listening = _listen(host, port)
+    address = base_url or _address(host, listening)
+    app = create_app(folder.resolve(), ArchiveSettings(base_url=address))
+    _serve(app, listening, f"archive of {folder}", address)
+
+
+@verbs.command("portal")
+def portal(
+    site: SiteOption = HERE,
+    host: HostOption = "127.0.0.1",
+    port: PortOption = PORTAL_PORT,
+    base_url: BaseUrlOption = "",
+) -> None:
+    """Serve the internal portal of a site: nights, frames, tiles. It changes nothing.
+
+    It asks nobody who they are: keep it on this machine, or behind a proxy that does.
+    """
+    from tesela.flow.run.site import open_site
+    from tesela.web.portal import PortalSettings, create_app
+
+    opened = open_site(site)
+    opened.ledger.close()
+    listening = _listen(host, port)
+    address = base_url or _address(host, listening)
+    app = create_app(opened.folder, PortalSettings(base_url=address))
+    _serve(app, listening, f"portal of {opened.folder}", address)
+
+
+@verbs.command("setup")
+def setup(as_json: JsonOption = False) -> None:
+    """Fetch the packages that pages use in the browser, once, by exact pins, from npm.
+
+    They are kept in the user's data folder. Without them all pages work, in their plain form.
+    Ends with 1 if they could not be fetched.
+    """
+    from tesela.web.shared import assets
+
+    def say(line: str) -> None:
+        if not as_json:
+            typer.echo(line)
+
+    report = assets.fetch(say)
+    data = {"ok": report.ok, "folder": str(report.folder), "message": report.message}
+    emit(data, as_json, lambda: _said(data))
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+def _said(data: dict[str, Any]) -> Iterator[str]:
+    yield str(data["message"])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Take the port before anything is said of it."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except (OSError, OverflowError) as error:
+        listening.close()
+        raise ConfigError(
+            f"{host}:{port}",
+            found=getattr(error, "strerror", None) or str(error),
+            expected="an address of this machine and a free port",
+            do="choose another with --host and --port",
+        ) from error
+    return listening
+
+
+def _address(host: str, listening: socket.socket) -> str:
+    name = f"[{host}]" if ":" in host else host
+    return f"http://{name}:{listening.getsockname()[1]}"
+
+
+def _serve(app: Starlette, listening: socket.socket, what: str, address: str) -> None:
+    import uvicorn
+
+    typer.echo(f"{what}: {address}/  (Ctrl-C ends it)")
+    sys.stdout.flush()
+    settings = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
+    uvicorn.Server(settings).run(sockets=[listening])
