@@ -93,10 +93,10 @@ def make_grid(bands: tuple[str, ...], reference: str, settings: PhotozSettings) 
     _, z = photoz_pdf.cells(settings.z_max, settings.z_step)
     templates = photoz_templates.make(settings.dust_ebv_mag, settings.line_strength)
     both = (*bands, reference) if reference not in bands else bands
-    scale = photoz_prior.star_fluxes_ujy(templates, reference, z)
-    model = photoz_templates.fluxes(templates, both, z) * scale[:, None, :]
+    prior = photoz_prior.make(templates, z)
+    model = photoz_templates.fluxes(templates, both, z) * prior.star_ujy[:, None, :]
     # Cells are even in ln(1 + z), the volume is per z.
-    log_prior = photoz_prior.log_weight(templates, z) + np.log1p(z)[:, None]
+    log_prior = prior.log_weight + np.log1p(z)[:, None]
     return Grid(
         z,
         np.ascontiguousarray(model[:, : len(bands)], np.float32),

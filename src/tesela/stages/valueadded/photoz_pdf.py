@@ -35,7 +35,7 @@ class Summary:
 def cells(z_max: float, z_step: float) -> tuple[Floats, Floats]:
     """Edges of the cells in ln(1 + z), from 0, and redshifts of their middles."""
     n = int(np.ceil(np.log1p(z_max) / z_step))
-    edges: Floats = z_step * np.arange(n + 1)
+    edges = z_step * np.arange(n + 1, dtype=np.float64)
     z: Floats = np.expm1(0.5 * (edges[1:] + edges[:-1]))
     return edges, z
 

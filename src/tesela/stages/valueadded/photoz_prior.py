@@ -3,10 +3,11 @@
 Galaxies fill space evenly and follow a luminosity function. With it the probability of redshift
 and type for a magnitude needs no fit to counts and holds at any magnitude:
 
-    p(z, T | m) ~ phi(L(m, z, T)) L dV/dz share(T),
+    p(z, T | m) ~ phi(L) L dV/dz share(T),   L = L(m, z, T),
 
 where L comes with the K correction of the template itself. It stands in the place of the fits of
-Benitez (2000, ApJ 536, 571), which were made for I > 20.
+Benitez (2000, ApJ 536, 571), which were made for I > 20. One function serves all types: the
+function of red galaxies alone falls so steeply to faint ones that a wrong type costs the redshift.
 """
 
 from __future__ import annotations
@@ -17,15 +18,14 @@ import numpy as np
 
 from tesela.stages.valueadded.photoz_templates import Floats, Templates, fluxes
 
-# Schechter function in r as seen at z = 0.1 (Montero-Dorta & Prada 2009, MNRAS 399, 1106), for
-# H0 = 100 km/s/Mpc; evolution of the whole sample of Loveday et al. (2015, MNRAS 451, 1540), who
-# reach z = 0.65.
+# Schechter function and evolution of all galaxies in r as seen at z = 0.1, for H0 = 100 km/s/Mpc
+# (Loveday et al. 2012, MNRAS 420, 1239, tables 3 and 5; their galaxies reach z = 0.5).
 STAR_MAG = -20.73
-SLOPE = -1.23
-EVOLUTION_MAG = 1.0  # brighter by this times z - 0.1
-DENSITY_EVOLUTION = 1.0  # denser by 10 ** (0.4 * this * z)
-EVOLUTION_REDSHIFT = 0.1
-EVOLUTION_ENDS = 0.65
+SLOPE = -1.26
+EVOLUTION_MAG = 0.2  # brighter by this times z - 0.1
+DENSITY_EVOLUTION = 1.6  # denser by 10 ** (0.4 * this * z)
+EVOLUTION_ENDS = 0.5
+LIBRARY_REDSHIFT = 0.1
 OMEGA_M = 0.3
 HUBBLE_MPC = 2997.92458  # c / H0 for H0 = 100 km/s/Mpc
 AB_ZERO_UJY_MAG = 23.9
@@ -41,6 +41,16 @@ class Space:
     """(n_z,) comoving volume per unit of redshift, arbitrary unit."""
 
 
+@dataclass(frozen=True)
+class Prior:
+    """Prior of each template."""
+
+    log_weight: Floats
+    """(n_z, n_template) ln of volume, density and share; per unit of redshift."""
+    star_ujy: Floats
+    """(n_z, n_template) factor that makes `photoz_templates.fluxes` those of an L* galaxy."""
+
+
 def space(z: Floats) -> Space:
     """Distance modulus and volume at redshifts above 0."""
     fine = np.linspace(0.0, float(z.max()), 2001)
@@ -51,24 +61,15 @@ def space(z: Floats) -> Space:
     return Space(modulus, comoving**2 * np.interp(z, fine, rate))
 
 
-def star_fluxes_ujy(templates: Templates, reference: str, z: Floats) -> Floats:
-    """Scale that makes a template a galaxy of luminosity L*.
-
-    Returns
-    -------
-    ndarray, (n_z, n_template)
-        Factor from the unit of `photoz_templates.fluxes` to microjansky.
-    """
-    shifted = np.array([EVOLUTION_REDSHIFT])
-    at_reference = fluxes(templates, (reference,), shifted)[0, 0]
-    around = space(z).distance_modulus
-    star = STAR_MAG - EVOLUTION_MAG * (np.minimum(z, EVOLUTION_ENDS) - EVOLUTION_REDSHIFT)
+def make(templates: Templates, z: Floats) -> Prior:
+    """Prior of templates at redshifts above 0."""
+    at_library = fluxes(templates, ("r",), np.array([LIBRARY_REDSHIFT]))[0, 0]
+    around, evolved = space(z), np.minimum(z, EVOLUTION_ENDS)
+    grown = np.log(around.volume) + 0.4 * np.log(10) * DENSITY_EVOLUTION * evolved
+    star = STAR_MAG - EVOLUTION_MAG * (evolved - LIBRARY_REDSHIFT) + around.distance_modulus
     # In r as seen at z = 0.1 the K correction of a galaxy there is that of a flat spectrum.
-    ujy = (1 + EVOLUTION_REDSHIFT) * 10 ** (0.4 * (AB_ZERO_UJY_MAG - star - around))
-    return ujy[:, None] / at_reference[None, :]
-
-
-def log_weight(templates: Templates, z: Floats) -> Floats:
-    """ln of volume, density and share of each template, (n_z, n_template)."""
-    density = 0.4 * np.log(10) * DENSITY_EVOLUTION * np.minimum(z, EVOLUTION_ENDS)
-    return (np.log(space(z).volume) + density)[:, None] + np.log(templates.share)[None, :]
+    ujy = (1 + LIBRARY_REDSHIFT) * 10 ** (0.4 * (AB_ZERO_UJY_MAG - star))
+    return Prior(
+        grown[:, None] + np.log(templates.share)[None, :],
+        ujy[:, None] / at_library[None, :],
+    )

@@ -18,9 +18,9 @@ class PhotozSettings:
     """Width of a cell in ln(1 + z)."""
     min_bands: int = 5
     """Fewest usable bands, of known curve, for an estimate."""
-    floor: float = 0.04
+    floor: float = 0.03
     """Error added to every flux in quadrature, as a fraction of it: no template is right."""
-    floor_blue: float = 0.08
+    floor_blue: float = 0.06
     """The same, in bands whose pivot is below `blue_limit_nm`."""
     blue_limit_nm: float = 400.0
     """Where templates become worse."""

@@ -25,7 +25,7 @@ LINES = (
     (3728.5, 0.57), (4862.7, 0.34), (4960.3, 0.07), (5008.2, 0.20),
     (6549.9, 0.11), (6564.6, 1.00), (6585.3, 0.33), (6718.3, 0.15), (6732.7, 0.12),
 )  # fmt: skip
-BLUEST_EW_A = 80.0
+BLUEST_EW_A = 120.0
 """Equivalent width of H alpha of the bluest template at line strength one."""
 RED_COLOUR_MAG = 0.70
 """Templates redder than this in g - r at rest have no lines and no dust of their own."""
