@@ -35,6 +35,12 @@ class ZeroPoints:
     @classmethod
     def of(cls, solution: Catalogue) -> ZeroPoints:
         """Take those of the tile's coadds from a photometric solution (`zeropoints`)."""
+        if solution.kind != "zeropoints":
+            raise ProductError(
+                f"catalogue of tile {solution.facts.get('tile')}",
+                found=f"a catalogue of kind {solution.kind!r}",
+                expected="a photometric solution, of kind 'zeropoints'",
+            )
         columns = solution.columns
         rows = [i for i, frame in enumerate(columns["frame"]) if not frame]
         band = [str(columns["band"][i]) for i in rows]
@@ -68,6 +74,7 @@ def calibrated(catalogue: Catalogue, zeropoints: ZeroPoints) -> Table:
             found=f"zero points of tile {zeropoints.tile}",
             expected="zero points of the same tile",
         )
+    _check_bands(catalogue)
     scale = _scales(catalogue, zeropoints)
     status = catalogue.columns.get("status")
     result: Table = {}
@@ -82,6 +89,22 @@ def calibrated(catalogue: Catalogue, zeropoints: ZeroPoints) -> Table:
         result[f"mag_{kind}"], result[f"mag_{kind}_err"] = mag, mag_err
         result[name], result[f"{name}_err"] = flux.astype(np.float32), flux_err.astype(np.float32)
     return result
+
+
+def _check_bands(catalogue: Catalogue) -> None:
+    """Arrays over bands must have a value for each band that the facts name."""
+    if catalogue.kind != "dual":
+        return
+    bands = catalogue.facts.get("bands", [])
+    for name, values in catalogue.columns.items():
+        if name.startswith("flux_") and f"{name}_err" in catalogue.columns:
+            width = values.shape[-1] if values.ndim > 1 else 1
+            if values.ndim != 2 or width != len(bands):
+                raise ProductError(
+                    f"dual catalogue of tile {catalogue.facts.get('tile')}, column {name}",
+                    found=f"{width} values a source",
+                    expected=f"one for each of {len(bands)} bands",
+                )
 
 
 def _scales(catalogue: Catalogue, zeropoints: ZeroPoints) -> float | NDArray[np.float64]:

@@ -29,7 +29,7 @@ _PEAK_SHARE = 0.4
 _KERNEL_MAG = 0.03
 _EXCESS = np.geomspace(0.01, 3.0, 56)
 """Excess over the stars' concentration at which galaxies are tabulated, mag."""
-_WING_SHARE, _WING_MAG = 0.03, 0.15
+_WING_SHARE, _WING_MAG = 0.05, 0.25
 """Part of the stars that neighbours and companions broaden, and by how much."""
 _START_WEIGHT, _WEIGHT = 10.0, 15.0
 """Sources that the stated start, and that a brighter step of magnitude, count for."""
