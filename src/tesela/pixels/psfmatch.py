@@ -5,6 +5,10 @@ ApJ 503, 325) and a delta function, fitted by least squares to two PSF stamps. L
 image plane divides by no small Fourier amplitude, so the kernel does not ring; the delta function
 makes the step from one PSF to an equal one exact. The kernel's sum is one by construction: total
 fluxes pass unchanged, and what is left of the fit redistributes light, it makes none.
+
+Where the PSFs vary over the image so does the kernel, as a polynomial of the position of the
+*source*: light from one place is spread by one kernel of sum one (the flux-conserving form of
+Alard 2000, A&AS 144, 363).
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from tesela.errors import QualityError
+from tesela.pixels.psf_model import terms
 
 WIDTHS = (0.6, 1.3, 2.6, 5.2)
 """Widths of the Gaussians in units of the broad PSF's sigma ..."""
@@ -32,21 +37,33 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class MatchingKernel:
-    """A kernel from one PSF to another.
+    """A kernel from one PSF to another, the same everywhere or a polynomial of the position.
 
     Attributes
     ----------
-    kernel : (2 k + 1, 2 k + 1) float32
-        Sum one, centre in the middle.
+    kernels : (n_terms, 2 k + 1, 2 k + 1) float32
+        Factors of 1, u, v, u^2, uv, v^2 ..., u = (x - x_ref) / scale, v = (y - y_ref) / scale. The
+        first has the sum one, the others zero.
+    frame : (x_ref, y_ref, scale)
+    degree : int
     residual : float
-        Sum of |narrow * kernel - broad| within the radius of the fit: 0 is perfect.
+        Sum of |narrow * kernel - broad| within the radius of the fit; the worst of the places
+        given. 0 is perfect.
     noise : float
-        Root of the sum of the squared kernel: what is left of the noise of white pixels.
+        Root of the sum of the squared kernel, at the centre of the places: what is left of the
+        noise of white pixels.
     """
 
-    kernel: NDArray[np.float32]
+    kernels: NDArray[np.float32]
+    frame: tuple[float, float, float]
+    degree: int
     residual: float
     noise: float
+
+    def at(self, x: float, y: float) -> NDArray[np.float32]:
+        """The kernel that spreads the light of a source at (x, y): (2 k + 1, 2 k + 1)."""
+        factors = _terms(np.array([x]), np.array([y]), self.frame, self.degree)[0]
+        return np.tensordot(factors, self.kernels, axes=1).astype(np.float32)
 
     @property
     def sigma_px(self) -> float:
@@ -55,28 +72,54 @@ class MatchingKernel:
         return float(np.sqrt(max(0.0, 1.0 / self.noise**2 - 1.0) / (4.0 * np.pi)))
 
 
-def effective_sigma_px(stamp: NDArray[np.floating]) -> float:
+def effective_sigma_px(stamps: NDArray[np.floating]) -> float:
     """Sigma of the Gaussian with the same noise-equivalent area: sqrt(1 / (4 pi sum(psf^2))).
 
-    `stamp` is a PSF of flux one. It orders PSFs by what noise and apertures see, core and wings
-    together; the FWHM alone does not know of wings.
+    `stamps` is a PSF of flux one (n, n), or many (m, n, n) whose mean sigma is taken. This orders
+    PSFs as noise and apertures do, core and wings together; the FWHM alone knows no wings.
     """
-    return float(np.sqrt(1.0 / (4.0 * np.pi * np.sum(np.square(stamp, dtype=np.float64)))))
+    power = np.sum(np.square(stamps, dtype=np.float64), axis=(-2, -1))
+    return float(np.mean(np.sqrt(1.0 / (4.0 * np.pi * power))))
 
 
 def matching_kernel(
     narrow: NDArray[np.floating], broad: NDArray[np.floating], *, radius_px: float
 ) -> MatchingKernel:
-    """Fit the kernel that turns `narrow` into `broad`.
+    """Fit the one kernel that turns `narrow` into `broad`, each (n, n); see `varying_kernel`."""
+    zero = np.zeros(1)
+    return varying_kernel(
+        np.asarray(narrow)[np.newaxis],
+        np.asarray(broad)[np.newaxis],
+        zero,
+        zero,
+        radius_px=radius_px,
+        degree=0,
+    )
+
+
+def varying_kernel(
+    narrow: NDArray[np.floating],
+    broad: NDArray[np.floating],
+    x: Floats,
+    y: Floats,
+    *,
+    radius_px: float,
+    degree: int = 2,
+) -> MatchingKernel:
+    """Fit the kernels that turn `narrow` into `broad` at some places, and a polynomial to them.
 
     Parameters
     ----------
-    narrow, broad : (n, n) float, n odd
-        PSFs on pixels, centred in the middle, each of flux one within the *same* radius: a
-        difference of their normalisation would become an error of every colour. They may reach
-        beyond `radius_px`, and should: light comes in from there.
+    narrow, broad : (m, n, n) float, n odd
+        PSFs on pixels at m places, centred in the middle, each of flux one within the *same*
+        radius: a difference of their normalisation would become an error of every colour. They may
+        reach beyond `radius_px`, and should: light comes in from there.
+    x, y : (m,) float64
+        The places; enough of them, spread well, for the polynomial.
     radius_px : float
         The fit uses the pixels within this radius.
+    degree : int
+        Of the polynomial; 0 for the mean kernel.
 
     Returns
     -------
@@ -85,7 +128,8 @@ def matching_kernel(
     Raises
     ------
     QualityError
-        If the stamps differ in shape, are not odd squares, or hold no finite PSF.
+        If the stamps differ in shape, are not odd squares, or hold no finite PSF, or if there are
+        fewer places than terms.
 
     Notes
     -----
@@ -94,29 +138,34 @@ def matching_kernel(
     choose the direction by `effective_sigma_px`.
     """
     start, goal = _checked(narrow, broad, radius_px)
-    half = start.shape[0] // 2
+    n_terms = (degree + 1) * (degree + 2) // 2
+    if len(start) < n_terms:
+        raise QualityError(
+            f"a PSF kernel of degree {degree}",
+            found=f"PSFs at {len(start)} places",
+            expected=f"at least {n_terms}",
+        )
+    half = start.shape[1] // 2
     sigma = effective_sigma_px(goal)
     reach = min(half, int(np.ceil(_REACH * WIDTHS[-1] * sigma)))
-    shapes = _gauss_hermite(reach, [w * sigma for w in WIDTHS])
-    sums = shapes.sum(axis=(1, 2))
-    inside = np.hypot(*np.mgrid[-half : half + 1, -half : half + 1]) <= radius_px
-    blurred = np.stack([s[inside] for s in _blur(start, shapes)], axis=1)
-    # The delta function takes up what the sum lacks to one, and drops out of the unknowns.
-    weight = 1.0 / np.sqrt(np.maximum(goal[inside], 0.0) + _FLOOR * goal.max())
-    design = (blurred - np.outer(start[inside], sums)) * weight[:, None]
-    wanted = (goal - start)[inside] * weight
-    coefficients = np.linalg.lstsq(design, wanted, rcond=_RCOND)[0]
-    kernel = np.tensordot(coefficients, shapes, axes=1)
-    kernel[reach, reach] += 1.0 - coefficients @ sums
-    made = _blur(start, kernel[np.newaxis])[0]
-    residual = float(np.abs(made - goal)[inside].sum())
+    basis = _Basis.of(reach, half, sigma)
+    fitted = [basis.fit(a, b, radius_px) for a, b in zip(start, goal, strict=True)]
+    scale = max(float(np.ptp(x)), float(np.ptp(y)), 2.0) / 2.0
+    frame = (float(np.mean(x)), float(np.mean(y)), scale)
+    design = _terms(x, y, frame, degree)
+    places = np.stack([kernel for kernel, _ in fitted]).reshape(len(start), -1)
+    kernels = np.linalg.lstsq(design, places, rcond=None)[0].reshape(n_terms, *fitted[0][0].shape)
     return MatchingKernel(
-        kernel.astype(np.float32), residual, float(np.sqrt(np.sum(np.square(kernel))))
+        kernels.astype(np.float32),
+        frame,
+        degree,
+        max(residual for _, residual in fitted),
+        float(np.sqrt(np.sum(np.square(kernels[0])))),
     )
 
 
 def convolve(
-    image: NDArray[np.float32], kernel: NDArray[np.float32], mask: NDArray[np.bool_] | None = None
+    image: NDArray[np.float32], kernel: MatchingKernel, mask: NDArray[np.bool_] | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Convolve an image that may have holes.
 
@@ -124,7 +173,7 @@ def convolve(
     ----------
     image : (ny, nx) float32
         NaN counts as masked. Sky subtracted: beyond the edges, and in holes, there is 0.
-    kernel : (k, k) float32, k odd
+    kernel : MatchingKernel
     mask : (ny, nx) bool or None
         True = no data.
 
@@ -137,42 +186,94 @@ def convolve(
 
     Notes
     -----
-    By one real FFT in single precision; about 20 bytes a pixel of work space.
+    By real FFTs in single precision, one a term of the polynomial and one back; about 24 bytes a
+    pixel of work space.
     """
     holes = ~np.isfinite(image)
     if mask is not None:
         holes |= mask
     filled = np.where(holes, np.float32(0), image).astype(np.float32, copy=False)
     ny, nx = image.shape
-    half = kernel.shape[0] // 2
-    size = (
-        fft.next_fast_len(ny + 2 * half, real=True),
-        fft.next_fast_len(nx + 2 * half, real=True),
-    )
-    spectrum = fft.rfft2(filled, size, workers=1)
-    spectrum *= fft.rfft2(np.asarray(kernel, np.float32), size, workers=1)
-    full = fft.irfft2(spectrum, size, overwrite_x=True, workers=1)
+    half = kernel.kernels.shape[1] // 2
+    size = (_fast(ny + 2 * half), _fast(nx + 2 * half))
+    x_ref, y_ref, scale = kernel.frame
+    u = ((np.arange(nx) - x_ref) / scale).astype(np.float32)
+    v = ((np.arange(ny) - y_ref) / scale).astype(np.float32)[:, np.newaxis]
+    powers = [(d - k, k) for d in range(kernel.degree + 1) for k in range(d + 1)]
+    total = np.zeros((size[0], size[1] // 2 + 1), np.complex64)
+    for (p, q), part in zip(powers, kernel.kernels, strict=True):
+        weighted = filled if p == q == 0 else filled * u**p * v**q
+        spectrum = fft.rfft2(weighted, size, workers=1)
+        spectrum *= fft.rfft2(part, size, workers=1)
+        total += spectrum
+    full = fft.irfft2(total, size, overwrite_x=True, workers=1)
     return np.ascontiguousarray(full[half : half + ny, half : half + nx]), holes
+
+
+@dataclass(frozen=True)
+class _Basis:
+    """The functions a kernel is made of, and their transforms for stamps of one size."""
+
+    shapes: Floats
+    """(n, 2 reach + 1, 2 reach + 1), each of unit absolute sum."""
+    spectra: NDArray[np.complex128]
+    half: int
+
+    @classmethod
+    def of(cls, reach: int, half: int, sigma_px: float) -> _Basis:
+        shapes = _gauss_hermite(reach, [w * sigma_px for w in WIDTHS])
+        size = _fast(2 * (half + reach) + 1)
+        return cls(shapes, fft.rfft2(shapes, (size, size)), half)
+
+    def fit(self, start: Floats, goal: Floats, radius_px: float) -> tuple[Floats, float]:
+        """The kernel from one stamp to another, and the sum of what it misses."""
+        half, reach = self.half, self.shapes.shape[1] // 2
+        sums = self.shapes.sum(axis=(1, 2))
+        inside = np.hypot(*np.mgrid[-half : half + 1, -half : half + 1]) <= radius_px
+        size = _fast(2 * (half + reach) + 1)
+        blurred = fft.irfft2(fft.rfft2(start, (size, size)) * self.spectra, (size, size))
+        window = slice(reach, reach + 2 * half + 1)
+        # The delta function takes up what the sum lacks to one, and drops out of the unknowns.
+        design = blurred[:, window, window][:, inside].T - np.outer(start[inside], sums)
+        wanted = (goal - start)[inside]
+        weight = 1.0 / np.sqrt(np.maximum(goal[inside], 0.0) + _FLOOR * goal.max())
+        coefficients = np.linalg.lstsq(design * weight[:, None], wanted * weight, rcond=_RCOND)[0]
+        kernel = np.tensordot(coefficients, self.shapes, axes=1)
+        kernel[reach, reach] += 1.0 - coefficients @ sums
+        return kernel, float(np.abs(design @ coefficients - wanted).sum())
+
+
+def _fast(size: int) -> int:
+    return int(fft.next_fast_len(size, real=True))
+
+
+def _terms(
+    x: Floats, y: Floats, frame: tuple[float, float, float], degree: int
+) -> NDArray[np.float64]:
+    x_ref, y_ref, scale = frame
+    return terms((x - x_ref) / scale, (y - y_ref) / scale, degree)
 
 
 def _checked(
     narrow: NDArray[np.floating], broad: NDArray[np.floating], radius_px: float
 ) -> tuple[Floats, Floats]:
     start, goal = np.asarray(narrow, np.float64), np.asarray(broad, np.float64)
-    side = start.shape[0]
-    square = start.shape == goal.shape == (side, side) and side % 2 == 1
-    if not square or not _MIN_RADIUS_PX <= radius_px <= side // 2:
+    side = start.shape[-1]
+    stack = start.ndim == 3 and start.shape == goal.shape == (len(start), side, side)
+    if not stack or side % 2 == 0 or not _MIN_RADIUS_PX <= radius_px <= side // 2:
         raise QualityError(
             "PSF stamps to be matched",
             found=f"shapes {start.shape} and {goal.shape}, a radius of {radius_px:g} px",
-            expected=f"two equal odd squares that hold a radius of {_MIN_RADIUS_PX} px or more",
+            expected=f"equal odd squares that hold a radius of {_MIN_RADIUS_PX} px or more",
         )
-    for name, stamp in (("narrow", start), ("broad", goal)):
-        if not np.isfinite(stamp).all() or stamp.sum() <= 0:
+    for name, stamps in (("narrow", start), ("broad", goal)):
+        if not np.isfinite(stamps).all() or (stamps.sum(axis=(1, 2)) <= 0).any():
             raise QualityError(
-                f"the {name} PSF stamp", found="no flux, or values that are not finite",
-                expected="a PSF of flux one", do="look at the PSF model of the image",
-            )  # fmt: skip
+                f"the {name} PSF stamp",
+                found="no flux, or values that are not finite",
+                expected="a PSF of flux one",
+                do="look at the PSF model of the image",
+            )
     return start, goal
 
 
@@ -187,11 +288,3 @@ def _gauss_hermite(half: int, sigmas_px: list[float]) -> Floats:
             np.outer(lines[q], lines[p]) for p in range(degree + 1) for q in range(degree + 1 - p)
         ]
     return np.stack([shape / np.abs(shape).sum() for shape in shapes])
-
-
-def _blur(stamp: Floats, kernels: Floats) -> Floats:
-    """The stamp convolved with every kernel, on the pixels of the stamp."""
-    half, side = kernels.shape[1] // 2, stamp.shape[0]
-    size = fft.next_fast_len(side + 2 * half, real=True)
-    spectrum = fft.rfft2(stamp, (size, size)) * fft.rfft2(kernels, (size, size))
-    return fft.irfft2(spectrum, (size, size))[:, half : half + side, half : half + side]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tesela.stages.catalog.dual_band import Reference
 
 _BEYOND_PX = 20  # of the PSF stamps beyond the radius of their normalisation
+_PLACES = 3  # along each axis, where kernels are fitted
 _REACH_SIGMA = 2.0  # of the kernel, to which a hole spoils a convolved image
 Floats = NDArray[np.float64]
 
@@ -46,11 +47,19 @@ class Colour:
     """Relative error of F_D^AUTO / F_D^R; of the detection band only."""
 
 
-def stamp(field: Field) -> NDArray[np.float32]:
-    """The PSF at the centre of the tile, beyond the radius of its normalisation."""
-    ny, nx = field.image.shape
+def stamps(field: Field) -> NDArray[np.float32]:
+    """The PSF at the places of `_places`, beyond the radius of its normalisation: (m, n, n)."""
     radius = int(np.ceil(field.model.norm_radius_px)) + _BEYOND_PX
-    return field.model.stamp(float(nx // 2), float(ny // 2), radius)
+    x, y = _places(field)
+    return np.stack([field.model.stamp(*place, radius) for place in zip(x, y, strict=True)])
+
+
+def _places(field: Field) -> tuple[Floats, Floats]:
+    """Whole pixels on a grid that spans the tile: (m,) each."""
+    ny, nx = field.image.shape
+    fractions = (np.arange(_PLACES) + 0.5) / _PLACES
+    x, y = np.meshgrid(np.floor(fractions * nx), np.floor(fractions * ny))
+    return x.ravel(), y.ravel()
 
 
 def measure(
@@ -64,17 +73,18 @@ def measure(
     """PSF-corrected fluxes in one band, with their errors."""
     if field is reference.field:
         return _own(reference, sources, noise, sky)
-    sharp, broad = reference.stamp, stamp(field)
+    sharp, broad = reference.stamps, stamps(field)
     band_is_broader = psfmatch.effective_sigma_px(broad) >= psfmatch.effective_sigma_px(sharp)
     if not band_is_broader:
         sharp, broad = broad, sharp
-    found = psfmatch.matching_kernel(
+    found = psfmatch.varying_kernel(
         sharp,
         broad,
+        *_places(field),
         radius_px=min(field.model.norm_radius_px, reference.field.model.norm_radius_px),
     )
     moved = reference.field if band_is_broader else field
-    image, holes = psfmatch.convolve(moved.image, found.kernel, ~moved.covered)
+    image, holes = psfmatch.convolve(moved.image, found, ~moved.covered)
     spoiled = detect.object_mask(holes.astype(np.int32), grow_px=_REACH_SIGMA * found.sigma_px)
     bad = spoiled | ~field.covered | ~reference.field.covered
     matched = replace(moved, image=image)
