@@ -268,7 +268,8 @@ def test_text_from_anywhere_cannot_break_the_document(serialisation: str) -> Non
 def test_unicode_after_an_ascii_beginning_is_not_lost() -> None:
     columns = (column("name", "str"),)
     batches = [pa.record_batch([pa.array([t])], names=["name"]) for t in ("plain", "año")]
-    names = read(written(Rows(batches, columns), "TABLEDATA")).get_first_table().array["name"]
+    table = read(written(Rows(batches, columns), "TABLEDATA"), strict=False).get_first_table()
+    names = table.array["name"]
     assert [str(n) for n in names] == ["plain", "año"]
     refused = written(Rows(batches, columns), "BINARY2")
     assert status(refused) == ["OK", "ERROR"]

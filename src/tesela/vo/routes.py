@@ -92,7 +92,7 @@ class _Service:
         except BadInput as error:
             return _text(str(error), status=404)
         except ProductError:
-            _LOG.exception("release %s", request.path_params["release"])
+            _LOG.exception("release %r", request.path_params["release"])
             return _xml(vosi.availability(_DAMAGED, available=False))
         return _xml(vosi.availability())
 
@@ -145,7 +145,7 @@ def _refused(message: str, *, status: int, headers: dict[str, str] | None = None
 
 def _damaged(request: Request) -> Response:
     """Files of a release are damaged: which ones is for the log, not for the world."""
-    _LOG.exception("release %s", request.path_params["release"])
+    _LOG.exception("release %r", request.path_params["release"])
     return _refused(_DAMAGED, status=500)
 
 
