@@ -87,7 +87,7 @@ def _sky(rng: np.random.Generator) -> dict[str, Any]:
 def _inside(wcs: Wcs, sky: dict[str, Any]) -> Any:
     x, y = wcs.sky_to_pix(sky["ra"], sky["dec"])
     ny, nx = wcs.shape
-    inside = np.flatnonzero((x > 0) & (x < nx - 1) & (y > 0) & (y < ny - 1))
+    inside = np.flatnonzero((x > 0) & (x < nx - 1) & (y > 3) & (y < ny - 1))
     return inside, x[inside], y[inside]
 
 
@@ -99,7 +99,7 @@ def _objects(
     ra = sky["ra"][inside] + rng.normal(0, 2e-5, n)
     dec = sky["dec"][inside]
     nearest = [
-        min(CENTRES, key=lambda t: healpix.separation_deg(a, d, *CENTRES[t]))  # noqa: B023
+        min(CENTRES, key=lambda t: healpix.separation_deg(a, d, *CENTRES[t]))
         for a, d in zip(sky["ra"][inside], dec)
     ]
     status = np.zeros((n, n_band), np.int8)

@@ -18,6 +18,8 @@ from tesela.sky.wcs import Wcs
 from tesela.stages.release.settings import Progress, ReleaseInputs, ReleaseSettings
 
 FILE = "moc.fits"
+_LOOKS = 4
+"""So many places, along each side, are looked at in a cell of the map."""
 
 
 @dataclass(frozen=True)
@@ -56,22 +58,26 @@ def moc_of_cells(cells: NDArray[np.int64], order: int) -> MOC:
 def measure(inputs: ReleaseInputs, settings: ReleaseSettings, progress: Progress) -> Coverage:
     """Look at the weights of the detection band, every few pixels.
 
-    A cell of the MOC has many of the places looked at, so none with data in it is missed but by
-    its outermost corner.
+    Several of the places looked at lie in each cell of the MOC, so none with data is missed but
+    by its outermost corner; where pixels are too coarse for that, so are the cells.
     """
     cells: dict[str, NDArray[np.int64]] = {}
-    seen: list[tuple[Wcs, NDArray[np.bool_]]] = []
+    seen: list[_Seen] = []
     area = 0.0
-    step = settings.coverage_step_px
+    orders: dict[str, int] = {}
+    order = settings.moc_order
     for done, tile in enumerate(inputs.tiles, 1):
         path = tile.coadds[inputs.detection_band]
         fits = files.read_fits(path, ["WEIGHT"])
         wcs = Wcs.from_cards(fits.cards["IMAGE"], fits.data["WEIGHT"].shape)
+        order = min(order, _finest_order(wcs.pixel_scale_arcsec))
+        step = max(1, int(_cell_arcsec(order) / _LOOKS / wcs.pixel_scale_arcsec))
         ra, dec, covered = _look(wcs, fits.data["WEIGHT"], step)
-        cells[tile.name] = np.unique(healpix.index(ra[covered], dec[covered], settings.moc_order))
-        new = covered & ~_already(seen, ra, dec, step)
-        area += int(new.sum()) * (step * wcs.pixel_scale_arcsec / 3600) ** 2
-        seen.append((wcs, covered))
+        cells[tile.name] = healpix.index(ra[covered], dec[covered], order)
+        orders[tile.name] = order
+        new = covered & ~_already(seen, ra, dec)
+        area += new.mean() * wcs.shape[0] * wcs.shape[1] * (wcs.pixel_scale_arcsec / 3600) ** 2
+        seen.append(_Seen(wcs, covered, step))
         progress("coverage", done, len(inputs.tiles))
     if not any(len(found) for found in cells.values()):
         raise ProductError(
@@ -79,7 +85,30 @@ def measure(inputs: ReleaseInputs, settings: ReleaseSettings, progress: Progress
             found=f"no pixel with data in {inputs.detection_band}",
             expected="some coverage",
         )
-    return Coverage(settings.moc_order, cells, area)
+    at_order = {
+        tile: np.unique(healpix_cells >> 2 * (orders[tile] - order))
+        for tile, healpix_cells in cells.items()
+    }
+    return Coverage(order, at_order, float(area))
+
+
+def _cell_arcsec(order: int) -> float:
+    """Side of a cell: the root of its area."""
+    return float(3600 * np.degrees(np.sqrt(np.pi / 3)) / 2**order)
+
+
+def _finest_order(scale_arcsec: float) -> int:
+    """Finest order whose cells are at least `_LOOKS` pixels wide."""
+    return int(np.log2(_cell_arcsec(0) / (_LOOKS * scale_arcsec)))
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A tile that was looked at, every `step` pixels."""
+
+    wcs: Wcs
+    covered: NDArray[np.bool_]
+    step: int
 
 
 def _look(
@@ -95,23 +124,21 @@ def _look(
 
 
 def _already(
-    seen: list[tuple[Wcs, NDArray[np.bool_]]],
-    ra: NDArray[np.float64],
-    dec: NDArray[np.float64],
-    step: int,
+    seen: list[_Seen], ra: NDArray[np.float64], dec: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
     """Whether earlier tiles have data at the positions."""
     found = np.zeros(ra.shape, bool)
     middle = ra[ra.shape[0] // 2, ra.shape[1] // 2], dec[ra.shape[0] // 2, ra.shape[1] // 2]
-    for wcs, covered in seen:
-        reach = np.hypot(*wcs.shape) * wcs.pixel_scale_arcsec / 3600
-        if healpix.separation_deg(*wcs.centre, *middle) > reach:
+    for one in seen:
+        reach = np.hypot(*one.wcs.shape) * one.wcs.pixel_scale_arcsec / 3600
+        if healpix.separation_deg(*one.wcs.centre, *middle) > reach:
             continue
-        x, y = wcs.sky_to_pix(ra, dec)
-        column, row = np.rint((x - step // 2) / step), np.rint((y - step // 2) / step)
-        inside = (row >= 0) & (row < covered.shape[0]) & (column >= 0)
-        inside &= column < covered.shape[1]
-        found[inside] |= covered[row[inside].astype(int), column[inside].astype(int)]
+        x, y = one.wcs.sky_to_pix(ra, dec)
+        column = np.rint((x - one.step // 2) / one.step)
+        row = np.rint((y - one.step // 2) / one.step)
+        inside = (row >= 0) & (row < one.covered.shape[0])
+        inside &= (column >= 0) & (column < one.covered.shape[1])
+        found[inside] |= one.covered[row[inside].astype(int), column[inside].astype(int)]
     return found
 
 
@@ -134,3 +161,10 @@ def circle(moc: MOC) -> tuple[float, float, float]:
     middle = moc.barycenter()
     radius = moc.largest_distance_from_coo_to_vertices(middle)
     return float(middle.ra.deg), float(middle.dec.deg), float(radius.to_value(u.deg))
+
+
+def contains(
+    moc: MOC, ra_deg: NDArray[np.float64], dec_deg: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Whether positions lie inside a MOC, (n,) bool."""
+    return np.asarray(moc.contains_lonlat(ra_deg * u.deg, dec_deg * u.deg))

@@ -24,9 +24,7 @@ class ReleaseSettings:
     rows_per_partition: int = 500_000
     """At most so many rows in a Parquet file of a table on the sky."""
     moc_order: int = 13
-    """Finest order of the coverage map; a cell of 13 is 26 arcsec."""
-    coverage_step_px: int = 8
-    """Coverage is looked at every so many pixels of a tile."""
+    """Finest order of the coverage map, at most: a cell of 13 is 26 arcsec."""
     authority: str = "tesela.unregistered"
     """Begin of the identifiers that the image survey gets: a registered IVOA authority."""
     hips_order: int | None = None
