@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tesela.cli import serve
 from tesela.cli.common import JsonOption, emit
 from tesela.errors import ConfigError
 
@@ -31,11 +32,11 @@ def demo(
     workers: Annotated[int, typer.Option("--workers", min=0, help="0: one a core.")] = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Simulate a 12-filter night, process it by the ordinary verbs, and score the result.
+    """Simulate a 12-filter night, process and publish it by the ordinary verbs, score the result.
 
-    Everything is made in FOLDER: `night` (raw frames, reference, truth), `site` (ledger and
-    products), `pictures`, and the score. Called again it goes on where it stopped. Ends with 1 if
-    a task is dead or a number misses its target.
+    Everything is made in FOLDER: `night` (raw frames, reference, truth), `site` (ledger, products
+    and releases), `pictures`, and the score. Called again it goes on where it stopped. Ends with 1
+    if a task is dead, the release is refused, or a number misses its target.
     """
     from tesela.simulate.settings import demo as demo_settings
 
@@ -44,6 +45,7 @@ def demo(
     folder.mkdir(parents=True, exist_ok=True)
     _simulate(folder / "night", replace(demo_settings(), seed=seed), workers, as_json, say)
     _process(folder / "site", folder / "night", workers, as_json, say)
+    release = _publish(folder / "site", as_json, say)
     say(f"$ score against {folder / 'night' / 'truth'}")
     products, evaluation, pictures = _score(folder)
     seconds = time.perf_counter() - started
@@ -53,12 +55,13 @@ def demo(
         "seconds": round(seconds, 1),
         "frames": len(products.frames),
         "tiles": len(products.coadds),
+        "release": release,
         "pictures": [str(path) for path in pictures],
         "score": [row.as_dict() for row in rows],
     }
     from tesela.score import table
 
-    emit(data, as_json, lambda: _closing(folder, seconds))
+    emit(data, as_json, lambda: _closing(folder, release, seconds))
     if not table.passed(rows):
         raise typer.Exit(1)
 
@@ -115,6 +118,25 @@ def _process(
         run.run(site, workers, **quiet)
 
 
+def _publish(site: Path, as_json: bool, say: Callable[[str], None]) -> str:
+    """Build, validate and publish a release of what is current; returns its name."""
+    from tesela.cli import release
+    from tesela.flow.run import release as releases
+    from tesela.flow.run.site import open_site
+
+    opened = open_site(site)
+    there = releases.listed(opened)
+    name = releases.newest_of_current(opened) or f"dr{len(there) + 1}"
+    with _output(as_json):
+        if name not in {row["name"] for row in there}:
+            say(f"$ tesela release build {name} --site {site}")
+            release.build(name, site, "The demonstration's night")
+        say(f"$ tesela release publish {name} --site {site}")
+        release.publish(name, site)
+    opened.ledger.close()
+    return name
+
+
 def _has_reference(site: Path, name: str) -> bool:
     from tesela.flow.run.site import open_site
     from tesela.ledger import products
@@ -164,7 +186,8 @@ def current_products(site: Site) -> Products:
             for key, path in by_key(kind).items()
         }
 
-    return Products(by_key("reduced"), by_tile("coadd"), by_tile("catalogue"))
+    whole = (by_key(kind) for kind in ("dual", "zeropoints", "valueadded"))
+    return Products(by_key("reduced"), by_tile("coadd"), by_tile("catalogue"), *whole)
 
 
 def _report(folder: Path, rows: list[Any], as_json: bool) -> None:
@@ -178,7 +201,24 @@ def _report(folder: Path, rows: list[Any], as_json: bool) -> None:
         Console(width=None if os.isatty(1) else 140).print(table.terminal(rows))
 
 
-def _closing(folder: Path, seconds: float) -> Iterator[str]:
+def _closing(folder: Path, release: str, seconds: float) -> Iterator[str]:
     yield f"done in {seconds:.0f} s"
     yield f"pictures in {folder / 'pictures'}, score in {folder / 'score.md'}"
-    yield f"go on with: tesela status --site {folder / 'site'}"
+    site = folder / "site"
+    program = _program()
+    yield f"release {release} is published; look at it at {serve.address(serve.ARCHIVE_PORT)}/ with"
+    yield f"  {program} serve archive --site {site}"
+    yield f"the night is at {serve.address(serve.PORTAL_PORT)}/ with"
+    yield f"  {program} serve portal --site {site}"
+
+
+def _program() -> str:
+    """How the program is called from here: it may lie in an environment that is not on the path."""
+    import shutil
+    import sys
+
+    if shutil.which("tesela"):
+        return "tesela"
+    called = Path(sys.argv[0])
+    inside = called.is_absolute() and called.is_relative_to(Path.cwd())
+    return str(called.relative_to(Path.cwd()) if inside else called)

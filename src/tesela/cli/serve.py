@@ -16,6 +16,7 @@ from tesela.errors import ConfigError
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
+LOOPBACK = "127.0.0.1"
 ARCHIVE_PORT, PORTAL_PORT = 8080, 8081
 _LAST_PORT = 65535
 
@@ -52,7 +53,7 @@ def archive(
         Path | None,
         typer.Option("--releases", help="Folder of releases, where there is no site."),
     ] = None,
-    host: HostOption = "127.0.0.1",
+    host: HostOption = LOOPBACK,
     port: PortOption = ARCHIVE_PORT,
     base_url: BaseUrlOption = "",
 ) -> None:
@@ -73,15 +74,15 @@ def archive(
             do="pass --site or --releases; `tesela release build` makes the first release",
         )
     listening = _listen(host, port)
-    address = base_url or _address(host, listening)
-    app = create_app(folder.resolve(), ArchiveSettings(base_url=address))
-    _serve(app, listening, f"archive of {folder}", address)
+    url = base_url or address(listening.getsockname()[1], host)
+    app = create_app(folder.resolve(), ArchiveSettings(base_url=url))
+    _serve(app, listening, f"archive of {folder}", url)
 
 
 @verbs.command("portal")
 def portal(
     site: SiteOption = HERE,
-    host: HostOption = "127.0.0.1",
+    host: HostOption = LOOPBACK,
     port: PortOption = PORTAL_PORT,
     base_url: BaseUrlOption = "",
 ) -> None:
@@ -95,9 +96,9 @@ def portal(
     opened = open_site(site)
     opened.ledger.close()
     listening = _listen(host, port)
-    address = base_url or _address(host, listening)
-    app = create_app(opened.folder, PortalSettings(base_url=address))
-    _serve(app, listening, f"portal of {opened.folder}", address)
+    url = base_url or address(listening.getsockname()[1], host)
+    app = create_app(opened.folder, PortalSettings(base_url=url))
+    _serve(app, listening, f"portal of {opened.folder}", url)
 
 
 @verbs.command("setup")
@@ -142,15 +143,15 @@ def _listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-def _address(host: str, listening: socket.socket) -> str:
-    name = f"[{host}]" if ":" in host else host
-    return f"http://{name}:{listening.getsockname()[1]}"
+def address(port: int, host: str = LOOPBACK) -> str:
+    """Return the address by which a browser on this machine reaches a server."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _serve(app: Starlette, listening: socket.socket, what: str, address: str) -> None:
+def _serve(app: Starlette, listening: socket.socket, what: str, url: str) -> None:
     import uvicorn
 
-    typer.echo(f"{what}: {address}/  (Ctrl-C ends it)")
+    typer.echo(f"{what}: {url}/  (Ctrl-C ends it)")
     sys.stdout.flush()
     settings = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
     uvicorn.Server(settings).run(sockets=[listening])

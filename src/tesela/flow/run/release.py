@@ -148,6 +148,18 @@ def listed(site: Site) -> list[dict[str, Any]]:
     return rows
 
 
+def newest_of_current(site: Site) -> str | None:
+    """Return the newest release that holds exactly what is current now, or None."""
+    shelf = _shelf(site)
+    with site.ledger.read() as conn:
+        current = {row["key"]: row["version"] for row in products.all_current(conn, "science")}
+    for name in reversed(shelf.names()):
+        model = ReleaseModel.read(shelf.path(name))
+        if {tile.name: tile.version for tile in model.tiles} == current:
+            return name
+    return None
+
+
 def _check_new(shelf: Shelf, name: str) -> None:
     check_name(name)
     if name in shelf.names():
