@@ -88,8 +88,8 @@ KINDS: Final = ("raw", "reduced", "master", "coadd")
 """Kinds of products that are images."""
 
 
-def jpeg(subject: Subject, look: Look, cache: Path) -> bytes:
-    """The picture as JPEG, from the cache if it is there.
+def jpeg(subject: Subject, look: Look, cache: Path | None) -> bytes:
+    """The picture as JPEG, from the folder `cache` (None: keep nothing) if it is there.
 
     Raises `TeselaError` (a missing, damaged or unknown file) with the reason.
     """
@@ -117,8 +117,8 @@ def _beside(subject: Subject, look: Look) -> bytes | None:
     return None
 
 
-def _kept_name(subject: Subject, look: Look, cache: Path) -> Path | None:
-    if not _CHECKSUM.fullmatch(subject.checksum):
+def _kept_name(subject: Subject, look: Look, cache: Path | None) -> Path | None:
+    if cache is None or not _CHECKSUM.fullmatch(subject.checksum):
         return None
     name = f"{subject.checksum}-{_RENDERING}-{look.stretch}-{int(look.mask)}-{look.size}.jpg"
     return cache / name[:2] / name

@@ -18,7 +18,7 @@ from sqlalchemy.sql.selectable import FromClause
 from tesela.ledger import schema
 from tesela.web.portal.states import RANK
 
-Row = Mapping[str, Any]
+Row = Mapping[Any, Any]
 
 _frame, _exposure = schema.frame, schema.exposure
 _raw = schema.product.alias("raw")
@@ -232,7 +232,7 @@ def _chosen(chosen: Selection) -> list[ColumnElement[bool]]:
     if chosen.band:
         where.append(_frame.c.band == chosen.band)
     if chosen.state:
-        where.append(chosen.state == _STATE)
+        where.append(_STATE.in_((chosen.state,)))
     return where
 
 

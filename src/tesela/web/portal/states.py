@@ -1,6 +1,6 @@
-"""The states that a frame can be in, as words, tones and shapes.
+"""The states of frames and products, as words, tones and shapes.
 
-The order is that of attention: what comes later in `STATES` wants a person sooner.
+The order is that of attention: what comes later wants a person sooner.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class State:
     tone: str
     """ok, plain, warn or bad: a colour of the design."""
     shape: str
-    """disc, ring, square, triangle, cross, flag or bar."""
+    """disc, ring, square, bar, triangle, cross or flag."""
     meaning: str
 
 
@@ -37,7 +37,21 @@ _ALL = (
 )
 
 STATES: Final[Mapping[str, State]] = {state.name: state for state in _ALL}
+"""Of frames."""
 RANK: Final[Mapping[str, int]] = {state.name: rank for rank, state in enumerate(_ALL)}
+
+_PRODUCTS = (
+    State("served", "served", "ok", "disc", "a version is served"),
+    State("absent", "not made", "plain", "ring", "no version was made"),
+    State("due", "due", "plain", "square", "its task is ready to run, or runs"),
+    State("waiting", "waiting", "warn", "bar", "something that it needs is missing"),
+    State("rejected", "did not pass", "warn", "triangle", "made, and its quality refused"),
+    State("skipped", "skipped", "warn", "triangle", "its inputs cannot give a result"),
+    State("dead", "dead", "bad", "cross", "its task failed and will not be tried again"),
+)
+
+PRODUCT_STATES: Final[Mapping[str, State]] = {state.name: state for state in _PRODUCTS}
+"""Of what is made from frames."""
 
 
 def worst(rank: int) -> State:

@@ -1,0 +1,152 @@
+"""The page of a frame."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from tesela.errors import NotFound, TeselaError
+from tesela.flow.plan import why
+from tesela.ledger import frames, products, verdicts
+from tesela.ledger.clock import iso
+from tesela.pixels.thumbnail import MASK_COLOURS
+from tesela.products import files
+from tesela.products.maskbit import MEANING, MaskBit
+from tesela.web.portal import dossier, links, product_queries, queries
+from tesela.web.portal.pictures import Look, Subject
+from tesela.web.portal.site import OpenSite
+from tesela.web.portal.states import STATES
+from tesela.web.portal.timeline import is_narrow
+
+_HEADLINES = (
+    ("fwhm_arcsec", "seeing", "arcsec", 2),
+    ("ellipticity", "ellipticity", "", 3),
+    ("sky_e", "sky", "e\N{SUPERSCRIPT MINUS}", 1),
+    ("zeropoint_mag", "zero point", "mag", 3),
+    ("n_sources", "sources", "", 0),
+)
+
+
+def legend() -> list[dict[str, str]]:
+    """The seven codes of a mask with their colours in pictures."""
+    return [
+        {
+            "name": (bit.name or "").replace("_", " ").lower(),
+            "meaning": MEANING[bit],
+            "colour": "#{:02x}{:02x}{:02x}".format(*MASK_COLOURS[int(bit)]),
+        }
+        for bit in MaskBit
+    ]
+
+
+def subject(site: OpenSite, conn: Connection, name: str, *, raw: bool = False) -> Subject:
+    """What a frame's picture shows: the reduced image if one is served, else the raw frame.
+
+    Raises `NotFound` for an unknown frame.
+    """
+    frames.get(conn, name)
+    found = None if raw else products.current(conn, "reduced", name)
+    found = found or products.current(conn, "raw", name)
+    if found is None:
+        raise NotFound(name, found="no file of it is served", do="see its history")
+    return Subject(found["kind"], site.file(found["path"]), found["checksum"])
+
+
+def picture_part(shown: Subject, name: str, look: Look, *, is_reduced: bool) -> dict[str, Any]:
+    """The picture with the choices beside it."""
+    masked = shown.kind == "reduced" and look.mask
+
+    def page(other: Look, *, raw: bool) -> str:
+        of = "&of=raw" if raw else ""
+        return f"{links.frame(name)}?{other.query}{of}"
+
+    raw = shown.kind == "raw"
+    of_choices = [("reduced", page(look, raw=False), not raw), ("raw", page(look, raw=True), raw)]
+    return {
+        "name": name,
+        "shown": shown,
+        "url": links.picture(shown.kind, name, shown.version, look),
+        "legend": legend() if masked else [],
+        "choices": [
+            ("Image", of_choices if is_reduced else []),
+            (
+                "Stretch",
+                [
+                    (word, page(replace(look, stretch=word), raw=raw), look.stretch == word)
+                    for word in ("asinh", "linear")
+                ],
+            ),
+            (
+                "Mask",
+                []
+                if raw
+                else [
+                    (word, page(replace(look, mask=value), raw=raw), look.mask == value)
+                    for word, value in (("shown", True), ("hidden", False))
+                ],
+            ),
+        ],
+    }
+
+
+def page(site: OpenSite, conn: Connection, name: str, look: Look, *, raw: bool) -> dict[str, Any]:
+    """What a frame's page shows; raises `NotFound` for an unknown frame."""
+    found = frames.get(conn, name)
+    state = queries.frame_state(conn, name)
+    current = products.current(conn, "reduced", name)
+    quality = {} if current is None else product_queries.quality(conn, current["id"])
+    shown = subject(site, conn, name, raw=raw)
+    versions, happened = dossier.past(conn, name)
+    is_science = found["obstype"] == "science"
+    return {
+        **picture_part(shown, name, look, is_reduced=current is not None),
+        "frame": found,
+        "start": iso(found["mjd_start"]),
+        "narrow": is_narrow(found["band"]),
+        "state": STATES[state["state"]] if state else STATES["new"],
+        "reason": state["reason"] if state else "",
+        "said": [
+            line
+            for kind in (("raw", "reduced") if is_science else ("raw",))
+            for line in why.state_lines(conn, kind, name)
+        ],
+        "calibrations": dossier.calibrations(conn, site.rules, name) if is_science else [],
+        "current": current,
+        "operations": json.loads(current["operations_json"]) if current else [],
+        "headlines": _headlines(quality),
+        "metrics": dossier.metrics(quality.get("metrics_json")),
+        "inputs": [] if current is None else dossier.inputs(conn, current["id"]),
+        "users": dossier.users(conn, "raw", name),
+        "tiles": [(tile, links.tile(tile)) for tile in frames.tiles_of(conn, found["product_id"])],
+        "verdict": verdicts.standing(conn, "raw", name),
+        "versions": versions,
+        "happened": happened,
+    }
+
+
+def _headlines(quality: dict[str, Any]) -> list[tuple[str, Any, str, int]]:
+    """The numbers that a reviewer looks at first: name, value, unit, digits."""
+    measured = {**json.loads(quality.get("metrics_json") or "{}")}
+    measured |= {name: value for name, value in quality.items() if value is not None}
+    return [
+        (word, measured[name], unit, digits)
+        for name, word, unit, digits in _HEADLINES
+        if isinstance(measured.get(name), (int, float))
+    ]
+
+
+def header(site: OpenSite, conn: Connection, name: str) -> dict[str, Any]:
+    """The cards of a frame's reduced image, or the reason why they cannot be read."""
+    frames.get(conn, name)
+    current = products.current(conn, "reduced", name)
+    context: dict[str, Any] = {"name": name, "cards": [], "problem": ""}
+    if current is None:
+        return {**context, "problem": "The frame has no reduced image whose header could be shown."}
+    try:
+        cards = files.read_fits(site.file(current["path"]), []).cards.get("IMAGE", {})
+    except TeselaError as error:
+        return {**context, "problem": str(error)}
+    return {**context, "cards": list(cards.items()), "path": current["path"]}

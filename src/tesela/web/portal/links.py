@@ -1,0 +1,47 @@
+"""The addresses of the portal's pages, each made in this one place."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import quote
+
+from tesela.web.portal.pictures import Look
+
+TILE_KINDS: Final = ("dual", "zeropoints", "valueadded", "science")
+"""Products of a whole tile, in the order in which they are made."""
+
+
+def night(name: str) -> str:
+    """A night as a report."""
+    return f"/night/{quote(name, safe='')}"
+
+
+def frame(name: str) -> str:
+    """A frame with all that is known of it."""
+    return f"/frame/{quote(name, safe='')}"
+
+
+def tile(name: str) -> str:
+    """A tile in all bands."""
+    return f"/tile/{quote(name, safe='')}"
+
+
+def product(kind: str, key: str) -> str:
+    """The page on which a product is shown best."""
+    if kind in ("raw", "reduced"):
+        return frame(key)
+    if kind in TILE_KINDS:
+        return tile(key)
+    return f"/product/{quote(kind, safe='')}/{quote(key, safe='')}"
+
+
+def picture(kind: str, key: str, version: str, look: Look) -> str:
+    """A picture; the address holds the version of the file, so a browser may keep it for ever."""
+    base = frame(key) if kind in ("raw", "reduced") else product(kind, key)
+    of = "&of=raw" if kind == "raw" else ""
+    return f"{base}/picture.jpg?{look.query}{of}&v={quote(version, safe='')}"
+
+
+def any_name(kind: str, name: str) -> str:
+    """The page of something found by name: a frame, a tile or a product."""
+    return tile(name) if kind == "tile" else product(kind, name)

@@ -1,0 +1,173 @@
+"""The pages of tiles, of single products and of releases."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any, Final
+
+from sqlalchemy.engine import Connection
+
+from tesela.errors import NotFound, TeselaError
+from tesela.flow.plan import why
+from tesela.ledger import products
+from tesela.ledger.clock import iso
+from tesela.ledger.keys import coadd_key
+from tesela.products import paths
+from tesela.sciencedb.shelf import Shelf
+from tesela.web.portal import dossier, links, product_queries
+from tesela.web.portal.pictures import KINDS, Look, Subject
+from tesela.web.portal.queries import Row
+from tesela.web.portal.site import OpenSite
+from tesela.web.portal.states import PRODUCT_STATES, State
+from tesela.web.portal.timeline import is_narrow
+
+TILES_A_PAGE: Final = 200
+_BAND_KINDS: Final = ("coadd", "catalogue")
+
+
+def _states(
+    conn: Connection, kinds: tuple[str, ...], keys: list[str]
+) -> dict[tuple[str, str], dict[str, Any]]:
+    """State, reason, served row and metrics of every kind and key."""
+    served = {(row["kind"], row["key"]): row for row in product_queries.current(conn, kinds, keys)}
+    pending = product_queries.pending(conn, kinds, keys)
+    found = {}
+    for kind in kinds:
+        for key in keys:
+            row = served.get((kind, key))
+            state, reason = _judge(row, pending.get((kind, key)))
+            metrics = json.loads(row["metrics_json"] or "{}") if row else {}
+            found[kind, key] = {
+                "kind": kind, "key": key, "row": row, "state": state, "reason": reason,
+                "metrics": metrics, "url": f"/product/{kind}/{key}",
+            }  # fmt: skip
+    return found
+
+
+def _judge(row: Row | None, pending: tuple[str, str] | None) -> tuple[State, str]:
+    if pending is not None:
+        return PRODUCT_STATES[pending[0]], pending[1]
+    if row is None:
+        return PRODUCT_STATES["absent"], ""
+    if row["passed"] is not None and not row["passed"]:
+        return PRODUCT_STATES["rejected"], row["quality_reason"]
+    return PRODUCT_STATES["served"], row["stale"] and f"stale: {row['stale']}"
+
+
+def list_page(conn: Connection, number: int) -> dict[str, Any]:
+    """Tiles that frames touch, with how many bands have a coadd and what else is made."""
+    total = product_queries.count_tiles(conn)
+    offset = (number - 1) * TILES_A_PAGE
+    rows = product_queries.tiles(conn, limit=TILES_A_PAGE, offset=offset)
+    made: dict[str, Counter[str]] = {row["name"]: Counter() for row in rows}
+    if rows:
+        kinds = ("coadd", *links.TILE_KINDS)
+        for row in product_queries.keys_between(conn, kinds, rows[0]["name"], rows[-1]["name"]):
+            name = row["key"].rpartition(".")[0] if row["kind"] == "coadd" else row["key"]
+            if name in made:
+                made[name][row["kind"]] += 1
+    return {
+        "tiles": [{**row, "made": made[row["name"]]} for row in rows],
+        "kinds": links.TILE_KINDS,
+        "total": total,
+        "page": number,
+        "pages": max(1, -(-total // TILES_A_PAGE)),
+    }
+
+
+def page(site: OpenSite, conn: Connection, name: str) -> dict[str, Any]:
+    """What a tile's page shows; raises `NotFound` for a name that the grid does not have."""
+    grid = product_queries.tile(conn, name)
+    if grid is None:
+        raise NotFound(
+            f"tile {name}", found="no tile of that name in the survey's grid", do="see the tiles"
+        )
+    observed = product_queries.frames_by_band(conn, name)
+    bands = [band for band in site.bands if band in observed]
+    made = _states(conn, _BAND_KINDS, [coadd_key(name, band) for band in bands])
+    whole = _states(conn, links.TILE_KINDS, [name])
+    return {
+        "tile": grid,
+        "bands": [_band(name, band, observed[band], made) for band in bands],
+        "whole": [
+            {**found, "measured": dossier.numbers(found["metrics"])}
+            for found in (whole[kind, name] for kind in links.TILE_KINDS)
+        ],
+        "releases": product_queries.releases_with(conn, name),
+    }  # fmt: skip
+
+
+def _band(
+    name: str, band: str, n_frames: int, made: dict[tuple[str, str], dict[str, Any]]
+) -> dict[str, Any]:
+    key = coadd_key(name, band)
+    coadd, catalogue = made["coadd", key], made["catalogue", key]
+    version = coadd["row"]["checksum"][:12] if coadd["row"] else ""
+    return {
+        "band": band,
+        "narrow": is_narrow(band),
+        "frames": n_frames,
+        "coadd": coadd,
+        "catalogue": catalogue,
+        "picture": links.picture("coadd", key, version, Look(mask=False)) if version else "",
+    }
+
+
+def product_page(site: OpenSite, conn: Connection, kind: str, key: str) -> dict[str, Any]:
+    """What the page of a master, coadd, catalogue ... shows; raises `NotFound`."""
+    versions, happened = dossier.past(conn, key)
+    versions = [row for row in versions if row["kind"] == kind]
+    if kind not in (*why.KINDS, "release") or not (versions or why.state_lines(conn, kind, key)):
+        raise NotFound(f"{kind} {key}", found="no product of that name", do="see the tiles")
+    current = products.current(conn, kind, key)
+    quality = {} if current is None else product_queries.quality(conn, current["id"])
+    look = Look(size=640)
+    return {
+        "kind": kind,
+        "key": key,
+        "current": current,
+        "said": why.state_lines(conn, kind, key),
+        "picture": links.picture(kind, key, current["checksum"][:12], look)
+        if current is not None and kind in KINDS
+        else "",
+        "metrics": dossier.metrics(quality.get("metrics_json")),
+        "inputs": [] if current is None else dossier.inputs(conn, current["id"]),
+        "users": dossier.users(conn, kind, key),
+        "versions": versions,
+        "happened": happened,
+    }
+
+
+def product_subject(site: OpenSite, conn: Connection, kind: str, key: str) -> Subject:
+    """What a product's picture shows; raises `NotFound` if there is nothing to show."""
+    found = products.current(conn, kind, key) if kind in KINDS else None
+    if found is None:
+        raise NotFound(f"{kind} {key}", found="no image of that name is served", do="see the tiles")
+    return Subject(kind, site.file(found["path"]), found["checksum"])
+
+
+def releases_page(site: OpenSite, conn: Connection) -> dict[str, Any]:
+    """Releases that were built, and which of them are published."""
+    shelf = Shelf(paths.releases_folder(site.folder))
+    try:
+        published, problem = shelf.published(), ""
+    except (TeselaError, OSError) as error:
+        published, problem = [], str(error)
+    rows = [
+        {
+            **row,
+            "made": iso(row["made_mjd"]),
+            "state": _judge(row, None)[0],
+            "published": row["key"] in published and row["is_current"],
+            "warnings": json.loads(row["warnings_json"]),
+        }
+        for row in product_queries.releases(conn)
+    ]
+    known = {row["key"] for row in rows}
+    return {
+        "releases": rows,
+        "published": published,
+        "unknown": [name for name in published if name not in known],
+        "problem": problem,
+    }
