@@ -16,13 +16,15 @@ from numpy.typing import NDArray
 from tesela.cameras import Amplifier, Camera, Section
 from tesela.config import Reference
 from tesela.errors import TeselaError
+from tesela.products.catalogue import Catalogue
 from tesela.products.frame import FrameFacts
 from tesela.products.images import Master, Table
 from tesela.sky.nominal import nominal
 from tesela.sky.wcs import Wcs
-from tesela.stages import catalog, coadd, masters, reduce
+from tesela.stages import catalog, coadd, masters, reduce, valueadded
 
 _SIZE, _STRIP, _SCALE = 320, 12, 0.55
+_BANDS = ("gSDSS", "rSDSS")
 _LEVEL, _GAIN, _NOISE = 1000.0, 1.5, 4.0
 _ZEROPOINT, _EXPTIME, _SKY = 22.0, 60.0, 200.0
 _POINTING = (211.8, 55.1)
@@ -60,6 +62,8 @@ def run(progress: Progress | None = None) -> Rehearsal:
         ("reduction", _reduce),
         ("coadd", _coadd),
         ("catalogue", _catalog),
+        ("dual catalogue", _dual),
+        ("value-added columns", _valueadded),
     ]
     for done, (name, step) in enumerate(steps):
         if progress:
@@ -209,3 +213,39 @@ def _catalog(stage: _Stage) -> None:
     )
     settings = catalog.CatalogSettings(noise_apertures=200, injections=50)
     stage.results["catalogue"] = catalog.catalog(inputs, settings)
+
+
+def _dual(stage: _Stage) -> None:
+    """The coadd twice, as two bands: a kernel is fitted and used all the same."""
+    made = stage.results["coadd"]
+    inputs = catalog.DualInputs(
+        "rehearsal",
+        _BANDS[1],
+        _BANDS,
+        {band: lambda: made.coadd for band in _BANDS},
+        dict.fromkeys(_BANDS, made.metrics["zeropoint_mag"]),
+        stage.wcs,
+        dict.fromkeys(_BANDS, stage.results["catalogue"].catalogue),
+    )
+    detection = catalog.CatalogSettings(noise_apertures=200, injections=0)
+    stage.results["dual"] = catalog.dual(inputs, catalog.DualSettings(detection)).catalogue
+
+
+def _valueadded(stage: _Stage) -> None:
+    """Redshifts on a coarse grid."""
+    n = len(_BANDS)
+    zero = stage.results["coadd"].metrics["zeropoint_mag"]
+    solution = {
+        "band": np.array(_BANDS, object),
+        "frame": np.array([""] * n, object),
+        "zeropoint_mag": np.full(n, zero),
+        "zeropoint_err_mag": np.zeros(n),
+    }
+    settings = valueadded.ValueaddedSettings(
+        photoz=valueadded.PhotozSettings(
+            z_max=0.1, z_step=0.02, min_bands=2, dust_ebv_mag=(0.0,), line_strength=(0.0,)
+        )
+    )
+    zeropoints = Catalogue(solution, {"tile": "rehearsal"}, "zeropoints")
+    inputs = valueadded.ValueaddedInputs(stage.results["dual"], zeropoints)
+    stage.results["valueadded"] = valueadded.valueadded(inputs, settings)

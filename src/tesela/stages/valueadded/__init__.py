@@ -1,5 +1,6 @@
 """What needs calibrated fluxes: star or galaxy, photometric redshifts."""
 
+from tesela.stages.valueadded.photoz_settings import PhotozSettings
 from tesela.stages.valueadded.recipe import valueadded
 from tesela.stages.valueadded.settings import (
     StarGalaxySettings,
@@ -9,6 +10,7 @@ from tesela.stages.valueadded.settings import (
 )
 
 __all__ = [
+    "PhotozSettings",
     "StarGalaxySettings",
     "ValueaddedInputs",
     "ValueaddedOutputs",
