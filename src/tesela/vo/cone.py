@@ -21,7 +21,9 @@ from tesela.vo.settings import VoSettings
 MEDIA_TYPE = "text/xml;content=x-votable"
 """Of an answer if the client asks for none: section 2 of Cone Search 1.03."""
 
-TABLES = {"objects": "cone", "detections": "cone/detections"}
+DEFAULT_TABLE = "objects"
+
+TABLES = {DEFAULT_TABLE: "cone", "detections": "cone/detections"}
 """Tables that can be searched, and where below `vo/`."""
 
 _BRIEF = (

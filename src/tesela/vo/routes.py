@@ -28,21 +28,18 @@ _RETRY_S = 60
 def routes(served: Served, settings: VoSettings) -> list[BaseRoute]:
     """Routes of cone search, VOSI and files of all published releases.
 
-    `/{release}/vo/cone`, `/{release}/vo/cone/detections`, `/{release}/vo/availability`,
+    `/{release}/vo/cone`, `/{release}/vo/cone/{table}`, `/{release}/vo/availability`,
     `/{release}/vo/capabilities`, `/{release}/vo/tables`, `/{release}/hips/...`,
     `/{release}/hats/...` and `/{release}/moc.fits`; the release is a name or `latest`.
     """
     service = _Service(served, settings)
-    searches = [
-        Route(f"/{{release}}/vo/{path}", partial(service.cone, table=table), methods=["GET"])
-        for table, path in cone.TABLES.items()
-    ]
     folders = [
         Route(f"/{{release}}/{name}/{{path:path}}", partial(service.file, folder=name))
         for name in ("hips", "hats")
     ]
     return [
-        *searches,
+        Route("/{release}/vo/cone", service.cone, methods=["GET"]),
+        Route("/{release}/vo/cone/{table}", service.cone, methods=["GET"]),
         *folders,
         Route("/{release}/vo/availability", service.availability, methods=["GET"]),
         Route("/{release}/vo/capabilities", service.capabilities, methods=["GET"]),
@@ -59,8 +56,9 @@ class _Service:
         self._settings = settings
         self._pool = Pool(settings.workers, settings.max_streams)
 
-    async def cone(self, request: Request, *, table: str) -> Response:
+    async def cone(self, request: Request) -> Response:
         """Answer a cone search; what is wrong with it is told in a VOTable."""
+        table = request.path_params.get("table", cone.DEFAULT_TABLE)
         try:
             release = await self._release(request)
             cone.table_of(release, table)
