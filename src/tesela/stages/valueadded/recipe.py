@@ -8,7 +8,7 @@ import numpy as np
 
 from tesela.bands import filters
 from tesela.errors import ProductError
-from tesela.products.calibrated import ZeroPoints, calibrated
+from tesela.products.calibrated import AB_ZERO_UJY_MAG, ZeroPoints, calibrated
 from tesela.products.catalogue import Catalogue, Table
 from tesela.products.columns import MEASURED, NOT_DETECTED, VALUEADDED
 from tesela.products.maskbit import MaskBit
@@ -76,10 +76,13 @@ def _classes(dual: Catalogue, fluxes: Table, band: int, settings: StarGalaxySett
     saturated = (columns["flags"][:, band] & _SATURATED_FLAG) > 0
     saturated |= (columns["mask_flags"][:, band] & MaskBit.SATURATED) > 0
     seen = np.isin(columns["status"][:, band], (MEASURED, NOT_DETECTED))
+    auto = fluxes["flux_auto"][:, band].astype(np.float64)
+    bright = seen & (auto > 0)
     prob, excess = stargalaxy.probability(
         value,
         error,
-        np.where(seen, fluxes["mag_auto"][:, band].astype(np.float64), np.nan),
+        # Also of sources that are no detections: a prior needs no S/N.
+        np.where(bright, AB_ZERO_UJY_MAG - 2.5 * np.log10(np.where(bright, auto, 1.0)), np.nan),
         columns["x"],
         columns["y"],
         seen & ~saturated,
