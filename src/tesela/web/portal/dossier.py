@@ -64,10 +64,14 @@ def _linked(row: Row) -> dict[str, Any]:
 
 
 def users(conn: Connection, kind: str, key: str) -> list[dict[str, Any]]:
-    """What is served and was made from this, directly or not: kind, n and the first of them."""
+    """What is served and was made from this, directly or not: kind, n and the first of them.
+
+    Left out are what carries the same name, which the page shows itself, and sets of masters.
+    """
     keys: dict[str, list[str]] = {}
     for user_kind, user_key in products.users(conn, kind, key):
-        keys.setdefault(user_kind, []).append(user_key)
+        if user_kind != "calset" and user_key != key:
+            keys.setdefault(user_kind, []).append(user_key)
     return [
         {
             "kind": user_kind,
@@ -75,7 +79,6 @@ def users(conn: Connection, kind: str, key: str) -> list[dict[str, Any]]:
             "first": [(k, links.product(user_kind, k)) for k in found[:_SHOWN_USERS]],
         }
         for user_kind, found in keys.items()
-        if user_kind != "calset"
     ]
 
 

@@ -23,6 +23,12 @@ from tesela.web.portal.states import PRODUCT_STATES, State
 from tesela.web.portal.timeline import is_narrow
 
 TILES_A_PAGE: Final = 200
+TITLES: Final = {
+    "dual": "Dual catalogue",
+    "zeropoints": "Zero points",
+    "valueadded": "Value-added columns",
+    "science": "Science database",
+}
 _BAND_KINDS: Final = ("coadd", "catalogue")
 
 
@@ -69,7 +75,7 @@ def list_page(conn: Connection, number: int) -> dict[str, Any]:
                 made[name][row["kind"]] += 1
     return {
         "tiles": [{**row, "made": made[row["name"]]} for row in rows],
-        "kinds": links.TILE_KINDS,
+        "titles": TITLES,
         "total": total,
         "page": number,
         "pages": max(1, -(-total // TILES_A_PAGE)),
@@ -91,7 +97,11 @@ def page(site: OpenSite, conn: Connection, name: str) -> dict[str, Any]:
         "tile": grid,
         "bands": [_band(name, band, observed[band], made) for band in bands],
         "whole": [
-            {**found, "measured": dossier.numbers(found["metrics"])}
+            {
+                **found,
+                "title": TITLES[found["kind"]],
+                "measured": dossier.numbers(found["metrics"]),
+            }
             for found in (whole[kind, name] for kind in links.TILE_KINDS)
         ],
         "releases": product_queries.releases_with(conn, name),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -14,14 +15,13 @@ from tesela.bands import filters
 from tesela.errors import ConfigError
 from tesela.ledger.clock import iso
 from tesela.web.portal.states import worst
-from tesela.web.shared import show, svg
-from tesela.web.shared.sed import NARROW_NM
+from tesela.web.shared import sed, show, svg
 from tesela.web.shared.svg import Frame
 
 Row = Mapping[Any, Any]
 
 _WIDTH: Final = 1120.0
-_LEFT, _RIGHT = 74.0, 12.0
+_LEFT, _RIGHT = 74.0, 30.0
 _LANE, _GAP, _PANEL, _AXIS = 22.0, 26.0, 92.0, 42.0
 _LANES: Final = ("bias", "dark", "flat", "science")
 _MINUTES: Final = (10, 15, 30, 60, 120, 180)
@@ -36,12 +36,14 @@ class _Panel:
     """Of each exposure; NaN where it was not measured."""
 
 
+@functools.lru_cache(maxsize=256)
 def is_narrow(band: str) -> bool:
-    """Whether a band is drawn as a circle; one without a curve is not."""
+    """Whether a band is drawn as a circle; one without a curve goes by its name alone."""
     try:
-        return filters.load(band).fwhm_A / 10 < NARROW_NM
+        width_nm = filters.load(band).fwhm_A / 10
     except ConfigError:
-        return False
+        width_nm = math.inf
+    return sed.is_narrow(band, width_nm)
 
 
 def draw(night: str, exposures: Sequence[Row]) -> Markup:
@@ -148,10 +150,10 @@ def _exposure(row: Row, x: Callable[[float], float], top: float) -> str:
     sign = ""
     if state.tone in ("warn", "bad"):
         middle = left + width / 2
-        sign = f'<path class="sign {state.tone}" d="M{middle - 4:.1f} {top + 1:.1f}h8l-4 6z"/>'
+        sign = f'<path class="sign is-{state.tone}" d="M{middle - 4:.1f} {top + 1:.1f}h8l-4 6z"/>'
     return (
         f'<g class="f f-{escape(row["band"])}"><title>{escape(_said(row))}</title>'
-        f'<rect class="span {state.tone}" x="{left:.1f}" y="{top + 7:.1f}" '
+        f'<rect class="span is-{state.tone}" x="{left:.1f}" y="{top + 7:.1f}" '
         f'width="{width:.1f}" height="{_LANE - 10:.0f}"/>{sign}</g>'
     )
 
@@ -176,7 +178,7 @@ def _draw_panel(
     low, high = min(finite), max(finite)
     room = max(0.12 * (high - low), 0.02)
     y = svg.scale(low - room, high + room, top + _PANEL, top)
-    values = svg.ticks(low - room, high + room, 3)
+    values = svg.ticks(low - room, high + room, 5)
     step = values[1] - values[0] if len(values) > 1 else 1.0
     parts = [svg.text("", _LEFT, top - 6, panel.label)]
     for value in values:
