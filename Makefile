@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
 
-.PHONY: demo test check bench format clean help
+.PHONY: assets demo test check bench format clean help
 
 help:
-	@echo "make demo    a simulated 12-filter night, from raw frames to calibrated tiles (in ./$(DEMO))"
+	@echo "make demo    a simulated 12-filter night, from raw frames to a published release (in ./$(DEMO))"
 	@echo "make test    the test suite, with line coverage"
 	@echo "make check   ruff, mypy and the import contract"
 	@echo "make bench   the benchmarks of docs/benchmarks.md"
@@ -25,7 +25,13 @@ $(VENV)/.test: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
 	@touch $@ $(VENV)/.demo
 
-demo: $(VENV)/.demo
+# The viewer of the sky and htmx come from npm: of the machine, or of the wheel of Node.js on PyPI.
+# Pages work without them, so nothing here may stop the demonstration.
+assets: $(VENV)/.demo
+	@command -v npm >/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[npm]' || true
+	@$(BIN)/tesela serve setup || true
+
+demo: $(VENV)/.demo assets
 	$(BIN)/tesela demo $(DEMO)
 
 test: $(VENV)/.test

@@ -17,8 +17,9 @@ from tesela.cli.common import HERE, JsonOption, SiteOption, emit, progress_bar
 from tesela.errors import TeselaError
 
 PACKAGES = (
-    "numpy", "scipy", "numba", "astropy", "fitsio", "sep", "pyarrow", "SQLAlchemy", "alembic",
-    "typer", "rich", "matplotlib",
+    "numpy", "scipy", "numba", "astropy", "fitsio", "sep", "pyarrow", "duckdb", "mocpy",
+    "cdshealpix", "SQLAlchemy", "alembic", "typer", "rich", "matplotlib", "Pillow", "starlette",
+    "Jinja2", "uvicorn",
 )  # fmt: skip
 PYTHONS = ((3, 11), (3, 14))
 _FREE_GB = 5.0
@@ -42,6 +43,7 @@ def doctor(
         ("python", _python),
         ("packages", _packages),
         ("extras", _extras),
+        ("browser packages", _browser_packages),
         ("machine", _machine),
         ("site", lambda: _site(site)),
     ]
@@ -93,6 +95,15 @@ def _extras() -> str:
         return f"galsim {importlib.metadata.version('galsim')}"
     except importlib.metadata.PackageNotFoundError:
         return "no GalSim: `simulate` and `demo` need the extra simulate"
+
+
+def _browser_packages() -> str:
+    from tesela.web.shared import assets
+
+    wanted = {file.name for pin in assets.PAGES for file in pin.files}
+    if set(assets.available()) == wanted:
+        return f"in {assets.folder()}"
+    return "not here: pages use their plain forms; `tesela serve setup` fetches them"
 
 
 def _machine() -> str:
