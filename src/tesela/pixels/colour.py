@@ -143,7 +143,7 @@ def _render(planes, gain, black, linear, softening, grey):  # type: ignore[no-un
             if light <= 0:
                 continue
             above = max(mean, 0.0)
-            vivid = above * above / (above * above + grey * grey)
+            vivid = above * above / (above * above + grey * grey + 1e-30)
             tone = np.arcsinh(softening * light / linear) / softening
             brightest = 1.0
             for c in range(3):
