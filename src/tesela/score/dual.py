@@ -37,6 +37,7 @@ class DualTile:
     mag: Floats
     """PSF-corrected natural magnitudes, the zero point errors of each band taken out."""
     snr: Floats
+    """True flux over measured error: a choice by it prefers no sign of the noise."""
     usable: Bools
     """Measured, not saturated, of nearly full weight."""
     true_mag: Floats
@@ -79,6 +80,7 @@ def read(
     )
     i_true = seen[i_seen]
     zero = np.array([_zero_point(facts, singles, band) for band in bands])
+    true_mag = np.stack([objects.mag[band][i_true] for band in bands], axis=1)
     flux, error = columns["flux_psfcor"][i_source], columns["flux_psfcor_err"][i_source]
     saturated = (columns["flags"][i_source] & _SATURATED_FLAG) > 0
     saturated |= (columns["mask_flags"][i_source] & _SATURATED_CODE) > 0
@@ -89,9 +91,9 @@ def read(
         bands=bands,
         detection=detection,
         mag=zero - 2.5 * log10(flux),
-        snr=flux.astype(np.float64) / error,
+        snr=10 ** (-0.4 * (true_mag - zero)) / error,
         usable=good,
-        true_mag=np.stack([objects.mag[band][i_true] for band in bands], axis=1),
+        true_mag=true_mag,
         is_star=(objects.is_point & ~objects.is_variable)[i_true],
         is_galaxy=objects.is_galaxy[i_true],
         one_component=objects.one_component[i_true],
