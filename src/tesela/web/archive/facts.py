@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from tesela.sciencedb import arrow
 from tesela.sciencedb.release import Release
-from tesela.web.shared.sed import NARROW_NM
+from tesela.web.shared.sed import is_narrow
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def _count(release: Release) -> Facts:
                 band=band.name,
                 pivot_nm=band.pivot_nm if band.pivot_nm is not None else np.nan,
                 fwhm_nm=width,
-                narrow=bool(width < NARROW_NM),
+                narrow=is_narrow(band.name, width),
                 tiles=int(here.sum()),
                 **medians,
             )

@@ -128,6 +128,7 @@ def _page(archive: Archive, request: Request) -> Response:
         "sed_kinds": [(k, label) for k, label in KINDS if f"flux_{k}" in row],
         "pz": _distribution(row),
         "detection": detection,
+        "narrow": {b.band for b in facts.of(release).bands if b.narrow},
         "bands": facts.of(release).bands,
         "flags": _flags(release, row),
         "kind": words.star_or_galaxy(row.get("prob_star")),
@@ -200,17 +201,17 @@ def _finite(value: Any) -> float | None:
     return None if words.absent(value) else float(value)
 
 
-def _flags(release: Release, row: _ROW) -> list[tuple[str, str, str]]:
-    """Band, status and sentences of each band in which something is to be said."""
-    told = []
+def _flags(release: Release, row: _ROW) -> list[tuple[str, list[str]]]:
+    """Sentences and the bands for which they hold."""
+    told: dict[str, list[str]] = {}
     for k, band in enumerate(release.model.band_names):
         status = words.status(row["status"][k])
-        said = words.flags(row["flags"][k]) if "flags" in row else []
+        said = [] if status == words.STATUS[MEASURED] else [status]
+        said += words.flags(row["flags"][k]) if "flags" in row else []
         masks = words.mask_flags(row["mask_flags"][k]) if "mask_flags" in row else []
-        sentences = [*said, *(f"mask: {text}" for text in masks)]
-        if sentences or status != words.STATUS[MEASURED]:
-            told.append((band, status, "; ".join(sentences)))
-    return told
+        for sentence in (*said, *(f"mask: {text}" for text in masks)):
+            told.setdefault(sentence, []).append(band)
+    return list(told.items())
 
 
 def _neighbours(release: Release, row: _ROW) -> list[dict[str, Any]]:

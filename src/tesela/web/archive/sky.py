@@ -25,7 +25,7 @@ from tesela.web.archive.objects import plain
 from tesela.web.shared import assets
 from tesela.web.shared.pages import is_fragment
 
-SHOWN = 800
+SHOWN = 400
 """Sources drawn over the sky at once, the brightest of the view."""
 LOOKED_AT = 20_000
 _SHOWN_WIDTH, _SHOWN_HEIGHT = 1200, 900

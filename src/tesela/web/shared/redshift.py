@@ -55,9 +55,11 @@ def density(quantiles: Floats) -> tuple[Floats, Floats]:
     if low >= q[0]:
         low = q[0] - least
     cumulative = PchipInterpolator([low, *q, high], [0.0, *probability, 1.0])
-    z = np.linspace(low, high, _POINTS)
-    p = np.maximum(cumulative.derivative()(z), 0.0)
-    p = gaussian_filter1d(p, _SMOOTH_STEPS, mode="constant")
+    margin = 0.04 * (high - low)
+    z = np.linspace(max(0.0, low - margin), high + margin, _POINTS)
+    slope = cumulative.derivative()(np.clip(z, low, high))
+    p = np.where((z >= low) & (z <= high), np.maximum(slope, 0.0), 0.0)
+    p = gaussian_filter1d(p, _SMOOTH_STEPS, mode="nearest")
     return z, p / np.trapezoid(p, z)
 
 

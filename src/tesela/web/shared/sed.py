@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -12,15 +13,16 @@ from markupsafe import escape
 from tesela.web.shared import show, svg
 from tesela.web.shared.svg import Frame, Plot
 
-NARROW_NM: Final = 45.0
-"""Bands narrower than this are drawn as circles, broader ones as squares."""
+_NARROW_NM: Final = 30.0
+_BY_WAVELENGTH: Final = re.compile(r"J\d{4}")
 LIMIT_SIGMA: Final = 3.0
 
 Unit = Literal["mag", "flux"]
 
 _AB_ZERO_UJY_MAG: Final = 23.9
-_FRAME: Final = Frame(720, 400, left=64, right=16, top=26, bottom=46)
-_SPAN_PX: Final = 17.0
+_FRAME: Final = Frame(720, 420, left=64, right=16, top=48, bottom=46)
+_LABEL_ROWS: Final = 3
+_SPAN_PX: Final = 40.0
 """Room that a band's name needs."""
 
 
@@ -44,7 +46,7 @@ class SedPoint:
     @property
     def narrow(self) -> bool:
         """True for narrow bands."""
-        return self.fwhm_nm < NARROW_NM
+        return is_narrow(self.band, self.fwhm_nm)
 
     @property
     def limit_ujy(self) -> float:
@@ -73,6 +75,14 @@ class SedPoint:
         if self.detected:
             return math.nan
         return self.limit_ujy if unit == "flux" else ab_mag(self.limit_ujy)
+
+
+def is_narrow(band: str, fwhm_nm: float) -> bool:
+    """True for bands drawn as circles; broad ones are squares.
+
+    J-PLUS and J-PAS name their narrow bands by the wavelength (J0660); of others the width decides.
+    """
+    return bool(_BY_WAVELENGTH.fullmatch(band)) or fwhm_nm < _NARROW_NM
 
 
 def ab_mag(flux_ujy: float) -> float:
@@ -145,7 +155,7 @@ def _band(
 ) -> list[str]:  # fmt: skip
     middle, half = x(point.pivot_nm), point.fwhm_nm / 2
     parts = [f'<g class="f f-{escape(point.band)}">']
-    parts.append(svg.text("label", middle, 12 + 11 * row, point.band))
+    parts.append(svg.text("label", middle, 12 + 13 * row, point.band))
     value, error, limit = point.value(unit), point.error(unit), point.limit(unit)
     if math.isfinite(value):
         at = y(value)
@@ -162,11 +172,12 @@ def _band(
 
 
 def _label_rows(xs: Sequence[float]) -> list[int]:
-    """Row 0 or 1 for each name, so that neighbours do not overlap."""
+    """A row of text for each name, so that neighbours do not overlap if there is room."""
     rows: list[int] = []
-    last = [-math.inf, -math.inf]
+    last = [-math.inf] * _LABEL_ROWS
     for x in xs:
-        row = 0 if x - last[0] >= _SPAN_PX * 2.4 else 1
+        free = [row for row in range(_LABEL_ROWS) if x - last[row] >= _SPAN_PX]
+        row = free[0] if free else last.index(min(last))
         rows.append(row)
         last[row] = x
     return rows
