@@ -148,3 +148,45 @@ def test_settings_that_make_no_sense_are_refused(base, change, message):
 def test_missing_setting_is_named():
     with pytest.raises(ConfigError, match="missing size_px"):
         TileGrid.from_settings({k: v for k, v in RINGS.items() if k != "size_px"})
+
+
+def pair(step_deg=0.1):
+    """Two tiles side by side, which overlap by half."""
+    centres = {"west": [10.0 + step_deg, 0.0], "east": [10.0, 0.0]}
+    settings = {"scheme": "list", "centres": centres, "pixel_scale_arcsec": 0.5, "size_px": 1440}
+    return TileGrid.from_settings(settings)
+
+
+def test_a_position_belongs_to_the_nearest_centre_of_the_tiles_that_hold_it():
+    ra = [9.95, 10.04, 10.06, 10.15, 10.25, 9.85, np.nan, 190.0]
+    assert list(pair().owners(ra, np.zeros(8))) == [1, 1, 0, 0, -1, -1, -1, -1]
+    assert list(pair().owners([10.06, 10.0], [0.0999, 0.1001])) == [0, -1]
+
+
+def test_at_equal_distance_the_first_tile_has_the_position():
+    middle = np.full(3, 10.05), np.array([-0.05, 0.0, 0.05])
+    assert list(pair().owners(*middle)) == [0, 0, 0]
+
+
+def test_every_position_of_a_grid_has_one_owner_whoever_asks(grid):
+    """Also near the pole, where many tiles meet; asked one by one and together."""
+    rng = np.random.default_rng(4)
+    for ra0, dec0 in [(0.0, 89.6), (150.0, 2.0), (359.9, -30.0)]:
+        ra, dec = tangent.deproject(*rng.uniform(-0.6, 0.6, (2, 40)), ra0, dec0)
+        together = grid.owners(ra, dec)
+        assert (together >= 0).all()
+        assert [int(grid.owners([a], [d])[0]) for a, d in zip(ra, dec)] == list(together)
+        apart = tangent.separation_deg(ra[:, None], dec[:, None], grid.ra_deg, grid.dec_deg)
+        owner = np.take_along_axis(apart, together[:, None], axis=1)[:, 0]
+        # Another centre may be nearer only if its tile, which is square, ends before.
+        for i in np.flatnonzero(owner > apart.min(axis=1)):
+            names = [grid.names[k] for k in np.flatnonzero(apart[i] < owner[i])]
+            speck = tangent.deproject([1e-6, -1e-6, 0], [1e-6, 1e-6, -1e-6], ra[i], dec[i])
+            assert not set(grid.tiles_touching(*speck)) & set(names)
+
+
+def test_ordinals_are_places_in_the_list_of_names(grid):
+    assert grid.ordinal("J-PLUS-00831") == 830
+    with pytest.raises(NotFound, match="J-PLUS-0"):
+        grid.ordinal("J-PLUS-0")
+    assert pair().owners([], []).size == 0

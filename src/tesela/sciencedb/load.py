@@ -57,7 +57,8 @@ def tile_tables(inputs: TileLoad) -> dict[str, Table]:
     -------
     dict of str to dict of str to ndarray
         `objects`, `detections` and `tiles`: every column of `products.columns` in its type, (n,),
-        or (n, length) for vectors; one value a band is in the order of `inputs.bands`.
+        or (n, length) for vectors; one value a band is in the order of `inputs.bands`, and (n,) in
+        a survey of one band.
 
     Raises
     ------
@@ -303,11 +304,13 @@ def _conform(
     result: Table = {}
     for name, column in table.items():
         length = n_band if column.length == PER_BAND else column.length
-        shape = (n,) if column.length == 1 else (n, length)
+        shape = (n,) if length == 1 else (n, length)
         if name not in values:
             result[name] = _absent(column, shape)
             continue
         array = np.asarray(values[name])
+        if length == 1 and array.shape == (n, 1):
+            array = array[:, 0]  # as the model of a survey of one band has it
         if array.shape != shape:
             raise ProductError(
                 f"column {name}", found=f"shape {array.shape}", expected=f"{shape}",
