@@ -63,7 +63,8 @@ def archive(
     withdrawn meanwhile is noticed.
     """
     from tesela.products import paths
-    from tesela.web.archive import ArchiveSettings, create_app
+    from tesela.web.archive.app import create_app
+    from tesela.web.archive.settings import ArchiveSettings
 
     folder = releases or paths.releases_folder(site)
     if not folder.is_dir():
