@@ -80,8 +80,8 @@ def test_star_is_where_healpix_has_it(
     cell, row, column = pixel_of(ra, dec, order)
     tile = read(drawn, order, cell)
     top, left = np.unravel_index(tile[..., plane].argmax(), tile.shape[:2])
-    assert abs(top - row) <= 1
-    assert abs(left - column) <= 1
+    assert abs(top - row) <= 2  # JPEG keeps colours of 2 x 2 pixels
+    assert abs(left - column) <= 2
     others = [c for c in range(3) if c != plane]
     assert tile[top, left, plane] > 1.5 * tile[top, left, others].max()
 
