@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tesela.config import Reference
-from tesela.errors import ProductError, QualityError
+from tesela.errors import ConfigError, ProductError, QualityError
 from tesela.products.catalogue import Catalogue
 from tesela.products.columns import ZEROPOINTS
 from tesela.stages import calibrate as stage
@@ -260,3 +260,17 @@ def test_catalogues_of_another_tile_or_without_scale_are_refused() -> None:
     given.catalogues["rSDSS"].facts["tile"] = "U"
     with pytest.raises(ProductError, match="one of tile U in rSDSS; expected the single catalogue"):
         run(given)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"min_stars": 2}, "calibrate.min_stars: 2; expected 3 or more"),
+        ({"min_stars": 50}, "calibrate.min_stars_colour: 40; expected 51 or more"),
+        ({"match_radius_arcsec": 0.0}, "calibrate.match_radius_arcsec: 0; expected 0.01 or more"),
+        ({"floor_mag": float("nan")}, "calibrate.floor_mag: nan"),
+    ],
+)
+def test_settings_without_sense_are_refused(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        CalibrateSettings(**settings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tesela.errors import ConfigError
 from tesela.stages.valueadded import StarGalaxySettings, stargalaxy
 
 SETTINGS = StarGalaxySettings()
@@ -145,3 +146,17 @@ def test_a_flux_that_is_not_positive_has_no_concentration() -> None:
     value, error = stargalaxy.concentration(flux, err, np.full(5, 2.0), np.full(5, 0.2))
     np.testing.assert_array_equal(np.isfinite(value), [True, False, False, False, False])
     np.testing.assert_array_equal(np.isfinite(error), [True, False, False, False, False])
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"step_mag": 0.0}, "stargalaxy.step_mag: 0; expected 0.1 to 10"),
+        ({"neighbours": 1}, "stargalaxy.neighbours: 1; expected 2 to 30"),
+        ({"min_stars": 10}, "stargalaxy.neighbours: 15; expected 2 to 10"),
+        ({"ridge_mag": float("nan")}, "stargalaxy.ridge_mag: nan"),
+    ],
+)
+def test_settings_without_sense_are_refused(settings: dict[str, float], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        StarGalaxySettings(**settings)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tesela.config import Reference
+from tesela.errors import ConfigError
 from tesela.products.catalogue import Catalogue, Table
 
 
@@ -25,6 +26,15 @@ class CalibrateSettings:
     """With fewer the colour term is not fitted but held at the mean of the band's frames."""
     floor_mag: float = 0.005
     """Added in quadrature to the error of every star."""
+
+    def __post_init__(self) -> None:
+        least = {"match_radius_arcsec": 0.01, "min_snr": 0.1, "min_stars": 3, "floor_mag": 0.0}
+        for name, limit in {**least, "min_stars_colour": self.min_stars + 1}.items():
+            value = getattr(self, name)
+            if not limit <= value < math.inf:
+                raise ConfigError(
+                    f"calibrate.{name}", found=f"{value:g}", expected=f"{limit:g} or more"
+                )
 
 
 @dataclass

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from tesela.errors import ConfigError
 from tesela.products.catalogue import Catalogue
 from tesela.stages.valueadded.photoz_settings import PhotozSettings
 
@@ -23,6 +25,21 @@ class StarGalaxySettings:
     """Stars whose median is the concentration of a star at a place."""
     min_stars: int = 30
     """With fewer such sources one concentration holds for the tile, and less surely."""
+
+    def __post_init__(self) -> None:
+        limits = {
+            "step_mag": (0.1, 10.0),
+            "max_error_mag": (0.001, 1.0),
+            "ridge_mag": (0.01, 1.0),
+            "neighbours": (2, self.min_stars),
+            "min_stars": (2, math.inf),
+        }
+        for name, (low, high) in limits.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ConfigError(
+                    f"stargalaxy.{name}", found=f"{value:g}", expected=f"{low:g} to {high:g}"
+                )
 
 
 @dataclass(frozen=True)
