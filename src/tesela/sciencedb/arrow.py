@@ -12,9 +12,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from tesela.errors import ProductError
+from tesela.errors import BadInput, ProductError
 from tesela.products import files
 from tesela.sciencedb.model import ColumnModel, TableModel
+from tesela.sky import healpix
 
 HEALPIX = "_healpix_29"
 """The column by which tables on the sky are sorted."""
@@ -84,17 +85,27 @@ def to_numpy(column: pa.ChunkedArray | pa.Array) -> NDArray[Any]:
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     if not pa.types.is_fixed_size_list(array.type):
         return np.asarray(array.to_numpy(zero_copy_only=False))
-    if array.null_count:  # a vector that is NULL as a whole has no place in `flatten`
-        none = pa.array([[None] * array.type.list_size], type=array.type)[0]
-        array = pc.if_else(array.is_valid(), array, none)
-    flat = array.flatten().to_numpy(zero_copy_only=False)
+    flat = _whole_vectors(array).flatten().to_numpy(zero_copy_only=False)
     return np.asarray(flat).reshape(-1, array.type.list_size)
+
+
+def _whole_vectors(array: pa.FixedSizeListArray) -> pa.FixedSizeListArray:
+    """The same with a vector of NULLs in place of each vector that is NULL as a whole."""
+    if not array.null_count:
+        return array
+    length = array.type.list_size
+    valid = np.asarray(array.is_valid())
+    first = (np.cumsum(valid) - 1) * length
+    places = (first[:, None] + np.arange(length)).ravel()
+    taken = array.flatten().take(pa.array(places, mask=np.repeat(~valid, length)))
+    return _vectors(taken, array.type)
 
 
 def conform(data: pa.Table, table: TableModel, where: str) -> pa.Table:
     """Give the data exactly the columns and types of the model, in its order.
 
-    Columns that are missing and not required become NULL; NaN becomes NULL.
+    Columns that are missing and not required become NULL, and NaN does. A vector that is NULL as
+    a whole becomes a vector of NULLs, so that there is one form of absence.
 
     Raises
     ------
@@ -117,41 +128,41 @@ def conform(data: pa.Table, table: TableModel, where: str) -> pa.Table:
 
 
 def _conformed(data: pa.Table, column: ColumnModel, kind: pa.DataType, where: str) -> Any:
-    if column.name not in data.column_names:
-        return pa.nulls(len(data), kind)
-    values = data.column(column.name)
+    values = pa.nulls(len(data), kind)
+    if column.name in data.column_names:
+        values = data.column(column.name)
     try:
         cast = values if values.type == kind else values.cast(kind)
     except pa.ArrowException as error:
         raise ProductError(
             f"{where}, column {column.name}", found=str(error).split("\n")[0], expected=str(kind)
         ) from error
-    if column.dtype in ("float32", "float64"):
-        cast = _without_nan(cast)
-    if column.required and _holes(cast):
+    chunks = cast.chunks if isinstance(cast, pa.ChunkedArray) else [cast]
+    clean = pa.chunked_array([_clean(chunk) for chunk in chunks], type=kind)
+    if column.required and (holes := _holes(clean)):
         raise ProductError(
             f"{where}, column {column.name}",
-            found=f"{_holes(cast)} values that are NULL or NaN",
+            found=f"{holes} values that are NULL or NaN",
             expected="a value in every row",
         )
-    return cast
+    return clean
 
 
-def _without_nan(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The same with NULL in place of NaN."""
-    return pa.chunked_array([_array_without_nan(c) for c in column.chunks], type=column.type)
+def _clean(array: pa.Array) -> pa.Array:
+    """The same with NULL in place of NaN, and no vector that is NULL as a whole."""
+    if pa.types.is_fixed_size_list(array.type):
+        whole = _whole_vectors(array)
+        values = whole.flatten()
+        clean = _clean(values)
+        return whole if clean is values else _vectors(clean, array.type)
+    if not pa.types.is_floating(array.type) or not pc.any(pc.is_nan(array)).as_py():
+        return array
+    nan = pc.fill_null(pc.is_nan(array), fill_value=False)
+    return pc.if_else(nan, pa.scalar(None, array.type), array)
 
 
-def _array_without_nan(array: pa.Array) -> pa.Array:
-    if not pa.types.is_fixed_size_list(array.type):
-        nan = pc.is_nan(array)
-        if not pc.any(nan).as_py():
-            return array
-        return pc.if_else(pc.fill_null(nan, fill_value=False), pa.scalar(None, array.type), array)
-    if array.null_count:
-        return array  # conforms already: only files of ours have whole vectors missing
-    flat = _array_without_nan(array.flatten())
-    return pa.FixedSizeListArray.from_arrays(flat, array.type.list_size)
+def _vectors(values: pa.Array, kind: pa.DataType) -> pa.FixedSizeListArray:
+    return pa.FixedSizeListArray.from_arrays(values, type=kind)
 
 
 def _holes(column: pa.ChunkedArray) -> int:
@@ -192,6 +203,24 @@ def check_unique(data: pa.Table, table: TableModel) -> None:
             found=f"{int((times > 1).sum())} numbers more than once, such as "
             f"{table.id_column} {int(numbers[times > 1][0])}",
             expected="unique numbers",
+        )
+
+
+def check_cells(data: pa.Table, table: TableModel) -> None:
+    """Refuse rows whose cell is not that of their position: no cone would find them."""
+    ra, dec = to_numpy(data.column("ra")), to_numpy(data.column("dec"))
+    try:
+        cells = healpix.index(ra, dec)
+    except BadInput as error:
+        raise ProductError(
+            f"table {table.name}", found=str(error), expected="positions on the sky"
+        ) from error
+    wrong = int((cells != to_numpy(data.column(HEALPIX))).sum())
+    if wrong:
+        raise ProductError(
+            f"table {table.name}",
+            found=f"{wrong} rows whose {HEALPIX} is not the cell of their position",
+            expected="sky.healpix.index(ra, dec)",
         )
 
 

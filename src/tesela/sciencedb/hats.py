@@ -102,8 +102,8 @@ def write_hats(
         "Norder,Npix\n" + "".join(f"{order},{cell}\n" for order, cell, _, _ in partitions),
     )
     properties = _properties(folder.name, data, partitions)
-    for name in ("properties", "hats.properties"):  # older and newer readers
-        _write_text(folder / name, properties)
+    for text_name in ("properties", "hats.properties"):  # older and newer readers
+        _write_text(folder / text_name, properties)
 
 
 def partition_path(order: int, cell: int) -> Path:

@@ -49,7 +49,8 @@ def write_serving(folder: Path, table: TableModel, data: pa.Table) -> None:
     Raises
     ------
     ProductError
-        A name is taken, the data are not of the model, or numbers occur twice.
+        A name is taken, the data are not of the model, numbers occur twice, or cells are not
+        those of the positions.
     """
     if not (table.on_sky and table.id_column and CORE in table.families):
         raise ProductError(
@@ -62,6 +63,7 @@ def write_serving(folder: Path, table: TableModel, data: pa.Table) -> None:
         raise ProductError(str(taken[0]), found="a file of that name", do="nothing is overwritten")
     data = arrow.order(arrow.conform(data, table, f"table {table.name}"), table)
     arrow.check_unique(data, table)
+    arrow.check_cells(data, table)
     files.make_folder(folder)
     for family in table.families:
         final = serving_path(folder, table.name, family)
@@ -73,18 +75,25 @@ def _write_family(path: Path, table: TableModel, family: str, data: pa.Table) ->
     columns = family_columns(table, family)
     declared = ", ".join(f"{sql.quoted(c.name)} {sql.sql_type(c)}" for c in columns)
     name = sql.quoted(table.name)
-    settings = {
-        "threads": 1,  # rows keep their order and bytes do not depend on the machine
+    settings: dict[str, str | bool | int | float | list[str]] = {
+        "threads": 1,  # rows keep their order
         "memory_limit": MEMORY_LIMIT,
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
     }
-    with duckdb.connect(path, config=settings) as connection:
-        connection.execute(f"CREATE TABLE {name} ({declared})")
-        connection.register("incoming", data.select([c.name for c in columns]))
-        connection.execute(f"INSERT INTO {name} SELECT * FROM incoming")
-        connection.unregister("incoming")
-        if family == CORE:
-            number = sql.quoted(table.id_column)
-            connection.execute(f"CREATE UNIQUE INDEX by_number ON {name} ({number})")
-        connection.execute("CHECKPOINT")
+    try:
+        with duckdb.connect(path, config=settings) as connection:
+            connection.execute(f"CREATE TABLE {name} ({declared})")
+            connection.register("incoming", data.select([c.name for c in columns]))
+            connection.execute(f"INSERT INTO {name} SELECT * FROM incoming")
+            connection.unregister("incoming")
+            if family == CORE:
+                number = sql.quoted(table.id_column)
+                connection.execute(f"CREATE UNIQUE INDEX by_number ON {name} ({number})")
+            connection.execute("CHECKPOINT")
+    except duckdb.Error as error:
+        raise ProductError(
+            str(path), found=str(error).split("\n")[0], do="see whether the disk is full"
+        ) from error
+    finally:
+        path.with_name(f"{path.name}.wal").unlink(missing_ok=True)

@@ -1,8 +1,8 @@
 """HEALPix cells: the number of a position, the cells that cover a cone, a grid over one cell.
 
-Cells are nested and in ICRS throughout. Source: Górski et al. 2005, ApJ 622, 759. Numbers and
-covers come from `cdshealpix`; positions on a cell's edges, which it does not give, from the
-equations of that paper.
+Cells are nested and in ICRS throughout. Source: Górski et al. 2005, ApJ 622, 759. Numbers of
+cells come from `cdshealpix`. Covers are our own: those of that library (0.9) now and then lack a
+cell that only the rim of the cone touches, and a catalogue searched with them would lose sources.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ import math
 
 import astropy.units as u
 import numpy as np
-from astropy.coordinates import Angle, Latitude, Longitude
+from astropy.coordinates import Latitude, Longitude
 from cdshealpix import nested
 from numpy.typing import ArrayLike, NDArray
 
 from tesela.errors import BadInput
+from tesela.sky import tangent
 
 Floats = NDArray[np.float64]
 Cells = NDArray[np.int64]
@@ -26,8 +27,9 @@ MAX_RANGES = 64
 """A cone is covered by no more ranges than this."""
 
 _SPHERE = 12 << 2 * ORDER
-_CELL_DEG = 58.6323  # side of a cell of order 0: the root of 41253 / 12 square degrees
-_FINEST_COVER = 27  # the library refines by two orders more
+_SIDE_DEG = 58.6  # of a cell of order 0: the root of 41253 / 12 square degrees
+_REACH_DEG = 61.5  # over 2**order: no corner is farther from the centre of its cell
+_FINER = 4  # cells of a cover are this many orders finer than those it starts from
 _PAD_DEG = 1e-9  # above the rounding of an angle of 360 degrees, far below any position's error
 
 _ROW = np.array([2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4])
@@ -102,23 +104,37 @@ def cone_ranges(ra_deg: float, dec_deg: float, radius_deg: float) -> Cells:
     radius = radius_deg + _PAD_DEG
     if radius >= 180.0:
         return np.array([[0, _SPHERE]], dtype=np.int64)
-    order = math.floor(math.log2(2.0 * _CELL_DEG / radius))
-    order = min(max(order, 0), _FINEST_COVER)
-    cells, orders, _ = nested.cone_search(
-        Longitude(ra_deg % 360.0, u.deg), Latitude(dec_deg, u.deg), Angle(radius, u.deg), order
-    )
-    shift = 2 * (ORDER - orders.astype(np.int64))
-    cells = cells.astype(np.int64)
-    return _fewer(_joined(cells << shift, (cells + 1) << shift))
+    order, cells = _start(ra_deg, dec_deg, radius)
+    centre = tangent.unit_vectors(ra_deg, dec_deg)
+    for finer in range(order, min(order + _FINER, ORDER) + 1):
+        if finer > order:
+            cells = (4 * cells[:, None] + np.arange(4)).ravel()
+        reach = radius + _REACH_DEG / (1 << finer)
+        longest = 2.0 * math.sin(math.radians(min(reach, 180.0)) / 2.0)
+        middle = tangent.unit_vectors(*_positions(finer, cells, 0.5, 0.5))
+        cells = cells[np.linalg.norm(middle - centre, axis=1) <= longest]
+    shift = 2 * (ORDER - finer)
+    return _fewer(_joined(np.sort(cells) << shift, 1 << shift))
 
 
-def _joined(start: Cells, stop: Cells) -> Cells:
-    """Ranges that do not overlap, in order; neighbours that touch become one."""
-    by_start = np.argsort(start)
-    start, stop = start[by_start], stop[by_start]
-    apart = start[1:] > stop[:-1]
+def _start(ra_deg: float, dec_deg: float, radius_deg: float) -> tuple[int, Cells]:
+    """Cells, four times as large as the radius or more, that hold the cone: one and its ring."""
+    order = min(math.floor(math.log2(_SIDE_DEG / (4.0 * radius_deg))), ORDER)
+    if order < 2:
+        return 0, np.arange(12)
+    around = nested.neighbours(index(ra_deg, dec_deg, order), order)
+    cells = np.unique(around.astype(np.int64))
+    return order, cells[cells >= 0]
+
+
+def _joined(start: Cells, length: int) -> Cells:
+    """Ranges of one length in order; neighbours that touch become one."""
+    apart = start[1:] > start[:-1] + length
     return np.column_stack(
-        [start[np.concatenate([[True], apart])], stop[np.concatenate([apart, [True]])]]
+        [
+            start[np.concatenate([[True], apart])],
+            start[np.concatenate([apart, [True]])] + length,
+        ]
     )
 
 
@@ -176,11 +192,17 @@ def cell_grid(order: int, cell: int, n: int) -> tuple[Floats, Floats]:
             f"HEALPix cell {cell} of order {order} in {n} steps",
             expected=f"a cell from 0 to {(12 << 2 * order) - 1} and one step or more",
         )
-    face, inside = divmod(int(cell), 1 << 2 * order)
-    side = 1 << order
     steps = np.arange(n + 1) / n
-    x = (_every_second_bit(inside) + steps)[None, :] / side
-    y = (_every_second_bit(inside >> 1) + steps)[:, None] / side
+    return _positions(order, np.int64(cell), steps[None, :], steps[:, None])
+
+
+def _positions(
+    order: int, cells: Cells | np.int64, x: ArrayLike, y: ArrayLike
+) -> tuple[Floats, Floats]:
+    """Positions in cells, from 0 to 1 along their axes; shapes broadcast."""
+    face, inside = cells >> 2 * order, cells & ((1 << 2 * order) - 1)
+    x = (_every_second_bit(inside) + np.asarray(x)) / (1 << order)
+    y = (_every_second_bit(inside >> 1) + np.asarray(y)) / (1 << order)
     ring = _ROW[face] - x - y  # from 0 at the north pole to 4 at the south pole
     width = np.minimum(np.minimum(ring, 4.0 - ring), 1.0)
     cap = width**2 / 3.0  # 1 - |z| in the polar caps
@@ -192,8 +214,9 @@ def cell_grid(order: int, cell: int, n: int) -> tuple[Floats, Floats]:
     return (45.0 * turns) % 360.0, np.degrees(np.arctan2(z, across))
 
 
-def _every_second_bit(number: int) -> int:
-    return sum((number >> 2 * bit & 1) << bit for bit in range(ORDER))
+def _every_second_bit(numbers: Cells | np.int64) -> Cells:
+    bits = np.asarray(numbers)[..., None] >> 2 * np.arange(ORDER) & 1
+    return (bits << np.arange(ORDER)).sum(axis=-1)
 
 
 def _check_order(order: int) -> None:
