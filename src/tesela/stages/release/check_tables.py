@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from tesela.errors import ProductError
 from tesela.products.calibrated import AB_ZERO_UJY_MAG
 from tesela.products.columns import MASKED, MEASURED
 from tesela.sciencedb import arrow
@@ -20,7 +21,7 @@ from tesela.sciencedb.model import ReleaseModel, TableModel
 from tesela.sky import footprint, healpix, tangent
 from tesela.stages.release.check_files import partitions
 from tesela.stages.release.checks import Check, none_of
-from tesela.stages.release.freeze import HATS
+from tesela.stages.release.freeze import HATS, TABLES
 from tesela.stages.release.settings import Progress
 
 MAG_TOLERANCE = 1e-3
@@ -33,12 +34,17 @@ class Part:
     """A partition whose columns are read when asked for."""
 
     def __init__(self, path: Path, table: TableModel) -> None:
+        self._path = path
         self._file = pq.ParquetFile(path, page_checksum_verification=True)
         self.table = table
         self.rows = self._file.metadata.num_rows
 
     def arrow(self, column: str) -> pa.ChunkedArray:
         """One column as it is stored."""
+        if column not in self._file.schema_arrow.names:
+            raise ProductError(
+                str(self._path), found=f"no column {column}", expected="those of release.json"
+            )
         return self._file.read([column]).column(0)
 
     def numpy(self, column: str) -> NDArray[Any]:
@@ -97,6 +103,18 @@ def rows(
         for name, (_, expected) in looks.items()
     ]
     return [_unique(table, numbers), *checks], _joined(sources)
+
+
+def plain(folder: Path, release: ReleaseModel) -> list[Check]:
+    """Check the tables that are not on the sky."""
+    checks = []
+    for table in release.tables:
+        if not table.on_sky:
+            part = Part(folder / TABLES / f"{table.name}.parquet", table)
+            bad = _required(part, release) + _nan(part, release)
+            expected = "NULL where allowed, NaN nowhere"
+            checks.append(none_of(f"{table.name}: values", bad, expected, f"{part.rows} rows"))
+    return checks
 
 
 def _summed(reasons: list[str]) -> list[str]:

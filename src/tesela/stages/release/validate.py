@@ -41,6 +41,7 @@ def validate(folder: Path, progress: Progress | None = None) -> Validation:
     checks += guarded("images", _READABLE, lambda: check_files.images(folder, release))
     checks += guarded("objects", _READABLE, lambda: _objects(folder, release, tell))
     checks += guarded("detections", _READABLE, lambda: _detections(folder, release, tell))
+    checks += guarded("tiles, filters", _READABLE, lambda: check_tables.plain(folder, release))
     checks += guarded("image survey (HiPS)", _READABLE, lambda: check_files.image_survey(folder))
     return Validation(tuple(checks))
 
