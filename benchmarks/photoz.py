@@ -41,7 +41,7 @@ BANDS = filters.names()
 DETECTION = "rSDSS"
 SCALE_ARCSEC = 0.55
 SIZE_PX, SPACING_PX, JITTER_PX = 1200, 43, 5.0
-FRAMES, READNOISE_E, AIRMASS = 3, 3.4, 1.2
+FRAMES, AIRMASS = 3, 1.2
 FAINTEST_MAG = 20.5
 ZEROPOINT_ERROR_MAG = 0.01
 NORM_ARCSEC = 15.0
@@ -50,6 +50,13 @@ APERTURE_ARCSEC = 5.0  # whose sky noise stands for that of a galaxy at level `c
 FWHM_ARCSEC = dict(
     zip(BANDS, (1.45, 1.45, 1.38, 1.39, 1.47, 1.58, 1.32, 1.44, 1.48, 1.16, 1.24, 1.20))
 )
+DEPTH_MAG = dict(
+    zip(
+        BANDS,
+        (21.98, 21.51, 21.04, 21.19, 21.11, 21.88, 21.24, 21.75, 21.46, 21.59, 20.76, 20.65),
+    )
+)
+"""Of a point source at S/N 5 in the demonstration's coadds; `FWHM_ARCSEC` is theirs as well."""
 BOOTSTRAPS = 300
 
 
@@ -79,21 +86,40 @@ class Band:
     exposure_s: float
     light_mag: float
     """Magnitude of one electron a second, all light counted."""
-    sky_e: float
-    """Variance of the sky and of reading out, in electrons of all exposures, a pixel."""
     beta: float
+
+    @property
+    def fwhm_px(self) -> float:
+        """Of the Moffat, without the pixel."""
+        return FWHM_ARCSEC[self.name] / SCALE_ARCSEC
 
     @property
     def zeropoint_mag(self) -> float:
         """The same for the light within 15 arcsec, as zero points mean it."""
-        radius = FWHM_ARCSEC[self.name] / 2 / np.sqrt(2 ** (1 / self.beta) - 1)
-        inside = 1 - (1 + (NORM_ARCSEC / radius) ** 2) ** (1 - self.beta)
+        radius_px = self.fwhm_px / 2 / np.sqrt(2 ** (1 / self.beta) - 1)
+        inside = 1 - (1 + (NORM_ARCSEC / SCALE_ARCSEC / radius_px) ** 2) ** (1 - self.beta)
         return self.light_mag + 2.5 * float(np.log10(inside))
 
     @property
-    def sigma(self) -> float:
-        """Noise of a pixel without sources, electron/s."""
-        return float(np.sqrt(self.sky_e)) / self.exposure_s
+    def model(self) -> PsfModel:
+        """The PSF that is drawn."""
+        return PsfModel(
+            np.array([[np.log(self.fwhm_px)], [0.0], [0.0]]),
+            self.beta,
+            np.zeros((1, 33, 33), np.float32),
+            (SIZE_PX / 2, SIZE_PX / 2, SIZE_PX / 2),
+            0,
+            NORM_ARCSEC / SCALE_ARCSEC,
+            100,
+            1.0,
+        )
+
+    @property
+    def sky_e(self) -> float:
+        """Variance without sources, electrons of all exposures: that of the stated depth."""
+        stamp = self.model.stamp(100.0, 100.0, 25).astype(np.float64)
+        flux = 10 ** (0.4 * (self.zeropoint_mag - DEPTH_MAG[self.name])) * self.exposure_s
+        return float((flux / 5) ** 2 * np.sum(stamp**2))
 
 
 @dataclass
@@ -113,11 +139,8 @@ def bands_of(night: settings.NightSettings) -> dict[str, Band]:
     for name in BANDS:
         facts = settings.BANDS[name]
         exposure_s = FRAMES * facts.exptime_s
-        sky = light.sky_e_per_s_px(night, name, SCALE_ARCSEC) * exposure_s
         zero = light.zeropoint_mag(light.true_curve(night, name)) - AIRMASS * facts.extinction_mag
-        result[name] = Band(
-            name, exposure_s, zero, sky + FRAMES * READNOISE_E**2, facts.moffat_beta
-        )
+        result[name] = Band(name, exposure_s, zero, facts.moffat_beta)
     return result
 
 
@@ -204,30 +227,21 @@ def _ellipses(radius_arcsec: Floats, ratio: Floats, angle: Floats) -> Floats:
 
 def _coadd(sources: draw.Sources, band: Band, rng: np.random.Generator) -> Coadd:
     """Draw a band and add the noise of its photons and of the sky."""
-    shape, fwhm_px = (SIZE_PX, SIZE_PX), FWHM_ARCSEC[band.name] / SCALE_ARCSEC
-    field = Field(fwhm_px, band.beta, ellipticity=np.zeros((2, 3)))
+    shape, sky_e = (SIZE_PX, SIZE_PX), band.sky_e
+    field = Field(band.fwhm_px, band.beta, ellipticity=np.zeros((2, 3)))
     seen = draw.draw(sources, DrawnPsf(field, SCALE_ARCSEC), shape, rng, 1.0)
     bright = np.maximum(seen.expected, 0)
-    expected = bright + seen.counts
-    noise = rng.standard_normal(shape, np.float32) * np.sqrt(bright + np.float32(band.sky_e))
-    sigma2 = np.float32(band.sigma**2)
-    model = PsfModel(
-        np.array([[np.log(fwhm_px)], [0.0], [0.0]]),
-        band.beta,
-        np.zeros((1, 33, 33), np.float32),
-        (SIZE_PX / 2, SIZE_PX / 2, SIZE_PX / 2),
-        0,
-        NORM_ARCSEC / SCALE_ARCSEC,
-        100,
-        1.0,
-    )
+    total = bright + seen.counts
+    # Photons of the faint ones carry their noise already.
+    noise = rng.standard_normal(shape, np.float32) * np.sqrt(bright + np.float32(sky_e))
+    time2 = band.exposure_s**2
     return Coadd(
-        ((expected + noise) / band.exposure_s).astype(np.float32),
-        np.full(shape, 1 / sigma2, np.float32),
-        (sigma2 + expected / band.exposure_s**2).astype(np.float32),
+        ((total + noise) / band.exposure_s).astype(np.float32),
+        np.full(shape, time2 / sky_e, np.float32),
+        ((sky_e + total) / time2).astype(np.float32),
         np.zeros(shape, np.uint8),
         np.full(shape, FRAMES, np.uint8),
-        Psf(*model.to_arrays()),
+        Psf(*band.model.to_arrays()),
         [],
     )
 
