@@ -126,7 +126,7 @@ def colour(parts: list[tuple[Cut, float]]) -> bytes:
         noises.append(part.noise * scale)
     noise = float(np.nanmean(noises))
     picture = thumbnail.colour(
-        *planes, max_px=4096, softening=9.0, stretch=4.0 * noise if noise > 0 else None
+        *planes, max_px=4096, softening=10.0, stretch=12.0 * noise if noise > 0 else None
     )
     return _jpeg(picture)
 

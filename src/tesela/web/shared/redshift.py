@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 
 _FRAME: Final = Frame(460, 300, left=52, right=14, top=16, bottom=46)
 _POINTS: Final = 400
-_SMOOTH_STEPS: Final = 3.0
+_SMOOTH_STEPS: Final = 6.0
 
 
 def density(quantiles: Floats) -> tuple[Floats, Floats]:
