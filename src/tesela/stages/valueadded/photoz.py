@@ -58,6 +58,11 @@ def estimate(
         The columns `photoz` ... `photoz_quantiles` of `products.columns.VALUEADDED`. With fewer
         than `min_bands` usable fluxes floats are NaN, `photoz_template` is 0 and `photoz_bands`
         still says how many there were. Same input, same bytes, whatever the order of the rows.
+
+    Notes
+    -----
+    About a millisecond an object on one core, after a second for the grid; 20 MB above the input
+    and the result. Extinction by the Galaxy is not corrected: it looks like a little more dust.
     """
     _check(flux_ujy, flux_err_ujy, status, bands, detection_band)
     known = tuple(sorted(set(bands) & set(filters.names()), key=filters.names().index))

@@ -87,7 +87,8 @@ def make(dust_ebv_mag: tuple[float, ...], line_strength: tuple[float, ...]) -> T
     pair = [filters.load("g"), filters.load("r")]
     mags = synthetic.magnitudes(wave, base, pair)
     colour = mags[:, 0] - mags[:, 1]
-    # H alpha grows towards the blue, about tenfold over 0.8 mag (Kennicutt 1998, ARA&A 36, 189).
+    # A tenth of the bluest at the red end: the range of normal galaxies (Kennicutt 1998, ARA&A 36,
+    # 189, fig. 3); `line_strength` spreads it.
     width_A = BLUEST_EW_A * 10 ** (-1.2 * (colour - colour.min()))
     lines, dust = _lines(wave), calzetti(wave)
     flux, number, share = [], [], []
