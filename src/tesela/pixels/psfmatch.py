@@ -29,7 +29,7 @@ DEGREES = (4, 4, 2, 2)
 
 _REACH = 3.5  # widths of the widest Gaussian at which the kernel ends
 _FLOOR = 0.01  # of the peak: where the weight of the fit stops rising into the wings
-_RCOND = 1e-5
+_RCOND = 1e-5  # squared it is still far above the rounding of doubles
 _MIN_RADIUS_PX = 4
 
 Floats = NDArray[np.float64]
@@ -67,8 +67,8 @@ class MatchingKernel:
 
     @property
     def sigma_px(self) -> float:
-        """Width of the Gaussian that spreads noise as much; 0 for a delta function."""
-        # Of unit flux: sum(k^2) = 1 / (4 pi sigma^2), which a pixel cannot exceed.
+        """About the width of the Gaussian that spreads noise as much; 0 for a delta function."""
+        # A wide Gaussian has sum(k^2) = 1 / (4 pi sigma^2); a pixel has 1.
         return float(np.sqrt(max(0.0, 1.0 / self.noise**2 - 1.0) / (4.0 * np.pi)))
 
 
@@ -237,10 +237,19 @@ class _Basis:
         design = blurred[:, window, window][:, inside].T - np.outer(start[inside], sums)
         wanted = (goal - start)[inside]
         weight = 1.0 / np.sqrt(np.maximum(goal[inside], 0.0) + _FLOOR * goal.max())
-        coefficients = np.linalg.lstsq(design * weight[:, None], wanted * weight, rcond=_RCOND)[0]
+        coefficients = _solve(design * weight[:, None], wanted * weight)
         kernel = np.tensordot(coefficients, self.shapes, axes=1)
         kernel[reach, reach] += 1.0 - coefficients @ sums
         return kernel, float(np.abs(design @ coefficients - wanted).sum())
+
+
+def _solve(design: Floats, wanted: Floats) -> Floats:
+    """Least squares through the normal equations, without the directions nothing is known of."""
+    values, vectors = np.linalg.eigh(design.T @ design)
+    known = values > values[-1] * _RCOND**2
+    vectors = vectors[:, known]
+    result: Floats = vectors @ ((vectors.T @ (design.T @ wanted)) / values[known])
+    return result
 
 
 def _fast(size: int) -> int:

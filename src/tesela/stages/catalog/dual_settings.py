@@ -22,7 +22,7 @@ class DualSettings:
     """The ellipse R of the colours reaches this many Kron radii ..."""
     restricted_minimum: float = 1.75
     """... at least this many isophotal radii."""
-    restricted_fwhm: float = 1.0
+    restricted_fwhm: float = 1.2
     """... and nowhere less than this many FWHM of the detection band."""
     detection_snr: float = 3.0
     """Below this S/N of the PSF-corrected flux a band counts as not detected."""
