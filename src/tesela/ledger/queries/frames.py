@@ -1,0 +1,82 @@
+"""Questions about frames, tiles and bands."""
+
+from __future__ import annotations
+
+from sqlalchemy import text
+
+FRAME_BY_NAME = text("""
+    SELECT f.*, x.key AS exposure, x.telescope, x.camera, x.night, x.obstype, x.flat_kind,
+           x.readout_mode, x.mjd_start, x.exptime_s, x.ra_deg, x.dec_deg, x.airmass, x.object,
+           x.project, p.path, p.version
+    FROM frame f
+    JOIN exposure x ON x.id = f.exposure_id
+    JOIN product p ON p.id = f.product_id
+    WHERE f.name = :name
+""")
+
+FRAMES_BY_SHA = text("""
+    SELECT name, sha256, data_sha256 FROM frame
+    WHERE sha256 = :sha256 OR data_sha256 = :data_sha256
+    ORDER BY name
+""")
+
+FRAMES_OF_MASTER = text("""
+    SELECT f.product_id, f.name, f.nx, f.ny, x.flat_kind, x.mjd_start,
+           v.reason AS flagged
+    FROM frame f
+    JOIN exposure x ON x.id = f.exposure_id
+    LEFT JOIN verdict v ON v.kind = 'raw' AND v.key = f.name AND v.withdrawn_mjd IS NULL
+    WHERE f.configuration = :configuration AND x.night = :night AND x.obstype = :obstype
+    ORDER BY f.name
+""")
+
+TILES_OF_FRAME = text("""
+    SELECT tile, band, source FROM frame_tile WHERE frame_id = :frame_id ORDER BY tile
+""")
+
+OBSERVED_TILES = text("SELECT DISTINCT tile FROM frame_tile ORDER BY tile")
+
+BANDS_OF_TILE = text("SELECT DISTINCT band FROM frame_tile WHERE tile = :tile ORDER BY band")
+
+FRAMES_OF_TILE = text("""
+    SELECT f.name, f.product_id AS raw_id, f.nx, f.ny, x.mjd_start,
+           v.reason AS flagged, v.comment AS flag_comment,
+           r.id AS reduced_id, r.version AS reduced_version,
+           q.passed, q.reason AS quality_reason,
+           t.state AS task_state, t.reason AS task_reason,
+           d.why AS dirty_why,
+           w.reason AS waiting_reason, w.pending AS waiting_pending,
+           (SELECT MIN(mp.key) FROM edge e
+            JOIN product c ON c.id = e.source AND c.kind = 'calset'
+            JOIN edge ce ON ce.product = c.id
+            JOIN master m ON m.product_id = ce.source
+            JOIN product mp ON mp.id = m.product_id
+            WHERE e.product = r.id AND m.state NOT IN ('certified', 'superseded')) AS unsound
+    FROM frame_tile ft
+    JOIN frame f ON f.product_id = ft.frame_id
+    JOIN exposure x ON x.id = f.exposure_id
+    LEFT JOIN verdict v ON v.kind = 'raw' AND v.key = f.name AND v.withdrawn_mjd IS NULL
+    LEFT JOIN product r ON r.kind = 'reduced' AND r.key = f.name AND r.is_current
+    LEFT JOIN quality q ON q.product_id = r.id
+    LEFT JOIN task t ON t.kind = 'reduced' AND t.key = f.name
+    LEFT JOIN dirty d ON d.kind = 'reduced' AND d.key = f.name
+    LEFT JOIN waiting w ON w.kind = 'reduced' AND w.key = f.name
+    WHERE ft.tile = :tile AND ft.band = :band
+    ORDER BY f.name
+""")
+
+EVERY_FRAME = text("""
+    SELECT f.name, f.configuration, x.obstype, x.night
+    FROM frame f JOIN exposure x ON x.id = f.exposure_id
+""")
+
+# Frames with a reduced image that a master of this configuration and time could concern.
+REDUCED_NEAR = text("""
+    SELECT f.name FROM frame f
+    JOIN exposure x ON x.id = f.exposure_id
+    JOIN product r ON r.kind = 'reduced' AND r.key = f.name AND r.is_current
+    WHERE x.obstype = 'science' AND x.mjd_start >= :begin AND x.mjd_start < :end
+      AND (f.configuration = :configuration
+           OR (f.configuration >= :low AND f.configuration < :high))
+    ORDER BY f.name
+""")

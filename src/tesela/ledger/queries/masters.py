@@ -1,0 +1,68 @@
+"""Questions about masters and who may use them."""
+
+from __future__ import annotations
+
+from sqlalchemy import text
+
+# The certified master that holds at an instant, and the nearest on either side.
+CERTIFIED_AROUND = text("""
+    SELECT * FROM (
+        SELECT m.*, p.key, p.version, p.path FROM master m JOIN product p ON p.id = m.product_id
+        WHERE m.configuration = :configuration AND m.master_kind = :master_kind
+          AND m.state = 'certified' AND p.is_current AND m.valid_begin <= :mjd
+        ORDER BY m.valid_begin DESC LIMIT 1) before
+    UNION ALL
+    SELECT * FROM (
+        SELECT m.*, p.key, p.version, p.path FROM master m JOIN product p ON p.id = m.product_id
+        WHERE m.configuration = :configuration AND m.master_kind = :master_kind
+          AND m.state = 'certified' AND p.is_current AND m.valid_begin > :mjd
+        ORDER BY m.valid_begin LIMIT 1) after
+""")
+
+PREVIOUS_CERTIFIED = text("""
+    SELECT m.product_id FROM master m JOIN product p ON p.id = m.product_id
+    WHERE m.configuration = :configuration AND m.master_kind = :master_kind
+      AND m.state = 'certified' AND p.is_current AND m.night < :night
+    ORDER BY m.night DESC LIMIT 1
+""")
+
+CERTIFIED = text("""
+    SELECT product_id, valid_begin, valid_end, natural_end FROM master
+    WHERE configuration = :configuration AND master_kind = :master_kind AND state = 'certified'
+    ORDER BY valid_begin
+""")
+
+# Every master of a telescope's camera, whatever its state: what `why` goes through.
+MASTER_CANDIDATES = text("""
+    SELECT m.*, p.key, p.version, p.is_current, p.path
+    FROM master m JOIN product p ON p.id = m.product_id
+    WHERE m.master_kind = :master_kind
+      AND m.configuration >= :prefix || '.' AND m.configuration < :prefix || '/'
+    ORDER BY p.key, p.version
+""")
+
+MASTERS_PENDING = text("""
+    SELECT key FROM dirty WHERE kind = 'master' AND key >= :low AND key < :high
+  UNION
+    SELECT key FROM task
+    WHERE kind = 'master' AND key >= :low AND key < :high AND state IN ('ready', 'running')
+  UNION
+    SELECT key FROM waiting WHERE kind = 'master' AND key >= :low AND key < :high AND pending
+    ORDER BY key
+""")
+
+# Masters that nothing under way will make or certify, and why.
+MASTERS_GIVEN_UP = text("""
+    SELECT key, CASE state WHEN 'dead' THEN 'is dead' ELSE 'was skipped' END AS how, reason
+    FROM task
+    WHERE kind = 'master' AND key >= :low AND key < :high AND state IN ('dead', 'skipped')
+  UNION
+    SELECT key, 'waits' AS how, reason FROM waiting
+    WHERE kind = 'master' AND key >= :low AND key < :high AND NOT pending
+  UNION
+    SELECT p.key, 'is not certified' AS how, m.reason
+    FROM product p JOIN master m ON m.product_id = p.id
+    WHERE p.kind = 'master' AND p.key >= :low AND p.key < :high
+      AND p.is_current AND m.state = 'proposed'
+    ORDER BY key
+""")

@@ -1,0 +1,148 @@
+"""Counts, lists and histories for people, and what is ahead."""
+
+from __future__ import annotations
+
+from sqlalchemy import text
+
+COUNT_TASKS = text("""
+    SELECT step, state, COUNT(*) AS n FROM task GROUP BY step, state ORDER BY step, state
+""")
+
+COUNT_PRODUCTS = text("""
+    SELECT kind, COUNT(*) AS n FROM product WHERE is_current GROUP BY kind ORDER BY kind
+""")
+
+WAITING_REASONS = text("""
+    SELECT kind, reason, COUNT(*) AS n, MIN(key) AS example FROM waiting
+    GROUP BY kind, reason ORDER BY n DESC, kind, reason
+""")
+
+ENDED_BADLY = text("""
+    SELECT t.step, t.kind, t.key, t.state, t.attempts, t.reason FROM task t
+    WHERE t.state IN ('dead', 'skipped') ORDER BY t.state, t.step, t.key
+""")
+
+WARNED = text("""
+    SELECT kind, key, warnings_json FROM product
+    WHERE is_current AND warnings_json <> '[]' ORDER BY kind, key
+""")
+
+# The latest nights, their frames, and how many of these have a reduced image.
+NIGHTS = text("""
+    SELECT x.night, x.obstype, COUNT(*) AS n, COUNT(r.id) AS reduced
+    FROM exposure x
+    JOIN frame f ON f.exposure_id = x.id
+    LEFT JOIN product r ON r.kind = 'reduced' AND r.key = f.name AND r.is_current
+    WHERE x.night IN (SELECT DISTINCT night FROM exposure ORDER BY night DESC LIMIT :limit)
+    GROUP BY x.night, x.obstype ORDER BY x.night, x.obstype
+""")
+
+# What is due or waits for something under way, and the tiles that follow from it.
+_AHEAD = """
+    WITH ahead(kind, key) AS (
+        SELECT kind, key FROM task WHERE state IN ('ready', 'running')
+      UNION SELECT kind, key FROM waiting WHERE pending
+      UNION SELECT kind, key FROM dirty
+    ),
+    touched(key) AS (
+        SELECT ft.tile || '.' || ft.band FROM ahead a
+        JOIN frame f ON f.name = a.key JOIN frame_tile ft ON ft.frame_id = f.product_id
+        WHERE a.kind = 'reduced'
+      UNION SELECT key FROM ahead WHERE kind = 'coadd'
+    )
+"""
+FRAMES_AHEAD = text(
+    _AHEAD
+    + """
+    SELECT COUNT(*) AS n, SUM(f.nx * f.ny / 1e6) AS megapixels
+    FROM ahead a JOIN frame f ON f.name = a.key WHERE a.kind = 'reduced'
+"""
+)
+MASTERS_AHEAD = text(_AHEAD + "SELECT key FROM ahead WHERE kind = 'master' ORDER BY key")
+TILES_AHEAD = text(
+    _AHEAD
+    + """
+    , every_tile(key) AS (
+        SELECT key FROM touched UNION SELECT key FROM ahead WHERE kind = 'catalogue'
+    ),
+    of_tile(key, megapixels) AS (
+        SELECT ft.tile || '.' || ft.band, SUM(f.nx * f.ny / 1e6)
+        FROM frame_tile ft JOIN frame f ON f.product_id = ft.frame_id
+        GROUP BY ft.tile, ft.band
+    )
+    SELECT COUNT(t.key) AS coadds, COUNT(*) AS catalogues,
+           SUM(CASE WHEN t.key IS NULL THEN 0.0 ELSE o.megapixels END) AS coadd_megapixels,
+           SUM(o.megapixels) AS megapixels
+    FROM every_tile e LEFT JOIN touched t ON t.key = e.key LEFT JOIN of_tile o ON o.key = e.key
+"""
+)
+
+# Tiles of which a product is ahead, or a band, with the pixels of all their frames.
+WHOLE_TILES_AHEAD = text(
+    _AHEAD
+    + """
+    , of_band(tile) AS (
+        SELECT DISTINCT ft.tile FROM frame_tile ft
+        JOIN (SELECT key FROM touched UNION SELECT key FROM ahead WHERE kind = 'catalogue') e
+          ON e.key = ft.tile || '.' || ft.band
+    ),
+    whole(tile, kind) AS (
+        SELECT tile, 'band' FROM of_band
+      UNION SELECT key, kind FROM ahead
+        WHERE kind IN ('dual', 'zeropoints', 'valueadded', 'science')
+    )
+    SELECT w.tile, w.kind,
+           (SELECT SUM(f.nx * f.ny / 1e6) FROM frame_tile ft
+            JOIN frame f ON f.product_id = ft.frame_id WHERE ft.tile = w.tile) AS megapixels
+    FROM whole w
+"""
+)
+
+LATEST_SPEEDS = text("""
+    SELECT a.seconds / t.megapixels AS seconds_per_mpix
+    FROM attempt a JOIN task t ON t.id = a.task_id
+    WHERE t.step = :step AND a.outcome = 'done' AND a.seconds IS NOT NULL AND t.megapixels > 0
+    ORDER BY a.id DESC LIMIT :limit
+""")
+
+READY_TASKS = text("""
+    SELECT step, key, why, state FROM task WHERE state IN ('ready', 'running')
+    ORDER BY priority DESC, id
+""")
+
+EVENTS_OF_KEY = text("""
+    SELECT at_mjd, what, kind, key, detail, who FROM event WHERE key = :key ORDER BY id
+""")
+
+ATTEMPTS_OF_KEY = text("""
+    SELECT t.step, t.key, a.number, a.host, a.started_mjd, a.ended_mjd, a.outcome, a.fault_class,
+           a.seconds, a.peak_memory_mb, a.log
+    FROM attempt a JOIN task t ON t.id = a.task_id
+    WHERE t.key = :key ORDER BY a.id
+""")
+
+PRODUCTS_OF_KEY = text("""
+    SELECT p.*, q.passed, q.reason AS quality_reason, q.metrics_json, m.state AS master_state
+    FROM product p
+    LEFT JOIN quality q ON q.product_id = p.id
+    LEFT JOIN master m ON m.product_id = p.id
+    WHERE p.key = :key ORDER BY p.kind, p.version
+""")
+
+VERDICTS_OF_KEY = text("""
+    SELECT kind, value, reason, comment, who, set_mjd, withdrawn_mjd, withdrawn_by FROM verdict
+    WHERE key = :key ORDER BY id
+""")
+
+STANDING_VERDICTS = text("""
+    SELECT kind, key, reason, comment, who FROM verdict WHERE withdrawn_mjd IS NULL
+    ORDER BY kind, key
+""")
+
+REFUSED = text("""
+    SELECT path, reason FROM refused ORDER BY id DESC
+""")
+
+STANDING_VERDICT = text("""
+    SELECT * FROM verdict WHERE kind = :kind AND key = :key AND withdrawn_mjd IS NULL
+""")

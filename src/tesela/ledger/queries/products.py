@@ -1,0 +1,59 @@
+"""Questions about what was made, and from what."""
+
+from __future__ import annotations
+
+from sqlalchemy import text
+
+CURRENT = text("SELECT * FROM product WHERE kind = :kind AND key = :key AND is_current")
+VERSION = text("SELECT * FROM product WHERE kind = :kind AND key = :key AND version = :version")
+ALL_CURRENT = text("SELECT * FROM product WHERE kind = :kind AND is_current ORDER BY key")
+
+LAST_VERSION = text("""
+    SELECT COALESCE(MAX(version), 0) FROM product WHERE kind = :kind AND key = :key
+""")
+
+INPUTS = text("""
+    SELECT e.role, p.id, p.kind, p.key, p.version, p.state, p.is_current, p.path
+    FROM edge e JOIN product p ON p.id = e.source
+    WHERE e.product = :product
+    ORDER BY e.role, p.kind, p.key, p.version
+""")
+
+# Every current product made, directly or not, from a product of this kind and key.
+USERS = text("""
+    WITH RECURSIVE used(id) AS (
+        SELECT id FROM product WHERE kind = :kind AND key = :key
+      UNION
+        SELECT e.product FROM edge e JOIN used u ON e.source = u.id WHERE e.role = 'input'
+    )
+    SELECT DISTINCT p.kind, p.key
+    FROM used u JOIN product p ON p.id = u.id
+    WHERE p.is_current AND NOT (p.kind = :kind AND p.key = :key)
+    ORDER BY p.kind, p.key
+""")
+
+# The same, for products that any past version of them was made from.
+PAST_USERS = text("""
+    WITH RECURSIVE used(id) AS (
+        SELECT id FROM product WHERE kind = :kind AND key = :key
+      UNION
+        SELECT e.product FROM edge e JOIN used u ON e.source = u.id WHERE e.role = 'input'
+    )
+    SELECT DISTINCT p.kind, p.key
+    FROM used u JOIN product p ON p.id = u.id
+    WHERE NOT (p.kind = :kind AND p.key = :key)
+    ORDER BY p.kind, p.key
+""")
+
+STALE = text("""
+    SELECT p.kind, p.key, p.version,
+           CASE WHEN p.stale <> '' THEN p.stale
+                WHEN p.code_version <> s.code_version
+                THEN 'made by code ' || p.code_version || ', now ' || s.code_version
+                ELSE 'made with other settings' END AS why
+    FROM product p JOIN step s ON s.kind = p.kind
+    WHERE p.is_current
+      AND (p.stale <> '' OR p.code_version <> s.code_version
+           OR p.settings_hash <> s.settings_hash)
+    ORDER BY p.kind, p.key
+""")
