@@ -35,8 +35,8 @@ _FOUND: Final = 50
 class PortalSettings:
     """How the portal is served."""
 
-    base_urls: tuple[str, ...] = ()
-    """Addresses under which it may be asked for, beside those of this machine's loopback."""
+    base_url: str = ""
+    """Address by which users reach it, beside those of this machine's loopback."""
     keep_pictures: bool = True
     """Keep pictures in the site's folder `cache/pictures` once they are made."""
 
@@ -222,7 +222,7 @@ def create_app(site_folder: Path, settings: PortalSettings | None = None) -> Sta
         ],
         middleware=[
             Middleware(SecurityHeaders),
-            Middleware(TrustedHostMiddleware, allowed_hosts=allowed_hosts(chosen.base_urls)),
+            Middleware(TrustedHostMiddleware, allowed_hosts=allowed_hosts((chosen.base_url,))),
             Middleware(GZipMiddleware, minimum_size=2000),
         ],
         exception_handlers=handlers,

@@ -1,0 +1,101 @@
+"""The portal in a real browser: every page in both themes and on a phone, with and without htmx."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tesela.web.portal import create_app
+
+from . import browser, portal_site
+
+NIGHT = f"/night/{portal_site.NIGHT}"
+PAGES = (
+    "/", NIGHT, f"{NIGHT}?view=pictures&type=science", "/frame/sci1", "/frame/sci4",
+    "/frame/sci1/header", "/tiles", "/tile/T10", "/product/coadd/T10.r", "/releases",
+    "/find?q=sci",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def address(packages: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    site: Path = portal_site.make(tmp_path_factory.mktemp("portal") / "site")
+    with browser.serving(create_app(site)) as url:
+        yield url
+
+
+@pytest.mark.parametrize("look", browser.LOOKS, ids=lambda look: f"{look[0]}-{look[1]}")
+@pytest.mark.parametrize("path", PAGES)
+def test_pages_can_be_read_by_everybody(
+    chromium: Any, address: str, path: str, look: tuple[str, int]
+) -> None:
+    with browser.opened(chromium, address + path, look) as shown:
+        shown.judge()
+        width = shown.page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        assert width <= 0, "the page is wider than the window"
+
+
+def test_pages_of_errors_can_be_read_too(chromium: Any, address: str) -> None:
+    with browser.opened(chromium, f"{address}/frame/nobody", expect=404) as shown:
+        shown.judge()
+
+
+def expect(locator: Any) -> Any:
+    """Playwright's own patient assertions: it is imported only where a browser is at hand."""
+    from playwright.sync_api import expect as patient
+
+    return patient(locator)
+
+
+def test_filtering_keeps_the_page_and_its_history(chromium: Any, address: str) -> None:
+    with browser.opened(chromium, address + NIGHT) as shown:
+        page = shown.page
+        page.evaluate("window.same = true")
+        rows, sorted_by = "#frames tbody tr", "#frames th[aria-sort]"
+        assert page.locator(rows).count() == 11
+        page.get_by_role("link", name="dead", exact=False).last.click()
+        expect(page.locator(rows)).to_have_count(1)
+        assert page.url.endswith("?state=dead")
+        page.locator("#frames .chip", has_text="all").nth(2).click()
+        expect(page.locator(rows)).to_have_count(11)
+        page.locator("#frames thead a", has_text="FWHM").click()
+        expect(page.locator(sorted_by)).to_contain_text("FWHM")
+        assert page.url.endswith("?sort=fwhm")
+        assert page.evaluate("window.same") is True, "the page was not loaded anew"
+        page.go_back()
+        expect(page.locator(sorted_by)).to_contain_text("UTC")
+        page.go_back()
+        expect(page.locator(rows)).to_have_count(1)
+        assert page.locator("h1").inner_text() == f"Night {portal_site.NIGHT}"
+        shown.seen.require_nothing()
+
+
+def test_the_mask_is_hidden_in_place(chromium: Any, address: str) -> None:
+    with browser.opened(chromium, f"{address}/frame/sci1") as shown:
+        page = shown.page
+        page.evaluate("window.same = true")
+        page.locator("#picture .chip", has_text="hidden").click()
+        expect(page.locator("#picture .legend")).to_have_count(0)
+        assert "mask=0" in page.locator("#picture img").get_attribute("src")
+        assert page.evaluate("window.same") is True
+        shown.judge()
+
+
+def test_everything_works_without_scripts(chromium: Any, address: str) -> None:
+    with browser.opened(chromium, address + NIGHT, javascript=False) as shown:
+        page = shown.page
+        page.locator("#frames thead a", has_text="FWHM").click()
+        page.wait_for_url("**?sort=fwhm")
+        assert page.locator("#frames tbody tr").count() == 11
+        page.locator("#frames .chip", has_text="pictures").click()
+        page.wait_for_url("**&view=pictures")
+        assert page.locator("#frames .pictures img").count() == 11
+        page.locator("#find").fill("sci1")
+        page.get_by_role("button", name="Find").click()
+        page.wait_for_url("**/frame/sci1")
+        page.locator("#picture .chip", has_text="raw").click()
+        page.wait_for_url("**of=raw")
+        shown.seen.require_nothing()

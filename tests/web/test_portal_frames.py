@@ -1,0 +1,227 @@
+"""The page of a frame and its pictures."""
+
+from __future__ import annotations
+
+import io
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from tesela.errors import BadInput, ProductError
+from tesela.pixels.thumbnail import MASK_COLOURS
+from tesela.products import paths
+from tesela.products.maskbit import MEANING, MaskBit
+from tesela.web.portal import PortalSettings, create_app, pictures
+from tesela.web.portal.frame import legend
+from tesela.web.portal.pictures import Look, Subject
+
+from . import browser, portal_site
+
+PART = {"HX-Request": "true", "HX-Request-Type": "partial"}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return portal_site.make(tmp_path_factory.mktemp("portal") / "site")
+
+
+@pytest.fixture(scope="module")
+def portal(site: Path) -> Iterator[httpx.Client]:
+    with browser.serving(create_app(site)) as url, httpx.Client(base_url=url) as client:
+        yield client
+
+
+def pixels(answer: httpx.Response) -> np.ndarray:
+    """The picture of an answer, (h, w, 3)."""
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "image/jpeg"
+    return np.asarray(Image.open(io.BytesIO(answer.content)))
+
+
+def address_of_picture(page: httpx.Response) -> str:
+    """Address of the picture on a page."""
+    found = re.search(r'<img src="([^"]+picture\.jpg[^"]*)"', page.text)
+    assert found, page.text
+    return found[1].replace("&amp;", "&")
+
+
+def test_a_frame_tells_what_it_is_and_what_became_of_it(portal: httpx.Client) -> None:
+    page = portal.get("/frame/sci1")
+    assert page.status_code == 200
+    for fact in (
+        "raw/2017-07-03/sci1.fits", "products/reduced/sci1.v1.fits", "1.25 <small>arcsec",
+        "24.500 <small>mag", "JAST80, toycam, CCD 01", "BIAS.JAST80.toycam.01.-.fast.20170703",
+        'href="/product/master/FLAT.JAST80.toycam.01.r_R1.fast.20170703"', 'href="/tile/T10"',
+        'href="/product/coadd/T10.r"', "attempt 1 of reduce: done", "valid then",
+    ):  # fmt: skip
+        assert fact in page.text, fact
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("sci2", ("did not pass", "too wide")),
+        ("sci3", ("flagged", "trail: bright", "(ana)")),
+        ("sci4", ("ZeroDivisionError", "tesela retry sci4")),
+        ("sci5", ("skipped", "3 stars")),
+        ("sci6", ("no certified FLAT of JAST80.toycam.01.J0378_J1.fast", "&lt;b&gt;M 31")),
+        ("sci7", ("due", "frame ingested")),
+        ("bias9", ("in no master", "bias")),
+        ("flat1-20170703", ("in a master", "coadd (")),
+    ],
+)
+def test_a_frame_says_why_it_is_as_it_is(
+    portal: httpx.Client, name: str, words: tuple[str, ...]
+) -> None:
+    page = portal.get(f"/frame/{name}")
+    assert page.status_code == 200
+    for word in words:
+        assert word in page.text, word
+
+
+def test_unknown_frames_and_tricks_with_paths_find_nothing(portal: httpx.Client) -> None:
+    for name in ("nobody", "..%2f..%2fsurvey.toml", "%2e%2e%2fledger.sqlite", "a" * 150):
+        for end in ("", "/header", "/picture.jpg"):
+            assert portal.get(f"/frame/{name}{end}").status_code == 404
+    for name in ("a" * 300, "x%00y", "x%0ay"):
+        assert portal.get(f"/frame/{name}").status_code == 400
+
+
+def test_the_picture_shows_the_mask_and_can_hide_it(portal: httpx.Client) -> None:
+    shown = pixels(portal.get("/frame/sci1/picture.jpg?mask=1&size=640"))
+    hidden = pixels(portal.get("/frame/sci1/picture.jpg?mask=0&size=640"))
+    assert shown.shape == (portal_site.NY, portal_site.NX, 3)
+    block = np.s_[portal_site.NY - 38 : portal_site.NY - 32, 42:48]  # the picture's top is y = NY
+    colour = np.array(MASK_COLOURS[2])
+    assert np.abs(shown[block].mean(axis=(0, 1)) - colour).max() < 60
+    assert np.ptp(hidden[block].mean(axis=(0, 1))) < 10, "grey without the mask"
+
+
+def test_a_frame_without_image_shows_its_raw_pixels(portal: httpx.Client) -> None:
+    page = portal.get("/frame/bias1-20170703")
+    address = address_of_picture(page)
+    assert "of=raw" in address
+    assert pixels(portal.get(address)).shape == (portal_site.NY, portal_site.NX, 3)
+    both = [portal.get(f"/frame/sci1/picture.jpg?of={of}").content for of in ("raw", "reduced")]
+    assert both[0] != both[1]
+
+
+def test_the_picture_changes_alone_when_htmx_asks(portal: httpx.Client) -> None:
+    part = portal.get("/frame/sci1?stretch=linear&mask=0&size=1280", headers=PART)
+    assert part.text.lstrip().startswith('<figure id="picture"')
+    assert "stretch=linear&amp;mask=0&amp;size=1280" in part.text
+    assert "Colours of the mask" not in part.text
+    assert "Colours of the mask" in portal.get("/frame/sci1", headers=PART).text
+
+
+def test_only_versioned_addresses_are_kept_by_browsers(portal: httpx.Client) -> None:
+    versioned = portal.get(address_of_picture(portal.get("/frame/sci1")))
+    assert "immutable" in versioned.headers["cache-control"]
+    for query in ("", "?v=", "?v=000000000000"):
+        answer = portal.get(f"/frame/sci1/picture.jpg{query}")
+        assert answer.headers["cache-control"] == "no-cache"
+
+
+def test_pictures_are_made_once(site: Path, portal: httpx.Client) -> None:
+    address = "/frame/sci1/picture.jpg?stretch=linear&mask=0&size=160"
+    first = portal.get(address).content
+    kept = list(paths.pictures_folder(site).glob("*/*-linear-0-160.jpg"))
+    assert len(kept) == 1
+    assert kept[0].read_bytes() == first
+    kept[0].write_bytes(b"kept")
+    assert portal.get(address).content == b"kept"
+    kept[0].unlink()
+    assert portal.get(address).content == first, "the same file gives the same picture"
+    assert not list(paths.pictures_folder(site).rglob("*.part"))
+
+
+def test_pictures_need_no_place_to_be_kept(site: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "site"
+    shutil.copytree(site, folder)
+    shutil.rmtree(folder / "cache", ignore_errors=True)
+    (folder / "cache").write_text("not a folder")
+    for keep in (True, False):
+        with browser.serving(create_app(folder, PortalSettings(keep_pictures=keep))) as url:
+            assert httpx.get(f"{url}/frame/sci1/picture.jpg?size=160").status_code == 200
+    assert (folder / "cache").read_text() == "not a folder"
+
+
+def test_the_picture_of_the_reduction_is_taken_where_it_fits(site: Path) -> None:
+    path = site / "products" / "reduced" / "sci1.v1.fits"
+    subject = Subject("reduced", path, "0" * 64)
+    beside = paths.picture(path)
+    beside.write_bytes(b"by the reduction")
+    try:
+        assert pictures.jpeg(subject, Look(), None) == b"by the reduction"
+        for other in (Look(size=640), Look(mask=False), Look(stretch="linear")):
+            assert pictures.jpeg(subject, other, None) != b"by the reduction"
+    finally:
+        beside.unlink()
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("sci2", "FITS"), ("sci7", "begins with"), ("gone", "no such file")]
+)
+def test_a_missing_or_damaged_file_is_told_in_the_picture(
+    site: Path, portal: httpx.Client, name: str, reason: str
+) -> None:
+    if name == "gone":
+        name = "bias9"
+        (site / "raw" / "2017-07-05" / "bias9.fits").unlink(missing_ok=True)
+    answer = portal.get(f"/frame/{name}/picture.jpg")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("image/svg+xml")
+    assert answer.headers["cache-control"] == "no-store"
+    assert reason in re.sub(r"<[^>]+>", " ", answer.text)
+    assert "nosniff" in answer.headers["x-content-type-options"]
+
+
+def test_a_placeholder_is_text_whatever_the_reason_holds() -> None:
+    svg = pictures.placeholder("<b>", ProductError("x", found="<script>&", do="y" * 400)).decode()
+    assert "<script>" not in svg
+    assert "&lt;script&gt;" in svg
+    assert "<b>" not in svg
+
+
+@pytest.mark.parametrize(
+    "query", ["size=99999", "size=-1", "size=x", "size=", "mask=2", "stretch=log", "of=both"]
+)
+def test_absurd_looks_are_refused(portal: httpx.Client, query: str) -> None:
+    for address in ("/frame/sci1", "/frame/sci1/picture.jpg"):
+        answer = portal.get(f"{address}?{query}")
+        assert answer.status_code == 400
+        assert "expected" in answer.text
+
+
+def test_only_images_have_pictures(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="no image"):
+        pictures.jpeg(Subject("catalogue", tmp_path / "x", ""), Look(), None)
+
+
+def test_looks_survive_their_address() -> None:
+    for look in (Look(), Look("linear", False, 2048)):
+        query = dict(part.split("=") for part in look.query.split("&"))
+        assert Look.of_query(query) == look
+
+
+def test_the_legend_is_that_of_the_mask() -> None:
+    rows = legend()
+    assert [row["meaning"] for row in rows] == [MEANING[bit] for bit in MaskBit]
+    assert rows[1]["colour"] == "#ffcd28"
+    assert len({row["colour"] for row in rows}) == 7
+
+
+def test_the_header_is_shown_or_the_reason_told(portal: httpx.Client) -> None:
+    page = portal.get("/frame/sci1/header")
+    assert "<code>MAGZP</code>" in page.text
+    assert "25.0" in page.text
+    assert "no reduced image" in portal.get("/frame/sci7/header").text
+    damaged = portal.get("/frame/sci2/header")
+    assert damaged.status_code == 200
+    assert "expected a whole FITS file" in damaged.text
