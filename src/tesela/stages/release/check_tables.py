@@ -171,7 +171,8 @@ def _positions(part: Part, release: ReleaseModel) -> list[str]:
     ra, dec, tile = (part.numpy(name) for name in ("ra", "dec", "tile"))
     legal = (ra >= 0) & (ra < 360) & (np.abs(dec) <= 90)
     bad = _counted(~legal, "illegal positions")
-    for one in release.tiles:
+    present = set(part.arrow("tile").unique().to_pylist())
+    for one in (tile for tile in release.tiles if tile.name in present):
         mine = legal & (tile == one.name)
         corners = _widened(*np.array(one.corners_deg).T)
         outside = ~footprint.contains(corners, ra[mine], dec[mine])

@@ -152,13 +152,14 @@ class Planes:
     ) -> None:
         self._tiles = {tile.name: tile for tile in tiles}
         self._facts = facts
+        self._wcs = {tile: fact.wcs for (tile, _), fact in facts.items()}
         self._kept = kept
         self._cache: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
         self.recipe = recipe
 
     def wcs(self, tile: str) -> Wcs:
         """Where the pixels of a tile are; the same in all its bands."""
-        return next(f.wcs for (name, _), f in self._facts.items() if name == tile)
+        return self._wcs[tile]
 
     def __call__(self, tile: str) -> NDArray[np.float32]:
         """(3, ny, nx) float32, microjansky a pixel; NaN = no data."""
