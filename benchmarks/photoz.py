@@ -7,7 +7,7 @@ and a disc of different colour, seen through curves that are shifted from the pu
 templates of the photo-z are others (COSMOS, CWW, Kinney), so none generated what it is compared
 with. `pixels` draws tiles in 12 bands with the seeing and the depth of the demonstration's coadds
 and runs the dual catalogue on them; `catalogue` adds noise to true fluxes (seconds, for tuning).
-Settings were chosen on seed 1; the numbers that are quoted come from another seed.
+Settings were chosen on seed 1; the numbers that are quoted are of seed 20.
 """
 
 from __future__ import annotations
@@ -331,7 +331,7 @@ def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--level", choices=("pixels", "catalogue"), default="pixels")
-    parser.add_argument("--seed", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=20)
     parser.add_argument("--tiles", type=int, default=5)
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
