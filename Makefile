@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
 
-.PHONY: assets demo test check bench format clean help
+.PHONY: assets demo test test-web check bench format clean help
 
 help:
 	@echo "make demo    a simulated 12-filter night, from raw frames to a published release (in ./$(DEMO))"
 	@echo "make test    the test suite, with line coverage"
+	@echo "make test-web  pages in a headless Chromium"
 	@echo "make check   ruff, mypy and the import contract"
 	@echo "make bench   the benchmarks of docs/benchmarks.md"
 
@@ -37,9 +38,13 @@ demo: $(VENV)/.demo assets
 test: $(VENV)/.test
 	$(BIN)/tesela doctor
 	$(BIN)/python -m coverage erase
-	$(BIN)/python -m coverage run -m pytest $(PYTEST)
+	$(BIN)/python -m coverage run -m pytest -m "not browser" $(PYTEST)
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report --fail-under=85 --skip-covered
+
+# Pages in a headless Chromium; skipped with a sentence where there is none.
+test-web: $(VENV)/.test
+	$(BIN)/python -m pytest -m browser tests/web $(PYTEST)
 
 check: $(VENV)/.test
 	$(BIN)/ruff check .

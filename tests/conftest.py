@@ -23,3 +23,11 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip("no real observations: set TESELA_REAL_DATA to their folder")
     return folder
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that ask for a browser are a suite of their own: `make test-web`."""
+    for item in items:
+        if "chromium" in getattr(item, "fixturenames", ()):
+            item.add_marker("browser")
