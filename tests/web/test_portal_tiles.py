@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tesela.ledger import products
+from tesela.ledger import products, schema
 from tesela.ledger.engine import Ledger
 from tesela.products import paths
 from tesela.web.portal import create_app
@@ -123,6 +123,46 @@ def test_a_product_that_was_retired_is_shown_without_a_version(site: Path, tmp_p
         page = httpx.get(f"{url}/product/coadd/T11.r")
     assert "No version of it is served" in page.text
     assert "version 1: no frame is left" in page.text
+
+
+def test_what_is_not_simply_made_is_told_with_its_reason(site: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "site"
+    shutil.copytree(site, folder)
+    ledger = Ledger.open(paths.ledger_file(folder))
+    task = schema.task
+    with ledger.write() as conn:
+        for kind, state in (("zeropoints", "dead"), ("valueadded", "skipped"), ("coadd", "ready")):
+            key = "T11.r" if kind == "coadd" else "T11"
+            conn.execute(
+                task.update()
+                .where(task.c.kind == kind, task.c.key == key)
+                .values(state=state, reason=f"reason of {kind}", why=f"why {kind}")
+            )
+        conn.execute(
+            schema.waiting.insert().values(
+                kind="science", key="T11", since_mjd=0.0, reason="patience", pending=True,
+                fresh=False,
+            )
+        )  # fmt: skip
+        for key in ("T11.r", "T11"):
+            conn.execute(
+                schema.dirty.insert().values(
+                    kind="catalogue" if "." in key else "dual", key=key, not_before=0.0,
+                    why="a new look", fresh=False,
+                )
+            )  # fmt: skip
+    ledger.close()
+    with browser.serving(create_app(folder)) as url:
+        said = text(httpx.get(f"{url}/tile/T11"))
+    for words in (
+        "Zero points dead version 1 reason of zeropoints",
+        "Value-added columns skipped version 1 reason of valueadded",
+        "Science database waiting version 1 patience",
+        "Dual catalogue due version 1 a new look",
+        "due why coadd",
+        "due a new look",
+    ):
+        assert words in said, words
 
 
 def test_releases_are_listed_with_what_is_published(released: Path) -> None:
