@@ -38,3 +38,22 @@ def test_positions_move_with_their_proper_motion(tmp_path: Path, rng: np.random.
 def test_a_missing_truth_says_what_to_give(tmp_path: Path) -> None:
     with pytest.raises(ProductError, match=r"objects\.parquet.*no such file.*truth"):
         objects.read(tmp_path / "objects.parquet")
+
+
+@pytest.mark.parametrize(
+    ("bulge", "one"), [(0.0, True), (1.0, True), (0.005, True), (0.3, False), (0.98, False)]
+)
+def test_a_disc_with_a_bulge_is_not_of_one_component(
+    tmp_path: Path, rng: np.random.Generator, bulge: float, one: bool
+) -> None:
+    true = universe(Night(), rng)
+    true.bulge_fraction[:, 3] = bulge
+    true.bulge_fraction[:, :3] = true.bulge_fraction[:, 4:] = 1.0 if bulge > 0.5 else 0.0
+    true.redshift[:] = 0.25
+    true.kind[:] = "galaxy"
+    pq.write_table(true.table(), tmp_path / "objects.parquet")
+    found = objects.read(tmp_path / "objects.parquet")
+    assert (found.one_component == one).all()
+    assert found.is_galaxy.all()
+    assert not found.is_point.any()
+    np.testing.assert_allclose(found.redshift, 0.25)

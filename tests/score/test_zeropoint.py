@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tesela.products.catalogue import Catalogue
 from tesela.score import objects, tiles, zeropoint
 from tesela.score.rows import Row
 from tesela.score.zeropoint import Differences, FrameZero
 
-from .nights import Night, write_tile
+from .nights import ZERO, Night, write_tile
 
 
 def _tile(folder: Path, night: Night) -> Differences:
@@ -108,3 +109,64 @@ def test_a_frame_alone_says_nothing_of_scatter() -> None:
     row = zeropoint.relative_row("z", [FrameZero("a", 5.0)])
     assert row.n == 0
     assert math.isnan(row.value)
+
+
+def _solution(night: Night) -> Catalogue:
+    """A photometric solution: the row of the tile after one of a frame that must not be taken."""
+    right = {"zeropoint_mag": ZERO, "colour_coefficient": night.colour_slope, "colour_pivot": 1.0}
+    columns = {
+        "band": np.array([night.band, night.band], object),
+        "frame": np.array(["f1", ""], object),
+    }
+    for name, value in right.items():
+        columns[name] = np.array([99.0, value])
+    return Catalogue(columns, {"tile": night.tile}, "zeropoints")
+
+
+def _published(folder: Path, night: Night, solution: Catalogue) -> Differences:
+    truth, image, found = write_tile(folder, night)
+    return zeropoint.published(tiles.read(image, found, objects.read(truth)), solution)
+
+
+@pytest.mark.parametrize("wrong_mag", [0.012, -0.030])
+def test_the_published_row_returns_the_offset_that_was_put_in(
+    tmp_path: Path, wrong_mag: float
+) -> None:
+    night = Night(noise=False)
+    solution = _solution(night)
+    solution.columns["zeropoint_mag"] += wrong_mag
+    part = _published(tmp_path, night, solution)
+    head, row = zeropoint.published_rows([part], ["rSDSS"])
+    assert row.value == head.value == pytest.approx(1e3 * wrong_mag, abs=0.1)
+    assert (row.metric, row.band) == ("published zero point", "rSDSS")
+    assert (head.metric, head.note) == ("published zero point, worst band", "rSDSS")
+    assert row.passed is head.passed is (abs(wrong_mag) < 0.020)
+    assert row.n == part.mmag.size > 100
+
+
+def test_the_published_zero_point_does_not_know_that_of_the_coadd(tmp_path: Path) -> None:
+    """The coadd's is wrong by 50 mmag; the solution sets it right."""
+    night = Night(noise=False, zero_offset_mag=0.050)
+    solution = _solution(night)
+    solution.columns["zeropoint_mag"] -= 0.050
+    part = _published(tmp_path, night, solution)
+    assert np.abs(part.mmag).max() < 0.1
+
+
+def test_the_solution_has_a_colour_term_of_its_own(tmp_path: Path) -> None:
+    night = Night(noise=False, colour_slope=0.2)
+    solution = _solution(night)
+    assert np.abs(_published(tmp_path / "a", night, solution).mmag).max() < 0.1
+    solution.columns["colour_coefficient"] = np.zeros(2)
+    assert np.ptp(_published(tmp_path / "b", night, solution).mmag) > 300
+
+
+def test_without_a_solution_there_is_no_published_row() -> None:
+    assert zeropoint.published_rows([], ["gSDSS", "rSDSS"]) == []
+
+
+def test_a_band_that_the_solution_does_not_hold_fails_and_does_no_harm(tmp_path: Path) -> None:
+    night = Night(noise=False)
+    other = _published(tmp_path, night, _solution(Night(band="gSDSS")))
+    row = zeropoint.published_rows([other], ["rSDSS"])[1]
+    assert (row.n, row.passed) == (0, False)

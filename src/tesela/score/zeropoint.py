@@ -53,9 +53,15 @@ def of_tile(tile: TileBand) -> Differences:
 
 
 def published(tile: TileBand, solution: Catalogue) -> Differences:
-    """The same with the zero point and the colour term of the survey's photometric solution."""
+    """The same with the zero point and the colour term of the survey's photometric solution.
+
+    Nothing is measured in a band that the solution does not hold.
+    """
     table = solution.columns
-    (row,) = np.flatnonzero((table["band"] == tile.band) & (table["frame"] == ""))
+    rows = np.flatnonzero((table["band"] == tile.band) & (table["frame"] == ""))
+    if not rows.size:
+        return Differences(tile.tile, tile.band, np.zeros(0), np.zeros(0, bool))
+    row = rows[0]
     use = tile.calibrators
     truth = tile.i_truth[use]
     colour = tile.truth.colour[truth] - float(table["colour_pivot"][row])
