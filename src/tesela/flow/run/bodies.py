@@ -89,9 +89,11 @@ def _settings(survey: Survey) -> dict[str, Any]:
             found=f"settings of unknown steps {', '.join(unknown)}",
             expected=", ".join(f"steps.{name}" for name in (*_SETTINGS, "release")),
         )
+    tables = {name: dict(survey.steps.get(name, {})) for name in _SETTINGS}
+    # The dual catalogue finds the very sources that the single one of its band has.
+    tables["dual"].setdefault("detection", tables["catalog"])
     return {
-        name: config.build(cls, survey.steps.get(name, {}), f"steps.{name}")
-        for name, cls in _SETTINGS.items()
+        name: config.build(cls, tables[name], f"steps.{name}") for name, cls in _SETTINGS.items()
     }
 
 
