@@ -29,16 +29,17 @@ def make_release(
     bands: Sequence[str] = filters.names(),
     seed: int = 1,
     tiles: int = 2,
-    name: str = "dr1",
+    name: str = "",
 ) -> Path:
     """Write a release with `rows` objects in `tiles` tiles beside each other; return its folder.
 
-    Tables, HATS, serving files, release.json and, under images/, coadds of 72 x 72 pixels of 10
-    arcsec. Every seventh object is not observed in the last band, every fifth not detected in the
-    first; every ninth has no photo-z. Half as many detections a band as objects.
+    Its name is the folder's. Tables, HATS, serving files, release.json and, under images/, coadds
+    of 72 x 72 pixels of 10 arcsec. Every seventh object is not observed in the last band, every
+    fifth not detected in the first; every ninth has no photo-z. Half as many detections a band as
+    objects.
     """
     rng = np.random.default_rng(seed)
-    bands = names.band_order(bands)
+    bands, name = names.band_order(bands), name or folder.name
     tables = {table.name: table for table in model.published_tables(bands)}
     where = [
         (f"SYN-{n + 1:05d}", CENTRE[0] + (n - (tiles - 1) / 2) * _step(), CENTRE[1])

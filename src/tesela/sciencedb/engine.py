@@ -84,10 +84,10 @@ def _attach(
     connection: duckdb.DuckDBPyConnection, folder: Path, table: TableModel, model: ReleaseModel
 ) -> None:
     """Open the files of a table's families."""
+    sizes = {file.path: file.size for file in model.files}
     for family in table.families:
         path = serving.serving_path(folder / SERVE, table.name, family)
-        if not path.is_file():
-            raise ProductError(str(path), found="no such file", do=DAMAGED)
+        _check_size(path, sizes.get(path.relative_to(folder).as_posix()))
         try:
             connection.execute(
                 f"ATTACH {sql.text(str(path))} AS {_database(table, family)} (READ_ONLY)"
@@ -110,6 +110,16 @@ def _attach(
                 expected="those of release.json",
                 do=DAMAGED,
             )
+
+
+def _check_size(path: Path, expected: int | None) -> None:
+    if not path.is_file():
+        raise ProductError(str(path), found="no such file", do=DAMAGED)
+    found = path.stat().st_size
+    if expected is not None and found != expected:
+        raise ProductError(
+            str(path), found=f"{found} bytes", expected=f"{expected} bytes", do=DAMAGED
+        )
 
 
 def _check_rows(path: Path, found: int, table: TableModel, model: ReleaseModel) -> None:

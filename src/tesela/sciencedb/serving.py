@@ -46,6 +46,11 @@ def write_serving(folder: Path, table: TableModel, data: pa.Table) -> None:
     data : pa.Table
         Of the model's columns. It is sorted if it is not yet.
 
+    Notes
+    -----
+    The same rows give files that answer alike, but not the same bytes: DuckDB leaves the padding
+    of its compressed blocks as it found the memory.
+
     Raises
     ------
     ProductError

@@ -21,6 +21,7 @@ PUBLISHED = "published.json"
 KEPT = 2
 """So many releases are served at a time."""
 LATEST = "latest"
+Identity = tuple[int, int]
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,31}")
 
 
@@ -72,7 +73,10 @@ class Shelf:
             return []
         except (OSError, ValueError, TypeError, LookupError, BadInput) as error:
             raise ProductError(
-                str(path), found=str(error), expected="names of releases", do="publish one again"
+                str(path),
+                found=str(error),
+                expected="names of releases",
+                do="remove the file, publish again",
             ) from error
 
     def publish(self, name: str) -> list[str]:
@@ -83,9 +87,17 @@ class Shelf:
         BadInput
             There is no such release.
         ProductError
-            It does not open: nothing changes.
+            It does not open or has another name: nothing changes.
         """
-        Release.open(self.path(name)).close()
+        opened = Release.open(self.path(name))
+        opened.close()
+        if opened.model.name != name:
+            raise ProductError(
+                str(self.folder / name),
+                found=f"release {opened.model.name}",
+                expected="a folder of the release's name",
+                do="do not rename releases",
+            )
         others = [n for n in self.published() if n != name]
         return self._switch([name, *others][:KEPT])
 
@@ -126,9 +138,9 @@ class Served:
     def __init__(self, shelf: Shelf) -> None:
         self.shelf = shelf
         self._lock = threading.Lock()
-        self._seen: tuple[int, int] | None = None
+        self._seen: Identity | None = None
         self._names: list[str] = []
-        self._open: dict[str, Release] = {}
+        self._open: dict[str, tuple[Identity | None, Release]] = {}
 
     def names(self) -> list[str]:
         """Names of the served releases, the latest first."""
@@ -157,19 +169,31 @@ class Served:
                     expected=", ".join(self._names) or "a release: none is published yet",
                 )
             if name not in self._open:
-                self._open[name] = Release.open(self.shelf.path(name))
-            return self._open[name]
+                folder = self.shelf.path(name)
+                self._open[name] = (_identity(folder / FILE), Release.open(folder))
+            return self._open[name][1]
 
     def _look(self) -> None:
-        """Read `published.json` if it is another than last time."""
-        try:
-            status = (self.shelf.folder / PUBLISHED).stat()
-        except FileNotFoundError:
-            seen = None
-        else:
-            seen = (status.st_ino, status.st_mtime_ns)
+        """Read `published.json` if it is another than last time, and let go what is served no more.
+
+        A release that was withdrawn, built anew and published under its old name is another one.
+        """
+        seen = _identity(self.shelf.folder / PUBLISHED)
         if seen == self._seen and seen is not None:
             return
         self._names = self.shelf.published()
-        self._open = {name: r for name, r in self._open.items() if name in self._names}
+        self._open = {
+            name: kept
+            for name, kept in self._open.items()
+            if name in self._names and kept[0] == _identity(self.shelf.folder / name / FILE)
+        }
         self._seen = seen
+
+
+def _identity(path: Path) -> Identity | None:
+    """What tells a file from one that replaced it."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_mtime_ns

@@ -197,12 +197,12 @@ def cell_grid(order: int, cell: int, n: int) -> tuple[Floats, Floats]:
 
 
 def _positions(
-    order: int, cells: Cells | np.int64, x: ArrayLike, y: ArrayLike
+    order: int, cells: Cells | np.int64, right: ArrayLike, left: ArrayLike
 ) -> tuple[Floats, Floats]:
-    """Positions in cells, from 0 to 1 along their axes; shapes broadcast."""
+    """Positions in cells, from 0 to 1 along their x and y axes; shapes broadcast."""
     face, inside = cells >> 2 * order, cells & ((1 << 2 * order) - 1)
-    x = (_every_second_bit(inside) + np.asarray(x)) / (1 << order)
-    y = (_every_second_bit(inside >> 1) + np.asarray(y)) / (1 << order)
+    x = (_every_second_bit(inside) + np.asarray(right)) / (1 << order)
+    y = (_every_second_bit(inside >> 1) + np.asarray(left)) / (1 << order)
     ring = _ROW[face] - x - y  # from 0 at the north pole to 4 at the south pole
     width = np.minimum(np.minimum(ring, 4.0 - ring), 1.0)
     cap = width**2 / 3.0  # 1 - |z| in the polar caps
@@ -216,7 +216,7 @@ def _positions(
 
 def _every_second_bit(numbers: Cells | np.int64) -> Cells:
     bits = np.asarray(numbers)[..., None] >> 2 * np.arange(ORDER) & 1
-    return (bits << np.arange(ORDER)).sum(axis=-1)
+    return np.asarray((bits << np.arange(ORDER)).sum(axis=-1))
 
 
 def _check_order(order: int) -> None:
