@@ -1,0 +1,360 @@
+"""Pages of the archive as a program sees them: what they say, and how they refuse."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from tesela.sciencedb.release import Release
+from tesela.sciencedb.shelf import Shelf
+from tesela.web.archive import home, sky
+from tesela.web.archive.app import create_app
+from tesela.web.archive.settings import ArchiveSettings
+
+from .browser import serving
+
+SOURCE = 1_000_000_017
+PATHS = (
+    "/", "/dr2/", "/dr2/columns", "/dr2/sky", "/dr2/sky?still=1", "/dr2/search",
+    "/dr2/search?pos=210.0+57.0&radius=5", f"/dr2/object/{SOURCE}", "/dr2/image/SYN-00001",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def release(shelf: Path) -> Release:
+    return Release.open(shelf / "dr2")
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_pages_answer_and_name_their_release(client: httpx.Client, path: str) -> None:
+    answer = client.get(path)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    if path != "/":
+        assert "Release dr2 of synthetic, built 2026-01-02 with Tesela 0." in answer.text
+    assert '<html lang="en"' in answer.text
+    assert answer.text.count("<h1") == 1
+    assert '<a class="skip" href="#main">' in answer.text
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_pages_have_no_inline_scripts_styles_or_outside_resources(
+    client: httpx.Client, path: str
+) -> None:
+    answer = client.get(path)
+    text = answer.text
+    assert not re.search(r"<script(?![^>]*\bsrc=)", text)
+    assert not re.search(r"<style|\sstyle=|\son[a-z]+=", text)
+    loaded = re.findall(r"<(?:script|img|input|link|source)[^>]*?(?:src|href)=\"([^\"]+)\"", text)
+    assert loaded
+    assert all(address.startswith("/") for address in loaded)
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "'unsafe-eval'" not in policy.replace("'wasm-unsafe-eval'", "")
+    live = "/sky" in path and "still" not in path and "aladin" in text
+    assert ("'wasm-unsafe-eval'" in policy) is live
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "frame-ancestors 'none'" in policy
+
+
+def test_releases_are_listed_the_latest_first(client: httpx.Client) -> None:
+    text = client.get("/").text
+    assert text.index('href="/dr2/"') < text.index('href="/dr1/"')
+
+
+def test_a_release_tells_its_depths_and_its_validation(
+    client: httpx.Client, release: Release
+) -> None:
+    text = client.get("/dr2/").text
+    rows = release.scan("tiles").table().to_pylist()
+    depth = float(np.median([r["depth_psf_mag"] for r in rows if r["band"] == "rSDSS"]))
+    assert f">{depth:.2f}</td>" in text
+    assert "All checks passed." in text
+    assert "not applicable" in text
+    assert "/dr2/vo/cone?" in text
+
+
+def test_snippets_use_the_configured_address(shelf: Path) -> None:
+    settings = ArchiveSettings(base_url="https://archive.example/", contact="help@archive.example")
+    with serving(create_app(shelf, settings)) as address:
+        text = httpx.get(f"{address}/dr2/").text
+        there = httpx.get(f"{address}/dr2/", headers={"Host": "archive.example"})
+    assert "https://archive.example/dr2/vo/cone?RA=" in text
+    assert "help@archive.example" in text
+    assert there.status_code == 200
+
+
+def test_another_host_is_refused(client: httpx.Client) -> None:
+    assert client.get("/", headers={"Host": "evil.example"}).status_code == 400
+
+
+@pytest.mark.parametrize("path", [
+    "", "object/1000000017", "search?pos=210+57&radius=1", "sky", "columns", "image/SYN-00001",
+])  # fmt: skip
+def test_latest_leads_to_the_release_that_it_is(client: httpx.Client, path: str) -> None:
+    answer = client.get(f"/latest/{path}")
+    assert answer.status_code == 307
+    assert answer.headers["location"] == f"/dr2/{path}"
+    assert client.get("/latest").headers["location"] == "/dr2/"
+
+
+@pytest.mark.parametrize(("path", "words"), [
+    ("/dr9/", "no release &#39;dr9&#39;"), ("/dr9/sky", "These releases are served"),
+    ("/dr2/object/77", "has no source 77"), ("/dr2/object/SYN-00001-99999", "no source 99999"),
+    ("/dr2/object/NOPE-1", "Its tiles are SYN-00001"), ("/dr2/object/%3Cb%3E", "not the name"),
+    ("/dr2/object/77.json", "has no source 77"), ("/dr2/object/77/stamp/rSDSS.jpg", "no source 77"),
+    (f"/dr2/object/{SOURCE}/stamp/xBAND.jpg", "no image of tile"), ("/dr2/image/NOPE", "SYN-00002"),
+    ("/dr2/tiles/..%2Frelease.json", "has no file"), ("/dr2/images/SYN-00001/none.fits", "no file"),
+    ("/dr2/nothing", "There is no page"), ("/static/none.css", "There is no page"),
+    ("/static/vendor/none.js", "There is no page"), ("/dr2/object/" + "9" * 40, "not the name"),
+])  # fmt: skip
+def test_what_is_not_there_is_told_with_what_is(
+    client: httpx.Client, path: str, words: str
+) -> None:
+    answer = client.get(path)
+    assert answer.status_code == 404
+    assert words in answer.text
+    assert "<h1" in answer.text
+    assert "<b>" not in answer.text
+
+
+@pytest.mark.parametrize(("path", "words"), [
+    (f"/dr2/object/{SOURCE}/stamp/rSDSS.jpg?size=1e9", "5 to 120 arcsec"),
+    (f"/dr2/object/{SOURCE}/stamp/rSDSS.jpg?size=nan", "5 to 120 arcsec"),
+    (f"/dr2/object/{SOURCE}/stamp/rSDSS.jpg?size=x", "5 to 120 arcsec"),
+    ("/dr2/sky?pos=nowhere", "decimal degrees"), ("/dr2/sky?fov=-1", "no positive number"),
+    ("/dr2/sky/objects.json?ra=1&dec=2", "radius"),
+    ("/dr2/sky/objects.json?ra=x&dec=2&radius=1", "ra"),
+    ("/dr2/sky/nearest?ra=1&dec=200&radius=1", "-90 to 90"), ("/dr2/sky/at?map.x=1", "map.y"),
+    ("/dr2/sky/at?map.x=1e9&map.y=0", "map.x"),
+])  # fmt: skip
+def test_nonsense_is_refused_with_what_is_expected(
+    client: httpx.Client, path: str, words: str
+) -> None:
+    answer = client.get(path)
+    assert answer.status_code == 400
+    assert words in answer.text
+
+
+def test_a_source_is_found_by_tile_and_number(client: httpx.Client, release: Release) -> None:
+    row = release.scan("objects", ["source_id", "tile", "number"]).table().to_pylist()[-1]
+    answer = client.get(f"/dr2/object/{row['tile']}-{row['number']}")
+    assert answer.status_code == 307
+    assert answer.headers["location"] == f"/dr2/object/{row['source_id']}"
+
+
+def test_the_json_of_a_source_is_its_row(client: httpx.Client, release: Release) -> None:
+    content = client.get(f"/dr2/object/{SOURCE}.json").json()
+    row = release.by_id("objects", SOURCE)
+    assert row is not None
+    assert set(content["object"]) == set(row)
+    assert content["object"]["ra"] == row["ra"]
+    assert content["bands"][7] == "rSDSS"
+    assert content["units"]["mag_auto"] == "mag"
+    for name, value in row.items():
+        if isinstance(value, np.ndarray):
+            said = [math.nan if v is None else v for v in content["object"][name]]
+            assert np.array_equal(np.asarray(said, float), value.astype(float), equal_nan=True)
+
+
+def test_an_object_without_redshift_says_so(client: httpx.Client, release: Release) -> None:
+    rows = release.scan("objects", ["source_id", "photoz"]).table().to_pylist()
+    number = next(r["source_id"] for r in rows if r["photoz"] is None)
+    assert "There is no photometric redshift" in client.get(f"/dr2/object/{number}").text
+
+
+def test_an_object_shows_three_kinds_in_two_units_and_all_its_stamps(client: httpx.Client) -> None:
+    text = client.get(f"/dr2/object/{SOURCE}").text
+    for kind in ("psfcor", "auto", "aper_3_0"):
+        assert f'id="sed-{kind}-mag-t"' in text
+        assert f'id="sed-{kind}-flux-t"' in text
+    assert text.count("/stamp/") == 13
+    assert "All 82 columns" in text
+    assert "not observed" in client.get("/dr2/object/1000000001").text
+
+
+def test_all_of_a_page_about_a_source_is_unique(client: httpx.Client) -> None:
+    ids = re.findall(r'\sid="([^"]+)"', client.get(f"/dr2/object/{SOURCE}").text)
+    assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize("query", ["", "?scale=flux", "?size=60", "?scale=other"])
+def test_stamps_are_pictures(client: httpx.Client, query: str) -> None:
+    answer = client.get(f"/dr2/object/{SOURCE}/stamp/rSDSS.jpg{query}")
+    assert answer.headers["content-type"] == "image/jpeg"
+    assert min(Image.open(io.BytesIO(answer.content)).size) >= 168
+    colour = client.get(f"/dr2/object/{SOURCE}/stamp/colour.jpg")
+    assert Image.open(io.BytesIO(colour.content)).mode == "RGB"
+
+
+def test_a_stamp_is_kept_only_under_the_version_of_its_release(client: httpx.Client) -> None:
+    page = client.get(f"/dr2/object/{SOURCE}").text
+    address = re.search(r'src="([^"]+/stamp/rSDSS\.jpg[^"]+)"', page)
+    assert address is not None
+    path = address[1].replace("&amp;", "&")
+    assert "immutable" in client.get(path).headers["cache-control"]
+    assert "immutable" not in client.get(path.split("&v=")[0]).headers["cache-control"]
+
+
+def test_columns_are_filtered_by_all_words(
+    client: httpx.Client, fragment: Callable[[str], httpx.Response]
+) -> None:
+    text = fragment("/dr2/columns?q=psfcor+mag&table=objects").text
+    assert "<html" not in text
+    assert "mag_psfcor_err" in text
+    assert "mag_auto_err" not in text
+    assert "<html" in client.get("/dr2/columns?q=psfcor").text
+    assert "0 columns" in fragment("/dr2/columns?q=zzzz").text
+
+
+def test_a_page_taken_from_the_history_is_whole(client: httpx.Client) -> None:
+    headers = {"HX-Request": "true", "HX-History-Restore-Request": "true"}
+    assert "<html" in client.get("/dr2/columns", headers=headers).text
+
+
+def test_the_overlay_has_the_brightest_of_the_view(
+    client: httpx.Client, release: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sky, "SHOWN", 10)
+    query = "/dr2/sky/objects.json?ra=210.0&dec=57.0&radius=1"
+    content = client.get(query).json()
+    rows = release.scan("objects", ["mag_auto"]).table().to_pylist()
+    mags = sorted(r["mag_auto"][7] for r in rows if r["mag_auto"][7] is not None)
+    assert [s["mag"] for s in content["sources"]] == pytest.approx(mags[:10])
+    assert content["in_view"] == len(rows)
+    assert content["complete"]
+    empty = client.get("/dr2/sky/objects.json?ra=10&dec=-57&radius=0.1").json()
+    assert empty == {"sources": [], "in_view": 0, "complete": True}
+
+
+def test_a_click_on_the_still_picture_leads_to_the_source_there(
+    client: httpx.Client, shelf: Path, release: Release
+) -> None:
+    picture = sky.still(shelf / "dr2")
+    assert picture is not None
+    row = release.by_id("objects", SOURCE, ["ra", "dec"])
+    assert row is not None
+    x, y = picture.wcs.sky_to_pix(row["ra"], row["dec"])
+    factor = picture.shown_width / picture.width
+    place = f"map.x={float(x) * factor:.3f}&map.y={float(y) * factor:.3f}"
+    answer = client.get(f"/dr2/sky/at?{place}")
+    assert answer.status_code == 303
+    assert answer.headers["location"] == f"/dr2/object/{SOURCE}"
+
+
+def test_the_nearest_source_is_told_as_json_and_as_a_panel(
+    client: httpx.Client, release: Release, fragment: Callable[[str], httpx.Response]
+) -> None:
+    row = release.by_id("objects", SOURCE, ["ra", "dec"])
+    assert row is not None
+    query = f"/dr2/sky/nearest?ra={row['ra']}&dec={row['dec']}&radius=0.01"
+    assert client.get(query).json()["source"]["path"] == f"/dr2/object/{SOURCE}"
+    assert f"/dr2/object/{SOURCE}" in fragment(query).text
+    nothing = "/dr2/sky/nearest?ra=10&dec=10&radius=0.01"
+    assert client.get(nothing).json() == {"source": None}
+    assert "No source here" in fragment(nothing).text
+
+
+def test_files_are_served_with_ranges(client: httpx.Client, shelf: Path) -> None:
+    path = "images/SYN-00001/SYN-00001.rSDSS.fits"
+    answer = client.get(f"/dr2/{path}", headers={"Range": "bytes=0-79"})
+    assert answer.status_code == 206
+    assert answer.content == (shelf / "dr2" / path).read_bytes()[:80]
+    for path in ("release.json", "preview.jpg", "tiles/SYN-00001.jpg", "tables/tiles.parquet"):
+        assert client.get(f"/dr2/{path}").status_code == 200
+    assert client.get("/dr2/moc.fits").status_code == 200
+    assert client.get("/dr2/hips/colour/properties").status_code == 200
+
+
+@pytest.mark.parametrize("content", [
+    "{", "[]", '{"crval": [1]}',
+    '{"crval":[1,2],"crpix":[0,0],"cd":[[0,0],[0,0]],"shape":[1,1],"tiles":[]}',
+])  # fmt: skip
+def test_a_still_picture_without_a_place_is_none(tmp_path: Path, content: str) -> None:
+    (tmp_path / "preview.jpg").write_bytes(b"x")
+    (tmp_path / "preview.json").write_text(content)
+    assert sky.still(tmp_path) is None
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"checks": 3}', '{"checks": [1]}'])
+def test_a_damaged_validation_is_not_shown(release: Release, tmp_path: Path, content: str) -> None:
+    (tmp_path / "dr2.validation.json").write_text(content)
+    moved = Release(tmp_path / "dr2", release.model, release._connection)
+    assert home.validation(moved) is None
+
+
+def test_an_empty_shelf_says_what_to_do(tmp_path: Path) -> None:
+    with serving(create_app(tmp_path)) as address:
+        assert "No release is published yet" in httpx.get(address).text
+        assert "No release is published yet" in httpx.get(f"{address}/dr1/").text
+        assert httpx.get(f"{address}/latest", follow_redirects=True).status_code == 200
+
+
+def test_a_damaged_release_does_not_hide_the_others(shelf: Path, tmp_path: Path) -> None:
+    for name in ("dr1", "dr2"):
+        shutil.copytree(shelf / name, tmp_path / name)
+        Shelf(tmp_path).publish(name)
+    broken = next((tmp_path / "dr2" / "serve").glob("objects.core.duckdb"))
+    broken.write_bytes(broken.read_bytes()[:4096])
+    with serving(create_app(tmp_path)) as address:
+        first = httpx.get(address)
+        assert first.status_code == 200
+        assert "cannot be read at the moment" in first.text
+        assert "Synthetic release dr1" in first.text
+        assert httpx.get(f"{address}/dr2/").status_code == 503
+        assert httpx.get(f"{address}/dr1/").status_code == 200
+
+
+def test_a_damaged_image_leaves_the_page_whole(shelf: Path, tmp_path: Path) -> None:
+    shutil.copytree(shelf / "dr1", tmp_path / "dr1")
+    Shelf(tmp_path).publish("dr1")
+    image = tmp_path / "dr1/images/SYN-00001/SYN-00001.rSDSS.fits"
+    image.unlink()
+    image.write_bytes(b"nothing")
+    with serving(create_app(tmp_path)) as address:
+        assert httpx.get(f"{address}/dr1/object/{SOURCE}").status_code == 200
+        assert httpx.get(f"{address}/dr1/object/{SOURCE}/stamp/rSDSS.jpg").status_code == 503
+
+
+def test_a_release_without_pictures_still_has_a_sky_page(shelf: Path, tmp_path: Path) -> None:
+    shutil.copytree(shelf / "dr1", tmp_path / "dr1")
+    for path in ("hips", "tiles"):
+        shutil.rmtree(tmp_path / "dr1" / path)
+    for name in ("preview.jpg", "preview.json"):
+        (tmp_path / "dr1" / name).unlink()
+    Shelf(tmp_path).publish("dr1")
+    with serving(create_app(tmp_path)) as address:
+        text = httpx.get(f"{address}/dr1/sky").text
+        assert "this release has no pictures for it" in text
+        assert "no still picture" in text
+        assert "no picture of the tile" in httpx.get(f"{address}/dr1/image/SYN-00001").text
+        assert httpx.get(f"{address}/dr1/sky/at?map.x=1&map.y=1").status_code == 400
+
+
+def test_a_new_release_is_served_without_a_restart(shelf: Path, tmp_path: Path) -> None:
+    for name in ("dr1", "dr2"):
+        shutil.copytree(shelf / name, tmp_path / name)
+    Shelf(tmp_path).publish("dr1")
+    with serving(create_app(tmp_path)) as address:
+        assert httpx.get(f"{address}/dr2/").status_code == 404
+        Shelf(tmp_path).publish("dr2")
+        assert httpx.get(f"{address}/dr2/").status_code == 200
+        Shelf(tmp_path).withdraw("dr1")
+        assert httpx.get(f"{address}/dr1/").status_code == 404
+
+
+def test_the_contents_are_what_release_json_says(client: httpx.Client) -> None:
+    content = json.loads(client.get("/dr2/release.json").content)
+    text = client.get("/dr2/").text
+    for table in content["tables"]:
+        assert f"columns?table={table['name']}" in text
