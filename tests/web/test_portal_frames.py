@@ -152,15 +152,25 @@ def test_pictures_need_no_place_to_be_kept(site: Path, tmp_path: Path) -> None:
     assert (folder / "cache").read_text() == "not a folder"
 
 
-def test_the_picture_of_the_reduction_is_taken_where_it_fits(site: Path) -> None:
+def test_the_picture_of_the_reduction_is_taken_where_it_serves(site: Path) -> None:
     path = site / "products" / "reduced" / "sci1.v1.fits"
     subject = Subject("reduced", path, "0" * 64)
     beside = paths.picture(path)
-    beside.write_bytes(b"by the reduction")
+    violet = (150, 90, 255)
+
+    def is_violet(look: Look) -> bool:
+        picture = Image.open(io.BytesIO(pictures.jpeg(subject, look, None)))
+        assert max(picture.size) <= look.size
+        return np.allclose(np.asarray(picture).mean(axis=(0, 1)), violet, atol=4)
+
+    own = pictures.jpeg(subject, Look(), None)
+    Image.new("RGB", (600, 480), violet).save(beside)
     try:
-        assert pictures.jpeg(subject, Look(), None) == b"by the reduction"
-        for other in (Look(size=640), Look(mask=False), Look(stretch="linear")):
-            assert pictures.jpeg(subject, other, None) != b"by the reduction"
+        assert all(is_violet(Look(size=size)) for size in (160, 320, 640))
+        for other in (Look(size=1280), Look(mask=False), Look(stretch="linear")):
+            assert not is_violet(other)
+        beside.write_bytes(b"damaged")
+        assert pictures.jpeg(subject, Look(), None) == own
     finally:
         beside.unlink()
 

@@ -33,6 +33,8 @@ STRETCHES: Final = ("asinh", "linear")
 _RENDERING: Final = "1"
 """Part of a kept picture's name: another number where pictures are to look otherwise."""
 _JPEG_QUALITY = 85
+_BESIDE_PX = 640
+"""Size up to which the picture beside a reduced image serves."""
 _CHECKSUM = re.compile(r"[0-9a-f]{16,64}")
 _AT_WORK = threading.BoundedSemaphore(2)
 """A full-size frame takes half a gigabyte while it is read."""
@@ -95,25 +97,27 @@ def jpeg(subject: Subject, look: Look, cache: Path | None) -> bytes:
     """
     if subject.kind not in KINDS:
         raise BadInput(subject.kind, found="no image", expected=" or ".join(KINDS))
-    ready = _beside(subject, look)
-    if ready is not None:
-        return ready
     kept = _kept_name(subject, look, cache)
     if kept is not None and kept.is_file():
         return kept.read_bytes()
     with _AT_WORK:
-        content = _encode(_render(subject, look))
+        content = _beside(subject, look) or _encode(_render(subject, look))
     if kept is not None:
         _keep(kept, content)
     return content
 
 
 def _beside(subject: Subject, look: Look) -> bytes | None:
-    """The picture that the reduction itself wrote, where it is what is asked for."""
-    if subject.kind != "reduced" or look.stretch != "asinh" or not look.mask or look.size > 320:
+    """The picture that the reduction itself wrote, made smaller, where it serves.
+
+    A damaged one is no harm: the pixels are still there.
+    """
+    default = look.stretch == "asinh" and look.mask
+    if subject.kind != "reduced" or not default or look.size > _BESIDE_PX:
         return None
-    with contextlib.suppress(OSError):
-        return paths.picture(subject.path).read_bytes()
+    with contextlib.suppress(OSError), Image.open(paths.picture(subject.path)) as picture:
+        picture.thumbnail((look.size, look.size), Image.Resampling.BOX)
+        return _encode(np.asarray(picture.convert("RGB")))
     return None
 
 
