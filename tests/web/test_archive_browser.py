@@ -48,7 +48,7 @@ def test_pages_work_without_javascript(chromium: Any, archive: str, page: str) -
 def test_a_form_works_without_javascript(chromium: Any, archive: str) -> None:
     with opened(chromium, f"{archive}/dr2/", javascript=False) as shown:
         shown.page.fill("#pos", "210.0 57.0")
-        shown.page.click("text=Search >> visible=true >> nth=-1")
+        shown.page.click("button:has-text('Search')")
         shown.page.wait_for_load_state()
         assert "/dr2/search?pos=210.0+57.0" in shown.page.url
         shown.seen.require_nothing()
