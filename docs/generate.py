@@ -14,7 +14,7 @@ import itertools
 import re
 import textwrap
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,30 +57,57 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 # -- columns ------------------------------------------------------------------------------------
 
 
-def _columns() -> str:
-    from tesela.products.columns import COLUMNS
+_TABLES = {
+    "single": "One band by itself: `products/catalogue`, a file a tile and band.",
+    "dual": "Sources of the detection band in every band: `products/dual`, a file a tile.",
+    "zeropoints": "The photometric solution: `products/zeropoints`, a file a tile.",
+    "valueadded": "Classes and redshifts, rows as in `dual`: `products/valueadded`, a file a tile.",
+    "objects": "Sources of the detection band, measured in every band. Sorted by `_healpix_29`.",
+    "detections": "Sources found in each band by itself. Sorted by `_healpix_29`.",
+    "tiles": "What is known of each tile and band.",
+    "filters": "The bands, in the order of all arrays.",
+}
 
-    rows = [
-        (
-            f"`{c.name}`",
-            c.dtype + (f" x {c.length}" if c.length > 1 else ""),
-            c.unit,
-            f"`{c.ucd}`",
-            c.description,
-        )
-        for c in COLUMNS.values()
-    ]
+
+def _columns() -> str:
+    from tesela.products.columns import TABLES
+
+    titles = {"single": "Products of the pipeline", "objects": "Published tables"}
+    said = {
+        "single": """
+Fluxes are instrumental, in electrons a second on the scale of their coadd; `zeropoints` joins them
+when they are loaded. Facts of the tile (band or bands, depth, completeness, provenance) are in the
+metadata of the file (key `tesela`, JSON). What is not known is NaN.
+""",
+        "objects": """
+What a release holds: AB magnitudes, and flux densities in microjansky. What is not known is NULL.
+`family` says which columns are stored and served together. See [Queries](../howto/query.md).
+""",
+    }
+    sections = []
+    for table, columns in TABLES.items():
+        if table in titles:
+            sections.append(f"## {titles[table]}\n\n{said[table].strip()}")
+        sections.append(f"### `{table}`\n\n{_TABLES[table]}\n\n{_column_rows(table, columns)}")
     introduction = """
-The columns of a single catalogue, one Parquet file a tile and band. Unit, UCD and description are
-stored with each field of the file. Fluxes are instrumental: a magnitude is
-`zeropoint_mag - 2.5 log10(flux)` with `zeropoint_mag` from the file's own metadata, where tile,
-band, depth and completeness are found too (key `tesela`, JSON).
+Unit, UCD and description are stored with each field of the Parquet files. A type `x bands` is an
+array with one value a band, in the order of the table `filters`: by wavelength for bands whose
+curve is known, then by name. **Bold** columns are never NULL.
 """
-    return _page(
-        "Catalogue columns",
-        introduction,
-        _table(("name", "type", "unit", "UCD", "description"), rows),
-    )
+    return _page("Columns of catalogues", introduction, "\n\n".join(sections))
+
+
+def _column_rows(table: str, columns: Mapping[str, Any]) -> str:
+    families = len({column.family for column in columns.values()}) > 1
+    published = "_healpix_29" in columns and families
+    head = ("name", "type", "unit", "UCD", "description") + ("family",) * published
+    rows = []
+    for c in columns.values():
+        times = {1: "", -1: " x bands"}.get(c.length, f" x {c.length}")
+        name = f"**`{c.name}`**" if c.required else f"`{c.name}`"
+        row = (name, c.dtype + times, c.unit, f"`{c.ucd}`", c.description)
+        rows.append((*row, c.family) if published else row)
+    return _table(head, rows)
 
 
 # -- mask ---------------------------------------------------------------------------------------
@@ -109,10 +136,14 @@ names them, so a file explains itself.
 def _settings() -> str:
     from tesela import config
     from tesela.cameras import camera
+    from tesela.stages.calibrate.settings import CalibrateSettings
+    from tesela.stages.catalog.dual_settings import DualSettings
     from tesela.stages.catalog.settings import CatalogSettings
     from tesela.stages.coadd.settings import CoaddSettings
     from tesela.stages.masters.settings import MastersSettings
     from tesela.stages.reduce.settings import ReduceSettings
+    from tesela.stages.release.settings import ReleaseSettings
+    from tesela.stages.valueadded.settings import ValueaddedSettings
 
     sections = [
         "## survey.toml",
@@ -126,6 +157,11 @@ def _settings() -> str:
         *_nested("steps.reduce", ReduceSettings),
         _class_table("`[steps.coadd]`", CoaddSettings),
         _class_table("`[steps.catalog]`", CatalogSettings),
+        _class_table("`[steps.dual]`", DualSettings, skip={"detection"}),
+        "### `[steps.dual.detection]`\n\nThe keys of `[steps.catalog]`.",
+        _class_table("`[steps.calibrate]`", CalibrateSettings),
+        *_nested("steps.valueadded", ValueaddedSettings),
+        _class_table("`[steps.release]`", ReleaseSettings),
         "## The TOML of a camera",
         _class_table("Top of the file", camera.Camera, skip={"amplifiers", "header", "imagetypes"}),
         _class_table("`[header]`", camera.HeaderCards),

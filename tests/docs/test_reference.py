@@ -34,15 +34,21 @@ def test_there_are_no_other_pages(generate: ModuleType) -> None:
 
 def test_every_verb_setting_column_and_code_is_there(generate: ModuleType) -> None:
     from tesela.cli.main import VERBS
-    from tesela.products.columns import COLUMNS
+    from tesela.products.columns import TABLES
     from tesela.products.maskbit import MaskBit
 
     pages = generate.pages()
     for verb in VERBS:
         assert f"`tesela {verb}" in pages["commands.md"]
-    for column in COLUMNS:
-        assert f"| `{column}` |" in pages["columns.md"]
+    for table, columns in TABLES.items():
+        section = pages["columns.md"].partition(f"### `{table}`")[2].partition("\n### ")[0]
+        for name, column in columns.items():
+            cell = f"| **`{name}`** |" if column.required else f"| `{name}` |"
+            assert cell in section
+    assert "`tesela release build`" in pages["commands.md"]
     for bit in MaskBit:
         assert f"| {int(bit)} | `{bit.name}` |" in pages["mask.md"]
-    for key in ("validity_days", "mesh_px", "max_offset_arcsec", "injections", "saturation_adu"):
+    keys = ("validity_days", "mesh_px", "max_offset_arcsec", "injections", "saturation_adu")
+    keys += ("detection_band", "restricted_factor", "min_stars_colour", "odds_half_width")
+    for key in (*keys, "hips_order"):
         assert f"| `{key}` |" in pages["settings.md"]
