@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import json
 import math
@@ -10,6 +11,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import duckdb
 import httpx
 import numpy as np
 import pytest
@@ -82,6 +84,32 @@ def test_a_release_tells_its_depths_and_its_validation(
     assert "All checks passed." in text
     assert "not applicable" in text
     assert "/dr2/vo/cone?" in text
+
+
+def snippets(client: httpx.Client) -> list[str]:
+    return [
+        html.unescape(c)
+        for c in re.findall(r"<code>([^<]+)</code></pre>", client.get("/dr2/").text)
+    ]
+
+
+def test_the_programs_of_the_page_run(client: httpx.Client, shelf: Path, release: Release) -> None:
+    shown = snippets(client)
+    pyvo_code = next(c for c in shown if c.startswith("import pyvo"))
+    names: dict = {}
+    exec(pyvo_code, names)  # noqa: S102 - what the page shows
+    centre = release.model.tiles[0]
+    ra, dec = round(centre.ra_deg, 4), round(centre.dec_deg, 4)
+    assert len(names["table"]) == len(release.cone("objects", ra, dec, 0.05).table()) > 0
+    query = next(c for c in shown if c.startswith("SELECT"))
+    rows = duckdb.sql(query.replace("'hats/", f"'{shelf}/dr2/hats/")).fetchall()
+    chosen = [
+        r["source_id"]
+        for r in release.scan("objects", ["source_id", "photoz", "is_primary"]).table().to_pylist()
+        if r["is_primary"] and r["photoz"] is not None and 0.1 <= r["photoz"] <= 0.2
+    ]
+    assert sorted(r[0] for r in rows) == sorted(chosen)
+    assert httpx.get(shown[0]).status_code == 200
 
 
 def test_snippets_use_the_configured_address(shelf: Path) -> None:

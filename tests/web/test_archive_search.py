@@ -15,8 +15,13 @@ import pytest
 from astropy.io import votable
 
 from tesela.sciencedb.release import Release
+from tesela.vo.settings import VoSettings
 from tesela.web.archive import listing
+from tesela.web.archive.app import create_app
 from tesela.web.archive.search import Query, parse
+from tesela.web.archive.settings import ArchiveSettings
+
+from .browser import serving
 
 CENTRE = "210.0 57.0"
 QUERY = "pos=210.0+57.0&radius=6&unit=arcmin"
@@ -183,6 +188,16 @@ def test_files_of_detections_and_of_nothing(client: httpx.Client, kind: str) -> 
     assert client.get(f"/dr2/search.{kind}?{QUERY}&table=detections").status_code == 200
     assert client.get(f"/dr2/search.{kind}?pos=10+10&radius=1").status_code == 200
     assert client.get(f"/dr2/search.{kind}?pos=nowhere").status_code == 400
+
+
+def test_a_file_that_would_be_cut_is_refused(shelf: Path) -> None:
+    settings = ArchiveSettings(vo=VoSettings(max_records=100))
+    with serving(create_app(shelf, settings)) as address:
+        answer = httpx.get(f"{address}/dr2/search.csv?{QUERY}")
+        small = httpx.get(f"{address}/dr2/search.csv?pos=210+57&radius=1")
+    assert answer.status_code == 400
+    assert "more than 100 rows" in answer.text
+    assert small.status_code == 200
 
 
 def test_a_query_is_its_address() -> None:

@@ -43,16 +43,14 @@ class Found:
         names: Sequence[str],
         cone: tuple[float, float, float],
         *,
-        limit: int,
         duplicates: bool,
     ) -> None:
-        self.release, self.table, self.cone, self.limit = release, table, cone, limit
+        self.release, self.table, self.cone = release, table, cone
         known = {c.name: c for c in release.table(table).columns}
         self._once = not duplicates and "is_primary" in known
         self._extra = self._once and "is_primary" not in names
         read = [*names, "is_primary"] if self._extra else list(names)
-        # One row more than the limit tells whether there are more.
-        self._rows = release.cone(table, *cone, read, limit=limit + 1, order_by_distance=True)
+        self._rows = release.cone(table, *cone, read, order_by_distance=True)
         self.columns: tuple[ColumnModel, ...] = (*(known[n] for n in names), _DISTANCE)
         self.schema = arrow.schema(self.columns)
 
@@ -83,20 +81,13 @@ def response(rows: Found, kind: str, name: str) -> Response:
     return StreamingResponse(pieces, media_type=_TYPES[kind], headers=headers)
 
 
-def _limited(rows: Found) -> Iterator[pa.RecordBatch]:
-    left = rows.limit
-    for batch in rows:
-        yield batch.slice(0, left)
-        left -= min(left, len(batch))
-
-
 def _csv(rows: Found) -> Iterator[bytes]:
     """One column for each value of a vector: `mag_auto_rSDSS`; NULL is an empty field."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     bands = rows.release.model.band_names
     writer.writerow([label for column in rows.columns for label in labels(column, bands)])
-    for batch in _limited(rows):
+    for batch in rows:
         cells = [_cells(batch.column(k), c) for k, c in enumerate(rows.columns)]
         writer.writerows(zip(*(column for group in cells for column in group)))
         yield stream.getvalue().encode()
@@ -138,14 +129,14 @@ def _votable(rows: Found) -> Iterator[bytes]:
         infos=(("release", model.name), ("bands", " ".join(model.band_names))),
         id_column=rows.release.table(rows.table).id_column,
     )
-    yield from votable.stream(rows, head, maxrec=rows.limit)
+    yield from votable.stream(rows, head)
 
 
 def _parquet(rows: Found) -> Iterator[bytes]:
     """Written to a temporary file first: Parquet ends with its table of contents."""
     with tempfile.TemporaryFile() as stream:
         with pq.ParquetWriter(stream, rows.schema, compression="zstd") as writer:
-            for batch in _limited(rows):
+            for batch in rows:
                 writer.write_batch(batch)
         stream.seek(0)
         while piece := stream.read(_CHUNK):

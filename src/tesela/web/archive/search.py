@@ -181,6 +181,21 @@ def _examples(release: Release) -> list[str]:
     return [f"{t.ra_deg:.4f} {t.dec_deg:+.4f}" for t in release.model.tiles[:3]]
 
 
+def _require_few(
+    release: Release, query: Query, cone: tuple[float, float, float], limit: int
+) -> None:
+    """Refuse a file that would end before its rows do: nobody would notice."""
+    number = release.table(query.table).id_column
+    found = sum(len(b) for b in release.cone(query.table, *cone, [number], limit=limit + 1))
+    if found > limit:
+        raise BadInput(
+            f"file of {query.table} within {query.radius} {query.unit}",
+            found=f"more than {limit} rows",
+            expected="a smaller radius",
+            do=f"or take the whole catalogue from /{release.model.name}/hats/{query.table}/",
+        )
+
+
 def _download(archive: Archive, kind: str, request: Request) -> Response:
     release = archive.release(request)
     query = parse(request.query_params)
@@ -190,12 +205,6 @@ def _download(archive: Archive, kind: str, request: Request) -> Response:
         names = [c.name for c in release.table(query.table).columns]
     else:
         names = listing.names(release, query.table, query.show)
-    rows = downloads.Found(
-        release,
-        query.table,
-        names,
-        cone,
-        limit=archive.settings.vo.max_records,
-        duplicates=query.duplicates,
-    )
+    _require_few(release, query, cone, archive.settings.vo.max_records)
+    rows = downloads.Found(release, query.table, names, cone, duplicates=query.duplicates)
     return downloads.response(rows, kind, f"{release.model.name}-{query.table}")

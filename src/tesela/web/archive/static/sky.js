@@ -85,9 +85,11 @@ function sources(aladin) {
       list.removeAll();
       list.addSources(found.sources.map((s) => A.source(s.ra, s.dec, s)));
       const count = $("count");
-      if (count) count.textContent = found.complete && found.sources.length === found.in_view
-        ? `${found.in_view} sources in view.`
-        : `The ${found.sources.length} brightest sources in view are marked.`;
+      if (count) {
+        if (!found.complete) count.textContent = "Some of very many sources are marked: zoom in to see those of a place.";
+        else if (found.sources.length === found.in_view) count.textContent = `${found.in_view} sources in view.`;
+        else count.textContent = `The ${found.sources.length} brightest of ${found.in_view} sources in view are marked.`;
+      }
       window.sourcesShown = found.sources.length;
     } catch (error) {
       if (error.name !== "AbortError" && $("count")) $("count").textContent = `Sources could not be read: ${error.message}.`;
