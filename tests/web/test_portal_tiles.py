@@ -14,7 +14,7 @@ import pytest
 from tesela.ledger import products, schema
 from tesela.ledger.engine import Ledger
 from tesela.products import paths
-from tesela.web.portal import create_app
+from tesela.web.portal import create_app, metrics
 
 from . import browser, portal_site
 
@@ -163,6 +163,40 @@ def test_what_is_not_simply_made_is_told_with_its_reason(site: Path, tmp_path: P
         "due a new look",
     ):
         assert words in said, words
+
+
+def test_metrics_of_bands_are_a_table_and_the_others_a_list() -> None:
+    found = metrics.arrange(
+        {
+            "n_stars_r": 5, "n_stars_J0378": 3, "zeropoint_err_mag_r": 0.01, "fwhm_arcsec": 1.5,
+            "n_bands": 2, "rejected": {}, "r": 1,
+        },
+        ("J0378", "r", "z"),
+    )  # fmt: skip
+    assert found.single == (("fwhm", 1.5, "arcsec"), ("n bands", 2, ""), ("r", 1, ""))
+    assert found.header == (("n stars", ""), ("zeropoint err", "mag"))
+    assert found.by_band == (("J0378", (3, None)), ("r", (5, 0.01)))
+    assert metrics.arrange({}, ()) == metrics.Measured()
+    assert metrics.read(None) == metrics.read("[1]") == {}
+
+
+def test_long_lists_of_inputs_are_cut_and_say_so(site: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "site"
+    shutil.copytree(site, folder)
+    ledger = Ledger.open(paths.ledger_file(folder))
+    with ledger.write() as conn:
+        many = [
+            products.insert(conn, products.NewProduct("coadd", f"T{n}.r", 1))
+            for n in range(100, 1300)
+        ]
+        products.insert(
+            conn, products.NewProduct("release", "dr1", 1), [(n, "input") for n in many]
+        )
+    ledger.close()
+    with browser.serving(create_app(folder)) as url:
+        page = httpx.get(f"{url}/product/release/dr1")
+    assert re.search(r"and 1.160 more of kind coadd", page.text)
+    assert page.text.count('href="/product/coadd/') == 40
 
 
 def test_releases_are_listed_with_what_is_published(released: Path) -> None:

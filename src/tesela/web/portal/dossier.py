@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any, Final
 
 from sqlalchemy.engine import Connection
@@ -15,42 +16,23 @@ from tesela.ledger.clock import iso
 from tesela.web.portal import links
 from tesela.web.portal.queries import Row
 
+_SHOWN_INPUTS: Final = 40
 _SHOWN_USERS: Final = 12
 _SHOWN_REJECTED: Final = 6
 
-UNITS: Final[Mapping[str, str]] = {
-    "_arcsec": "arcsec",
-    "_mag": "mag",
-    "_px": "px",
-    "_adu": "ADU",
-    "_deg": "deg",
-    "_days": "d",
-    "_e": "e\N{SUPERSCRIPT MINUS}",
-    "_s": "s",
-}
-"""Units by the ending of a metric's name."""
-
-
-def metrics(metrics_json: str | None) -> list[dict[str, Any]]:
-    """What the ledger has of a version's metrics, see `numbers`."""
-    return numbers(json.loads(metrics_json or "{}"))
-
-
-def numbers(measured: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What was measured, as name, value and unit; what is no number or word is left out."""
-    found = []
-    for name, value in sorted(measured.items()):
-        if isinstance(value, (bool, int, float, str)):
-            ending = next((e for e in UNITS if name.endswith(e)), "")
-            words = name.removesuffix(ending).replace("_", " ")
-            found.append({"name": words, "value": value, "unit": UNITS.get(ending, "")})
-    return found
-
 
 def inputs(conn: Connection, product_id: int) -> list[dict[str, Any]]:
-    """What a version was made from; a set of masters is followed by its masters."""
-    found = []
+    """What a version was made from; a set of masters is followed by its masters.
+
+    Of a kind with many (the coadds of a release) the first are given, with `more` beside the last.
+    """
+    found: list[dict[str, Any]] = []
+    seen: Counter[str] = Counter()
     for row in products.inputs(conn, product_id):
+        seen[row["kind"]] += 1
+        if seen[row["kind"]] > _SHOWN_INPUTS:
+            found[-1]["more"] = seen[row["kind"]] - _SHOWN_INPUTS
+            continue
         found.append(_linked(row))
         if row["kind"] == "calset":
             found += [
@@ -60,7 +42,7 @@ def inputs(conn: Connection, product_id: int) -> list[dict[str, Any]]:
 
 
 def _linked(row: Row) -> dict[str, Any]:
-    return {**row, "inside": False, "url": links.product(row["kind"], row["key"])}
+    return {**row, "inside": False, "more": 0, "url": links.product(row["kind"], row["key"])}
 
 
 def users(conn: Connection, kind: str, key: str) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from tesela.ledger.clock import iso
 from tesela.pixels.thumbnail import MASK_COLOURS
 from tesela.products import files
 from tesela.products.maskbit import MEANING, MaskBit
-from tesela.web.portal import dossier, links, product_queries, queries
+from tesela.web.portal import dossier, links, metrics, product_queries, queries
 from tesela.web.portal.pictures import Look, Subject
 from tesela.web.portal.site import OpenSite
 from tesela.web.portal.states import STATES
@@ -117,7 +117,7 @@ def page(site: OpenSite, conn: Connection, name: str, look: Look, *, raw: bool) 
         "current": current,
         "operations": json.loads(current["operations_json"]) if current else [],
         "headlines": _headlines(quality),
-        "metrics": dossier.metrics(quality.get("metrics_json")),
+        "metrics": metrics.arrange(metrics.read(quality.get("metrics_json")), ()),
         "inputs": [] if current is None else dossier.inputs(conn, current["id"]),
         "users": dossier.users(conn, "raw", name),
         "tiles": [(tile, links.tile(tile)) for tile in frames.tiles_of(conn, found["product_id"])],
@@ -129,7 +129,7 @@ def page(site: OpenSite, conn: Connection, name: str, look: Look, *, raw: bool) 
 
 def _headlines(quality: dict[str, Any]) -> list[tuple[str, Any, str, int]]:
     """The numbers that a reviewer looks at first: name, value, unit, digits."""
-    measured = {**json.loads(quality.get("metrics_json") or "{}")}
+    measured = metrics.read(quality.get("metrics_json"))
     measured |= {name: value for name, value in quality.items() if value is not None}
     return [
         (word, measured[name], unit, digits)

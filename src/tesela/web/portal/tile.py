@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any, Final
 
 from sqlalchemy.engine import Connection
@@ -15,7 +16,7 @@ from tesela.ledger.clock import iso
 from tesela.ledger.keys import coadd_key
 from tesela.products import paths
 from tesela.sciencedb.shelf import Shelf
-from tesela.web.portal import dossier, links, product_queries
+from tesela.web.portal import dossier, links, metrics, product_queries
 from tesela.web.portal.pictures import KINDS, Look, Subject
 from tesela.web.portal.queries import Row
 from tesela.web.portal.site import OpenSite
@@ -43,11 +44,15 @@ def _states(
         for key in keys:
             row = served.get((kind, key))
             state, reason = _judge(row, pending.get((kind, key)))
-            metrics = json.loads(row["metrics_json"] or "{}") if row else {}
             found[kind, key] = {
-                "kind": kind, "key": key, "row": row, "state": state, "reason": reason,
-                "metrics": metrics, "url": f"/product/{kind}/{key}",
-            }  # fmt: skip
+                "kind": kind,
+                "key": key,
+                "row": row,
+                "state": state,
+                "reason": reason,
+                "metrics": metrics.read(row["metrics_json"]) if row else {},
+                "url": f"/product/{kind}/{key}",
+            }
     return found
 
 
@@ -93,14 +98,18 @@ def page(site: OpenSite, conn: Connection, name: str) -> dict[str, Any]:
     bands = [band for band in site.bands if band in observed]
     made = _states(conn, _BAND_KINDS, [coadd_key(name, band) for band in bands])
     whole = _states(conn, links.TILE_KINDS, [name])
+    solution = whole["zeropoints", name]["metrics"]
     return {
         "tile": grid,
-        "bands": [_band(name, band, observed[band], made) for band in bands],
+        "bands": [
+            {**_band(name, band, observed[band], made), **_published(solution, band)}
+            for band in bands
+        ],
         "whole": [
             {
                 **found,
                 "title": TITLES[found["kind"]],
-                "measured": dossier.numbers(found["metrics"]),
+                "measured": metrics.arrange(found["metrics"], site.bands),
             }
             for found in (whole[kind, name] for kind in links.TILE_KINDS)
         ],
@@ -124,6 +133,14 @@ def _band(
     }
 
 
+def _published(solution: Mapping[str, Any], band: str) -> dict[str, Any]:
+    """A band's zero point of the tile's photometric solution, with its error."""
+    return {
+        "zeropoint_mag": solution.get(f"zeropoint_mag_{band}"),
+        "zeropoint_err_mag": solution.get(f"zeropoint_err_mag_{band}"),
+    }
+
+
 def product_page(site: OpenSite, conn: Connection, kind: str, key: str) -> dict[str, Any]:
     """What the page of a master, coadd, catalogue ... shows; raises `NotFound`."""
     versions, happened = dossier.past(conn, key)
@@ -141,7 +158,7 @@ def product_page(site: OpenSite, conn: Connection, kind: str, key: str) -> dict[
         "picture": links.picture(kind, key, current["checksum"][:12], look)
         if current is not None and kind in KINDS
         else "",
-        "metrics": dossier.metrics(quality.get("metrics_json")),
+        "metrics": metrics.arrange(metrics.read(quality.get("metrics_json")), site.bands),
         "inputs": [] if current is None else dossier.inputs(conn, current["id"]),
         "users": dossier.users(conn, kind, key),
         "versions": versions,
