@@ -11,7 +11,7 @@ from tesela.web.shared import show
 
 
 def test_missing_numbers_are_a_dash() -> None:
-    for nothing in (None, math.nan, float("inf")):
+    for nothing in (None, math.nan, float("inf"), np.float32("nan"), np.float64("inf")):
         assert show.number(nothing) == show.significant(nothing) == "—"
 
 

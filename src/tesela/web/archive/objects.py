@@ -215,7 +215,7 @@ def _flags(release: Release, row: _ROW) -> list[tuple[str, list[str]]]:
 
 
 def _neighbours(release: Release, row: _ROW) -> list[dict[str, Any]]:
-    """Sources nearby, the nearest first, without the source itself."""
+    """Primary sources nearby, the nearest first, without the source itself."""
     names = ["source_id", "tile", "number", "ra", "dec", "is_primary", "mag_auto", "prob_star"]
     known = {c.name for c in release.table("objects").columns}
     found = release.cone(
@@ -224,13 +224,14 @@ def _neighbours(release: Release, row: _ROW) -> list[dict[str, Any]]:
         row["dec"],
         NEIGHBOURS_ARCSEC / 3600,
         [n for n in names if n in known],
-        limit=_NEIGHBOURS + 1,
+        limit=2 * _NEIGHBOURS + 1,
         order_by_distance=True,
     ).table()
     detection = release.model.band_names.index(release.model.detection_band)
     near = []
     for other in found.to_pylist():
-        if other["source_id"] == row["source_id"]:
+        # Of what two tiles see, one is enough here.
+        if other["source_id"] == row["source_id"] or not other["is_primary"]:
             continue
         apart = healpix.separation_deg(other["ra"], other["dec"], row["ra"], row["dec"])
         mags = other.get("mag_auto")

@@ -165,7 +165,17 @@ def _number(request: Request, name: str, low: float, high: float) -> float:
     return value
 
 
-_OVERLAY = ("source_id", "tile", "number", "ra", "dec", "mag_auto", "prob_star", "photoz")
+_OVERLAY = (
+    "source_id",
+    "tile",
+    "number",
+    "ra",
+    "dec",
+    "mag_auto",
+    "prob_star",
+    "photoz",
+    "is_primary",
+)
 
 
 def _objects(archive: Archive, request: Request) -> Response:
@@ -177,13 +187,15 @@ def _objects(archive: Archive, request: Request) -> Response:
     rows = release.cone(
         "objects", ra, dec, radius, [n for n in _OVERLAY if n in known], limit=LOOKED_AT
     ).table()
+    complete = len(rows) < LOOKED_AT
+    rows = rows.filter(rows.column("is_primary"))
     total = len(rows)
     detection = release.model.band_names.index(release.model.detection_band)
     mags = np.asarray(arrow.to_numpy(rows.column("mag_auto")), np.float64)
     mags = mags.reshape(len(rows), -1)[:, detection] if total else np.zeros(0)
     order = np.argsort(np.where(np.isfinite(mags), mags, np.inf), kind="stable")[:SHOWN]
     sources = [_source(release, row, detection) for row in rows.take(order).to_pylist()]
-    content = {"sources": sources, "in_view": total, "complete": total < LOOKED_AT}
+    content = {"sources": sources, "in_view": total, "complete": complete}
     return JSONResponse(content, headers={"Cache-Control": "public, max-age=300"})
 
 

@@ -6,24 +6,33 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+import numpy as np
+
 MISSING: Final = "\N{EM DASH}"
 _MINUS = "\N{MINUS SIGN}"
 
 
+def _absent(value: Any) -> bool:
+    """True for NULL, NaN and infinities, Python's and numpy's."""
+    return value is None or (
+        isinstance(value, (float, np.floating)) and not math.isfinite(float(value))
+    )
+
+
 def number(value: Any, digits: int = 3) -> str:
     """A number with fixed decimals; a dash if it is missing."""
-    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+    if _absent(value):
         return MISSING
     return f"{value:.{digits}f}".replace("-", _MINUS)
 
 
 def significant(value: Any, digits: int = 6) -> str:
     """Any value of a table: numbers with so many significant digits, lists with commas."""
-    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+    if _absent(value):
         return MISSING
-    if isinstance(value, bool):
+    if isinstance(value, (bool, np.bool_)):
         return "yes" if value else "no"
-    if isinstance(value, float):
+    if isinstance(value, (float, np.floating)):
         return f"{value:.{digits}g}"
     return str(value)
 
