@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sqlite3
@@ -65,7 +66,11 @@ def ancestors(site: Path) -> dict[Key, set[Key]]:
 
 def assert_nothing_left_over(site: Path) -> None:
     """Each file has a row, each row its file, nothing temporary is left, no task is open."""
-    recorded = {site / path for (path,) in ask(site, "SELECT path FROM product") if path}
+    recorded = {
+        site / path
+        for (files,) in ask(site, "SELECT files_json FROM product WHERE kind <> 'release'")
+        for path, _, _ in json.loads(files)
+    }
     on_disk = {
         path for part in ("raw", "products") for path in (site / part).rglob("*") if path.is_file()
     }

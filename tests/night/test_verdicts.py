@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from astropy.io import fits
 
+from tesela.flow.plan import tile_products
+from tesela.flow.plan.downstream import PLANNED
 from verbs import well
 
 from .ledgers import (
@@ -21,7 +23,7 @@ from .ledgers import (
 
 pytestmark = pytest.mark.night
 
-MADE = ("master", "reduced", "coadd", "catalogue")
+OF_TILES = ("coadd", "catalogue", *tile_products.KINDS)
 
 
 def users(site: Path, frame: str) -> set[Key]:
@@ -29,7 +31,7 @@ def users(site: Path, frame: str) -> set[Key]:
     return {
         product
         for product, above in ancestors(site).items()
-        if ("raw", frame) in above and product[0] in MADE and product != ("reduced", frame)
+        if ("raw", frame) in above and product[0] in PLANNED and product != ("reduced", frame)
     }
 
 
@@ -62,7 +64,7 @@ def test_flag_and_unflag_remake_the_same_tiles_and_end_where_they_began(
         key=lambda name: (len(users(site, name)), name),
     )
     expected = users(site, frame)
-    assert {kind for kind, _ in expected} == {"coadd", "catalogue"}
+    assert {kind for kind, _ in expected} == set(OF_TILES)
     first, hashes = current(site, "version"), current(site, "data_hash")
 
     well("flag", frame, "--reason", "clouds", "--site", site)
@@ -70,7 +72,7 @@ def test_flag_and_unflag_remake_the_same_tiles_and_end_where_they_began(
     flagged = current(site, "version")
     assert changed(first, flagged) == expected
     assert not any(("raw", frame) in above for key, above in ancestors(site).items()
-                   if key[0] in ("coadd", "catalogue"))  # fmt: skip
+                   if key[0] in OF_TILES)  # fmt: skip
 
     said = well("unflag", frame, "--site", site, "--json").data
     assert due_again(said) == expected
@@ -109,13 +111,18 @@ def test_a_frame_flagged_before_its_first_coadd_and_one_that_comes_late(
     after = current(site, "version")
     again = changed(first, after)
     # The late frame's tiles, and those of the frame that is good again: each once, no other.
-    assert {key for key in again if key[0] in ("coadd", "catalogue")} == unflagged | {
-        key for key in users(done, late) if key[0] in ("coadd", "catalogue")
+    assert {key for key in again if key[0] in OF_TILES} == unflagged | {
+        key for key in users(done, late) if key[0] in OF_TILES
     }
-    assert all(after[key] == 2 for key in again if key[0] in ("coadd", "catalogue"))
+    assert all(after[key] == 2 for key in again if key[0] in OF_TILES)
     assert {key for key in again if key[0] in ("master", "calset", "refcat")} == set()
+    # Products of whole tiles hold all bands: with one band they are others.
     undisturbed = current(done, "data_hash")
-    here = current(site, "data_hash")
+    found = current(site, "data_hash")
+    here = {key: found[key] for key in found if key[0] not in tile_products.KINDS}
+    assert found.keys() - here.keys() == {
+        (kind, tile) for kind in tile_products.KINDS for tile in ("SIM-00001", "SIM-00002")
+    }
     assert here.keys() < undisturbed.keys()
     assert here == {key: undisturbed[key] for key in here}
     assert_nothing_left_over(site)

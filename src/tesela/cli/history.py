@@ -17,11 +17,11 @@ def add_to(app: typer.Typer) -> None:
 
 
 def history(
-    key: Annotated[str, typer.Argument(help="A frame, a master's key, or <tile>.<band>.")],
+    key: Annotated[str, typer.Argument(help="A frame, master, tile, <tile>.<band> or release.")],
     site: SiteOption = HERE,
     as_json: JsonOption = False,
 ) -> None:
-    """Print the events, versions, attempts and verdicts of a frame or product."""
+    """Print the events, versions, attempts and verdicts of a frame, product or release."""
     from tesela.flow.run.site import open_site
     from tesela.ledger import history as past
 

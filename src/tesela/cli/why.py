@@ -16,11 +16,12 @@ def add_to(app: typer.Typer) -> None:
 
 
 def why(
-    key: Annotated[str, typer.Argument(help="A frame, a master's key, or <tile>.<band>.")],
+    key: Annotated[str, typer.Argument(help="A frame, master, tile, <tile>.<band> or release.")],
     site: SiteOption = HERE,
     as_json: JsonOption = False,
 ) -> None:
-    """Explain a frame's calibrations, a coadd's frames, and why something is due or waits."""
+    """Explain a frame's calibrations, a coadd's frames, a release's tiles, and why something is
+    due or waits."""
     from tesela.flow.plan.why import explain
     from tesela.flow.run.site import open_site
 
@@ -37,6 +38,14 @@ def _lines(data: dict[str, Any]) -> Iterator[str]:
         yield from _calibration(need)
     for row in data.get("frames", []):
         yield f"  {row['frame']}: {row['state']}" + (f", {row['reason']}" if row["reason"] else "")
+    for row in data.get("tiles", []):
+        yield f"  {row['tile']}: version {row['version']}, {_since(row)}"
+
+
+def _since(row: dict[str, Any]) -> str:
+    if row["current"] is None:
+        return "of which none is current now"
+    return "still current" if row["current"] == row["version"] else f"now it is {row['current']}"
 
 
 def _calibration(need: dict[str, Any]) -> Iterator[str]:

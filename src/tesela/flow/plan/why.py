@@ -17,21 +17,24 @@ from tesela.ledger import masters as master_rows
 from tesela.ledger.keys import Configuration, MasterKey
 from tesela.products.validity import Validity
 
-KINDS = ("raw", "master", "reduced", "coadd", "catalogue", *tile_products.KINDS, "calset", "refcat")
+KINDS = (
+    "raw", "master", "reduced", "coadd", "catalogue", *tile_products.KINDS, "release", "calset",
+    "refcat",
+)  # fmt: skip
 
 
 def explain(conn: Connection, rules: Rules, key: str) -> dict[str, Any]:
     """Explain everything called `key`: its state, and the choices behind it.
 
     Returns a table with `state` (a line a kind), and for a frame `calibrations`, for a coadd
-    `frames`, for a master `frames`.
+    `frames`, for a master `frames`, for a release `tiles`.
     """
     kinds = [kind for kind in KINDS if _is_known(conn, kind, key)]
     if not kinds:
         raise NotFound(
             key,
             found="no frame or product of that name",
-            expected="a frame, a master's key, a tile or <tile>.<band>",
+            expected="a frame, a master's key, a tile, <tile>.<band> or a release",
             do="see `tesela status`",
         )
     answer: dict[str, Any] = {"key": key, "state": []}
@@ -45,6 +48,8 @@ def explain(conn: Connection, rules: Rules, key: str) -> dict[str, Any]:
         answer["frames"] = [_coadd_line(c) for c in coadds.candidates(conn, key)]
     if "master" in kinds:
         answer["frames"] = _master_lines(conn, rules, MasterKey.parse(key))
+    if "release" in kinds:
+        answer["tiles"] = _release_lines(conn, key)
     return answer
 
 
@@ -173,3 +178,15 @@ def _master_lines(conn: Connection, rules: Rules, key: MasterKey) -> list[dict[s
             reason = f"{row['flat_kind']} flat, another kind is preferred"
             lines.append({"frame": row["name"], "state": "left out", "reason": reason})
     return lines
+
+
+def _release_lines(conn: Connection, name: str) -> list[dict[str, Any]]:
+    """Which version of each tile's tables a release holds, and which is current now."""
+    release = products.current(conn, "release", name)
+    held = products.inputs(conn, release["id"]) if release else []
+    return [
+        {"tile": row["key"], "version": row["version"], "current": now["version"] if now else None}
+        for row in sorted(held, key=lambda row: str(row["key"]))
+        if row["kind"] == "science"
+        for now in [products.current(conn, "science", row["key"])]
+    ]

@@ -1,4 +1,4 @@
-"""One controller at a time on a site with SQLite."""
+"""One controller at a time on a site with SQLite; one build of a release."""
 
 from __future__ import annotations
 
@@ -12,11 +12,16 @@ from pathlib import Path
 from tesela.errors import Busy
 
 
+def only_controller(path: Path) -> contextlib.AbstractContextManager[None]:
+    """Hold the lock file of a site's controller, as `only_one` does."""
+    return only_one(path, "one controller at a time on SQLite")
+
+
 @contextlib.contextmanager
-def only_controller(path: Path) -> Iterator[None]:
+def only_one(path: Path, what: str) -> Iterator[None]:
     """Hold the lock file at `path`; the system lets go of it however we end.
 
-    Raises `Busy`, naming the holder, if another process has it.
+    Raises `Busy`, naming the holder and the rule `what`, if another process has it.
     """
     with path.open("a+") as handle:
         try:
@@ -27,7 +32,7 @@ def only_controller(path: Path) -> Iterator[None]:
             raise Busy(
                 str(path),
                 found=f"held by {holder}",
-                expected="one controller at a time on SQLite",
+                expected=what,
                 do="wait for it to end, or stop it",
             ) from None
         handle.seek(0)

@@ -19,9 +19,12 @@ from sqlalchemy.engine import Connection
 import tesela
 from tesela import config
 from tesela.errors import BadInput, QualityError
+from tesela.flow.plan import coadds
 from tesela.flow.plan.tile_products import KINDS
+from tesela.flow.run.lock import only_one
 from tesela.flow.run.site import Site
-from tesela.ledger import events, products, tasks, tiles
+from tesela.ledger import events, frames, products, tasks, tiles
+from tesela.ledger.keys import coadd_key
 from tesela.products import paths
 from tesela.products.columns import band_order
 from tesela.products.files import replace_text, sha256_of, sync
@@ -56,8 +59,19 @@ def build(
     """Freeze everything current into the release `name`, and validate it.
 
     Raises `BadInput` if the name is taken or not allowed, `QualityError` if a tile is missing or
-    unfinished, or if the release does not pass; nothing of it is kept then but the reasons.
+    unfinished, or if the release does not pass; nothing of it is kept then but the reasons. `Busy`
+    if another release is being built.
     """
+    check_name(name)
+    shelf = _shelf(site)
+    shelf.folder.mkdir(exist_ok=True)
+    with only_one(shelf.folder / ".building.lock", "one build of a release at a time"):
+        return _build(site, name, title, without, progress)
+
+
+def _build(
+    site: Site, name: str, title: str, without: Sequence[str], progress: Progress | None
+) -> Built:
     shelf = _shelf(site)
     _check_new(shelf, name)
     with site.ledger.read() as conn:
@@ -69,9 +83,10 @@ def build(
             expected="one at least",
             do="run `tesela run`, then look at `tesela status`",
         )
+    for left in shelf.folder.glob(".*.building"):  # of builds that were killed
+        shutil.rmtree(left)
     folder = shelf.folder / f".{name}.building"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    folder.mkdir()
     inputs = _inputs(site, name, title, chosen)
     settings = release_stage.ReleaseSettings
     stated = config.build(settings, site.survey.steps.get(KIND, {}), "steps.release")
@@ -168,6 +183,13 @@ def _check_new(shelf: Shelf, name: str) -> None:
             found="a release of that name",
             expected="another name: a release is never changed",
         )
+    if (shelf.folder / name).exists():
+        raise BadInput(
+            str(shelf.folder / name),
+            found=f"something without {FILE}",
+            expected="no such folder, or a whole release",
+            do="look what it is and move it away, or choose another name",
+        )
 
 
 def _word(known: Mapping[str, Any]) -> str:
@@ -200,9 +222,9 @@ def _choose(conn: Connection, site: Site, without: Sequence[str]) -> list[_Chose
         if tile in without:
             continue
         science = products.current(conn, "science", tile)
-        pending = [kind for kind in KINDS if tasks.is_pending(conn, kind, tile)]
-        if pending:
-            problems.append(f"{tile}: {pending[0]} is due")
+        unfinished = _unfinished(conn, tile)
+        if unfinished:
+            problems.append(f"{tile}: {unfinished}")
         elif science is None:
             problems.append(f"{tile}: not in the science database")
         else:
@@ -216,6 +238,26 @@ def _choose(conn: Connection, site: Site, without: Sequence[str]) -> list[_Chose
             do="run `tesela run`, ask `tesela why TILE`, or leave tiles out with --without TILE",
         )
     return chosen
+
+
+def _unfinished(conn: Connection, tile: str) -> str:
+    """Say what keeps a tile from being what its frames, masters and verdicts ask for."""
+    for kind in KINDS:
+        if tasks.is_pending(conn, kind, tile):
+            return f"{kind} is due"
+    for band in frames.bands_of(conn, tile):
+        key = coadd_key(tile, band)
+        for kind in ("coadd", "catalogue"):
+            if tasks.is_pending(conn, kind, key):
+                return f"{kind} {key} is due"
+        awaited = next((c for c in coadds.candidates(conn, key) if c.awaited), None)
+        if awaited is not None:
+            return f"frame {awaited.name}: {awaited.awaited}"
+    for kind in KINDS:
+        task = tasks.get(conn, kind, tile)
+        if task is not None and task["state"] in ("dead", "skipped"):
+            return f"{kind} is {task['state']}, {task['reason']}"
+    return ""
 
 
 def _coadds(conn: Connection, science: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -304,10 +346,11 @@ def _write_validation(shelf: Shelf, name: str, folder: Path, found: Validation) 
 def _read_validation(shelf: Shelf, name: str) -> dict[str, Any] | None:
     """The outcome of the last validation, if it was of the release as it is now."""
     path = paths.validation(shelf.folder / name)
-    if not path.is_file():
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):  # a damaged one says nothing
         return None
-    content = json.loads(path.read_text(encoding="utf-8"))
-    same = content.get("sha256") == sha256_of(shelf.path(name) / FILE)
+    same = isinstance(content, dict) and content.get("sha256") == sha256_of(shelf.path(name) / FILE)
     return content if same else None
 
 
@@ -320,11 +363,11 @@ def _require_valid(shelf: Shelf, name: str, folder: Path) -> None:
             expected="a release that passed",
             do=f"`tesela release validate {name}` lists the reasons",
         )
-    missing = release_stage.missing_files(folder)
-    if missing:
+    bad = release_stage.changed_files(folder)
+    if bad:
         raise QualityError(
             f"release {name}",
-            found=f"{len(missing)} files changed or gone: {', '.join(missing[:3])}",
+            found=f"{len(bad)} files changed or gone: {', '.join(bad[:3])}",
             expected="the files that were validated",
             do="restore them from a copy, or build the release anew under another name",
         )

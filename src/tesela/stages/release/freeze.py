@@ -175,5 +175,19 @@ def missing_files(folder: Path) -> list[str]:
     return bad
 
 
+def changed_files(folder: Path) -> list[str]:
+    """Files of a release that are gone or are not what `release.json` says, before it is published.
+
+    All contents are read but those of images and of the image survey: what is asked of a release
+    comes from the others, and images, by far the most, are judged by their sizes.
+    """
+    bad = missing_files(folder)
+    for file in ReleaseModel.read(folder).files:
+        is_image = file.path.startswith(f"{IMAGES}/")
+        if not is_image and file.path not in bad:
+            bad += [file.path] * (files.sha256_of(folder / file.path) != file.sha256)
+    return bad
+
+
 def _has_size(path: Path, size: int) -> bool:
     return path.is_file() and path.stat().st_size == size
