@@ -2,60 +2,67 @@
 
     python benchmarks/serving.py --rows 5000000 --folder /somewhere/large
 
-A table of 60 columns in four families of files, six of them arrays over 12 bands (126 numbers a
-row), of random values that no compression shrinks, 21,000 sources a square degree as a survey of
-r < 21 sees. Positions and seeds are fixed. With --folder the files stay, and are used again.
+A table of 60 columns in seven families of files, eleven of them arrays over 12 bands and one the
+distribution of redshift (213 numbers a row), of random values that no compression shrinks, 21,000
+sources a square degree as a survey of r < 21 sees. Positions and seeds are fixed. Questions are
+put to the release itself, and through HTTP to the archive that serves it. With --folder the files
+stay, and are used again; --releases asks the pages of releases that are there already.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import resource
+import socket
 import tempfile
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import httpx
 import numpy as np
 import pages
 import pyarrow as pa
+import uvicorn
 
+from tesela.bands import filters
+from tesela.cli import serve
 from tesela.sciencedb import arrow, hats, serving
-from tesela.sciencedb.model import ColumnModel, ReleaseModel, TableModel
+from tesela.sciencedb.model import (
+    ColumnModel,
+    ReleaseModel,
+    TableModel,
+    band_models,
+    filters_table,
+    table_model,
+)
 from tesela.sciencedb.release import Release
+from tesela.sciencedb.shelf import Shelf
 from tesela.sky import healpix
+from tesela.web.archive.app import create_app
+from tesela.web.archive.settings import ArchiveSettings
 
 DENSITY_DEG2 = 21_000
-BANDS = 12
 COLUMNS = 60
 REPEATS = 200
+NAME = "bench"
+_FAMILIES = ("core", "photoz", "shape")
+_ALSO = ("mag_aper_3_0", "mag_aper_3_0_err", "mag_psf", "mag_psf_err")
 
 
 def model() -> TableModel:
-    """60 columns: 11 with a meaning in core, the others floats."""
-    first = [
-        ("source_id", "int64", 1, "core"),
-        ("_healpix_29", "int64", 1, "core"),
-        ("tile", "str", 1, "core"),
-        ("number", "int32", 1, "core"),
-        ("ra", "float64", 1, "core"),
-        ("dec", "float64", 1, "core"),
-        ("is_primary", "bool", 1, "core"),
-        ("status", "int8", BANDS, "core"),
-        ("mag_auto", "float32", BANDS, "core"),
-        ("mag_auto_err", "float32", BANDS, "core"),
-        ("flags", "int16", BANDS, "core"),
-        ("mag_aper", "float32", BANDS, "aper"),
-        ("mag_aper_err", "float32", BANDS, "aper"),
+    """The published table of objects without most apertures, and floats up to 60 columns."""
+    published = table_model("objects", filters.names())
+    kept = [c for c in published.columns if c.family in _FAMILIES or c.name in _ALSO]
+    more = [
+        ColumnModel(f"value_{n}", "float32", "", "", "", family="more")
+        for n in range(COLUMNS - len(kept))
     ]
-    others = COLUMNS - len(first)
-    families = ("core", "psf", "aper", "shape")
-    first += [(f"value_{n}", "float32", 1, families[n * 4 // others]) for n in range(others)]
-    columns = tuple(
-        ColumnModel(name, kind, "", "", "", length, family=family)
-        for name, kind, length, family in first
-    )
-    return TableModel("objects", "synthetic", columns, "source_id", on_sky=True)
+    return replace(published, columns=(*kept, *more))
 
 
 def positions(rows: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -87,7 +94,11 @@ def data(table: TableModel, rows: int) -> pa.Table:
 
 def _drawn(column: ColumnModel, rows: int, rng: np.random.Generator) -> pa.Array:
     n = rows * column.length
-    if column.dtype.startswith("int"):
+    if column.name == "status":
+        flat = pa.array(np.zeros(n, np.int8))
+    elif column.name == "photoz_quantiles":
+        flat = pa.array(np.sort(rng.random((rows, column.length), np.float32), axis=1).ravel())
+    elif column.dtype.startswith("int"):
         flat = pa.array(rng.integers(0, 100, n).astype(column.dtype))
     else:
         flat = pa.array(15.0 + 8.0 * rng.random(n, dtype=np.float32))
@@ -110,10 +121,28 @@ def build(folder: Path, rows: int) -> list[pages.Result]:
         size = sum(path.stat().st_size for path in where.rglob("*") if path.is_file())
         results.append(pages.Result(what, f"{seconds:.0f} s, {size / 1e9:.2f} GB"))
     ReleaseModel(
-        "bench", "", "", "", "0", "rSDSS", (), (table,), (), {"objects": rows}
+        NAME, "Synthetic", "bench", "2000-01-01T00:00:00Z", "0", "rSDSS",
+        band_models(filters.names()), (table, *_small_tables(folder)), (), {"objects": rows, "tiles": 0, "filters": len(filters.names())},
     ).write(folder)  # fmt: skip
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
     return [*results, pages.Result("peak memory of writing", f"{peak:.1f} GiB")]
+
+
+def _small_tables(folder: Path) -> list[TableModel]:
+    """The tables of tiles and bands, the first without a row."""
+    names = filters.names()
+    about = table_model("filters", names)
+    columns = filters_table(band_models(names))
+    (folder / "tables").mkdir(exist_ok=True)
+    arrow.write_table(
+        folder / "tables" / "filters.parquet", about,
+        pa.table(dict(columns), schema=arrow.schema(about.columns)),
+    )  # fmt: skip
+    tiles = table_model("tiles", names)
+    arrow.write_table(
+        folder / "tables" / "tiles.parquet", tiles, arrow.schema(tiles.columns).empty_table()
+    )
+    return [tiles, about]
 
 
 def asked(what: str, call: Callable[[int], int], repeats: int = REPEATS) -> pages.Result:
@@ -164,16 +193,71 @@ def ask(folder: Path) -> list[pages.Result]:
     ]
 
 
+def ask_pages(releases: Path, name: str) -> list[pages.Result]:
+    """The same through HTTP: cone search and the object page, one client on loopback."""
+    with contextlib.closing(Release.open(releases / name)) as release, served(releases) as address:
+        rng = np.random.default_rng(7)
+        found = release.scan("objects", ["source_id", "ra", "dec"], limit=100_000).table()
+        rows = found.take(pa.array(rng.integers(0, found.num_rows, REPEATS))).to_pylist()
+        with httpx.Client(base_url=f"{address}/{name}", timeout=60) as client:
+
+            def get(path: str) -> int:
+                answer = client.get(path)
+                answer.raise_for_status()
+                return 1
+
+            def cone(n: int) -> int:
+                row = rows[n]
+                return get(f"/vo/cone?RA={row['ra']}&DEC={row['dec']}&SR={1 / 60}")
+
+            return [
+                asked(f"{name}: first object page", lambda n: get(_object(rows[n])), 1),
+                asked(f"{name}: object page", lambda n: get(_object(rows[n]))),
+                asked(f"{name}: cone search of 1', VOTable", cone),
+            ]
+
+
+def _object(row: dict[str, Any]) -> str:
+    return f"/object/{row['source_id']}"
+
+
+@contextlib.contextmanager
+def served(releases: Path) -> Iterator[str]:
+    """The archive of a folder of releases, on a port of its own in a thread."""
+    listening = serve.listen("127.0.0.1", 0)
+    address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    app = create_app(releases, ArchiveSettings(base_url=address))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    try:
+        yield address
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
 def main() -> None:
     """Build if need be, then ask."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--folder", type=Path, help="kept; default: a temporary one")
+    parser.add_argument("--releases", type=Path, help="ask the latest of these too, by HTTP")
+    parser.add_argument("--write", action="store_true", help="into docs/benchmarks.md")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        folder = options.folder or Path(temporary) / "release"
+        shelf = options.folder or Path(temporary)
+        folder = shelf / NAME
         results = [] if (folder / "release.json").exists() else build(folder, options.rows)
-        print(pages.table([*results, *ask(folder)]))
+        Shelf(shelf).publish(NAME)
+        results += [*ask(folder), *ask_pages(shelf, NAME)]
+        if options.releases:
+            latest = Shelf(options.releases).published()[0]
+            results += ask_pages(options.releases, latest)
+    text = pages.table(results)
+    print(text)
+    if options.write:
+        pages.write("serving", text)
 
 
 if __name__ == "__main__":

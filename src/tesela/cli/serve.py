@@ -74,7 +74,7 @@ def archive(
             expected="a folder of releases",
             do="pass --site or --releases; `tesela release build` makes the first release",
         )
-    listening = _listen(host, port)
+    listening = listen(host, port)
     url = base_url or address(listening.getsockname()[1], host)
     app = create_app(folder.resolve(), ArchiveSettings(base_url=url))
     _serve(app, listening, f"archive of {folder}", url)
@@ -96,7 +96,7 @@ def portal(
 
     opened = open_site(site)
     opened.ledger.close()
-    listening = _listen(host, port)
+    listening = listen(host, port)
     url = base_url or address(listening.getsockname()[1], host)
     app = create_app(opened.folder, PortalSettings(base_url=url))
     _serve(app, listening, f"portal of {opened.folder}", url)
@@ -126,10 +126,12 @@ def _said(data: dict[str, Any]) -> Iterator[str]:
     yield str(data["message"])
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
     """Take the port before anything is said of it."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    # asyncio switches Nagle's algorithm off only where the protocol is named; with it each answer
+    # in two parts takes 40 ms longer.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
