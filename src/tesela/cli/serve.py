@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 LOOPBACK = "127.0.0.1"
 ARCHIVE_PORT, PORTAL_PORT = 8080, 8081
 _LAST_PORT = 65535
+_BACKLOG = 128
 
 verbs = typer.Typer(
     no_args_is_help=True, help="Serve the public archive, or the internal portal, on this machine."
@@ -127,7 +128,7 @@ def _said(data: dict[str, Any]) -> Iterator[str]:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Take the port before anything is said of it."""
+    """Take the port before anything is said of it: who connects at once waits, and is answered."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio switches Nagle's algorithm off only where the protocol is named; with it each answer
     # in two parts takes 40 ms longer.
@@ -135,6 +136,7 @@ def listen(host: str, port: int) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
+        listening.listen(_BACKLOG)
     except (OSError, OverflowError) as error:
         listening.close()
         raise ConfigError(
