@@ -26,6 +26,7 @@ VERBS = (
     "flag",
     "unflag",
     "retry",
+    "query",
     "release",
     "serve",
     "doctor",
