@@ -74,7 +74,7 @@ def test_a_release_is_whole_validated_and_entered(site: Site, shelf: Shelf) -> N
         ("science", tile) for tile in released.TILES
     }
     assert sum(kind == "coadd" for kind, _, _ in sources) == 6
-    assert [event["what"] for event in said] == ["release built"]
+    assert [event["what"] for event in said] == ["built"]
     assert shelf.published() == []
     assert {"dr3", "dr3.validation.json"} <= _left(shelf)
     assert not any(name.startswith(".") for name in _left(shelf))
@@ -216,9 +216,9 @@ def test_the_two_latest_are_served_and_one_can_be_withdrawn(site: Site, shelf: S
     with site.ledger.read() as conn:
         said = history.of_key(conn, "dr3")["events"]
     assert [(e["what"], e["who"]) for e in said] == [
-        ("release built", ""),
-        ("release published", "me"),
-        ("release withdrawn", "me"),
+        ("built", ""),
+        ("published", "me"),
+        ("withdrawn", "me"),
     ]
 
 

@@ -7,10 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
+from starlette.testclient import TestClient
 
 from tesela.sciencedb.shelf import Served, Shelf
 from tesela.simulate import survey
 from tesela.simulate.survey import REFCAT
+from tesela.web.archive.app import create_app
+from tesela.web.archive.settings import ArchiveSettings
 from verbs import Said, new_site, well
 
 from .conftest import SETTINGS
@@ -74,3 +77,22 @@ def test_it_is_released_like_any_other(processed: tuple[Path, Said]) -> None:
     # One value a band is one number here, not a list of one.
     mag = rows["mag_psfcor"].to_numpy(zero_copy_only=False)
     assert 14 < np.nanmedian(mag) < 24
+
+
+def test_its_pages_answer_though_one_value_a_band_is_no_list(processed: tuple[Path, Said]) -> None:
+    site, _ = processed
+    release = Served(Shelf(site / "releases")).get()
+    rows = release.scan("objects", ["source_id", "status", "ra", "dec"]).table().to_pylist()
+    app = create_app(site / "releases", ArchiveSettings(base_url="http://127.0.0.1"))
+    ask = TestClient(app, base_url="http://127.0.0.1").get
+    for status in {row["status"] for row in rows}:
+        row = next(row for row in rows if row["status"] == status)
+        page = ask(f"/dr1/object/{row['source_id']}")
+        assert page.status_code == 200
+        assert "SIM-00001-" in page.text
+        told = ask(f"/dr1/object/{row['source_id']}.json").json()
+        assert told["object"]["status"] == [status]
+    ra, dec = rows[0]["ra"], rows[0]["dec"]
+    view = ask(f"/dr1/sky/objects.json?ra={ra}&dec={dec}&radius=0.02").json()
+    assert any(isinstance(source["mag"], float) for source in view["sources"])
+    assert ask(f"/dr1/search?position={ra}+{dec}&radius=60").status_code == 200

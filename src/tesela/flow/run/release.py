@@ -116,7 +116,7 @@ def validate(site: Site, name: str, progress: Progress | None = None) -> Validat
     _write_validation(shelf, name, folder, found)
     with site.ledger.write() as conn:
         verdict = "passed" if found.passed else "did not pass"
-        events.record(conn, "release validated", kind=KIND, key=name, detail=verdict)
+        events.record(conn, "validated", kind=KIND, key=name, detail=verdict)
     return found
 
 
@@ -127,7 +127,7 @@ def publish(site: Site, name: str, who: str) -> list[str]:
     _require_valid(shelf, name, folder)
     _enter(site, name, folder, ReleaseModel.read(folder))
     served = shelf.publish(name)
-    _record(site, "release published", name, who, f"served now: {', '.join(served)}")
+    _record(site, "published", name, who, f"served now: {', '.join(served)}")
     return served
 
 
@@ -136,7 +136,7 @@ def withdraw(site: Site, name: str, who: str) -> list[str]:
     shelf = _shelf(site)
     shelf.path(name)
     served = shelf.withdraw(name)
-    _record(site, "release withdrawn", name, who, f"served now: {', '.join(served) or 'none'}")
+    _record(site, "withdrawn", name, who, f"served now: {', '.join(served) or 'none'}")
     return served
 
 
@@ -330,7 +330,7 @@ def _enter(site: Site, name: str, folder: Path, model: ReleaseModel) -> None:
             code_version=model.code_version,
         )
         products.insert(conn, new, sources)
-        events.record(conn, "release built", kind=KIND, key=name, detail=model.title)
+        events.record(conn, "built", kind=KIND, key=name, detail=model.title)
 
 
 def _record(site: Site, what: str, name: str, who: str, detail: str) -> None:

@@ -108,7 +108,21 @@ def _row(archive: Archive, request: Request) -> tuple[Release, _ROW]:
             "Look for it by its position:",
             (("Search", f"/{release.model.name}/search"),),
         )
-    return release, row
+    return release, {**row, **_vectors_of_one(release, row)}
+
+
+def _vectors_of_one(release: Release, row: _ROW) -> _ROW:
+    """Values a band of a release with one band, where a vector of one is stored as a number."""
+    return {
+        column.name: np.array([math.nan if row[column.name] is None else row[column.name]])
+        for column in release.table("objects").columns
+        if column.per_band and column.length == 1
+    }
+
+
+def of_band(values: Any, place: int) -> Any:
+    """One band's value out of a row, None if there is none; one band's is stored as a number."""
+    return values[place] if isinstance(values, list) else values
 
 
 def _page(archive: Archive, request: Request) -> Response:
@@ -241,7 +255,7 @@ def _neighbours(release: Release, row: _ROW) -> list[dict[str, Any]]:
                 "name": f"{other['tile']}-{other['number']}",
                 "path": object_path(release.model, other["source_id"]),
                 "distance_arcsec": 3600 * float(apart),
-                "mag": mags[detection] if mags else None,
+                "mag": of_band(mags, detection),
             }
         )
     return near[:_NEIGHBOURS]
@@ -264,7 +278,7 @@ def outside_links(ra_deg: float, dec_deg: float) -> tuple[tuple[str, str], ...]:
 def _all_columns(release: Release, row: _ROW) -> list[dict[str, Any]]:
     """Every column with its value, unit and description."""
     return [
-        {"model": column, "value": row[column.name], "vector": column.length > 1}
+        {"model": column, "value": row[column.name], "vector": column.length > 1 or column.per_band}
         for column in release.table("objects").columns
     ]
 

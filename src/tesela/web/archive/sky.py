@@ -21,7 +21,7 @@ from tesela.sky import healpix
 from tesela.sky.wcs import Wcs
 from tesela.web.archive import position
 from tesela.web.archive.context import Archive, is_alias, object_path, stamp_of
-from tesela.web.archive.objects import plain
+from tesela.web.archive.objects import of_band, plain
 from tesela.web.shared import assets
 from tesela.web.shared.pages import is_fragment
 
@@ -206,7 +206,7 @@ def _source(release: Release, row: dict[str, Any], detection: int) -> dict[str, 
         "path": object_path(release.model, row["source_id"]),
         "ra": row["ra"],
         "dec": row["dec"],
-        "mag": plain(mags[detection]) if mags else None,
+        "mag": plain(of_band(mags, detection)),
         "prob_star": plain(row.get("prob_star")),
         "photoz": plain(row.get("photoz")),
     }
