@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from astropy.io import fits
-from starlette.testclient import TestClient
 
 from tesela.sciencedb.shelf import Served, Shelf
 from tesela.simulate import survey
@@ -79,20 +80,38 @@ def test_it_is_released_like_any_other(processed: tuple[Path, Said]) -> None:
     assert 14 < np.nanmedian(mag) < 24
 
 
+def _ask(site: Path, paths: list[str]) -> list[httpx.Response]:
+    """Ask the archive of a site, without a server."""
+    app = create_app(site / "releases", ArchiveSettings(base_url="http://127.0.0.1"))
+
+    async def all_of_them() -> list[httpx.Response]:
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            return [await client.get(path) for path in paths]
+
+    return asyncio.run(all_of_them())
+
+
 def test_its_pages_answer_though_one_value_a_band_is_no_list(processed: tuple[Path, Said]) -> None:
     site, _ = processed
     release = Served(Shelf(site / "releases")).get()
     rows = release.scan("objects", ["source_id", "status", "ra", "dec"]).table().to_pylist()
-    app = create_app(site / "releases", ArchiveSettings(base_url="http://127.0.0.1"))
-    ask = TestClient(app, base_url="http://127.0.0.1").get
-    for status in {row["status"] for row in rows}:
-        row = next(row for row in rows if row["status"] == status)
-        page = ask(f"/dr1/object/{row['source_id']}")
+    first = {row["status"]: row for row in reversed(rows)}
+    ra, dec = rows[0]["ra"], rows[0]["dec"]
+    sources = [f"/dr1/object/{row['source_id']}" for row in first.values()]
+    view, search, *answers = _ask(
+        site,
+        [
+            f"/dr1/sky/objects.json?ra={ra}&dec={dec}&radius=0.02",
+            f"/dr1/search?position={ra}+{dec}&radius=60",
+            *sources,
+            *(f"{source}.json" for source in sources),
+        ],
+    )
+    assert any(isinstance(source["mag"], float) for source in view.json()["sources"])
+    assert search.status_code == 200
+    for page in answers[: len(sources)]:
         assert page.status_code == 200
         assert "SIM-00001-" in page.text
-        told = ask(f"/dr1/object/{row['source_id']}.json").json()
-        assert told["object"]["status"] == [status]
-    ra, dec = rows[0]["ra"], rows[0]["dec"]
-    view = ask(f"/dr1/sky/objects.json?ra={ra}&dec={dec}&radius=0.02").json()
-    assert any(isinstance(source["mag"], float) for source in view["sources"])
-    assert ask(f"/dr1/search?position={ra}+{dec}&radius=60").status_code == 200
+    for status, told in zip(first, answers[len(sources) :]):
+        assert told.json()["object"]["status"] == [status]
