@@ -1,8 +1,12 @@
-"""Tables of measurements, and the places in docs/benchmarks.md that hold them."""
+"""Tables of measurements, and the places in docs/benchmarks.md that hold them.
+
+python benchmarks/votable.py | python benchmarks/pages.py votable
+"""
 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,3 +43,12 @@ def replaced(text: str, name: str, content: str) -> str:
 def write(name: str, content: str) -> None:
     """Put `content` between the marks of that name in docs/benchmarks.md."""
     PAGE.write_text(replaced(PAGE.read_text(encoding="utf-8"), name, content), encoding="utf-8")
+
+
+def main() -> None:
+    """Put the table on the standard input between the marks of the name given."""
+    write(sys.argv[1], sys.stdin.read())
+
+
+if __name__ == "__main__":
+    main()

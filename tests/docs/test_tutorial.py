@@ -56,7 +56,7 @@ def test_the_tutorial_works_as_it_is_written(tmp_path: Path) -> None:
         tool.chmod(0o755)
     (tmp_path / "work").mkdir()
     mark = "=====end-of-block====="
-    script = "set -eu\n"
+    script = "set -eu\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n"
     for language, body, _ in blocks():
         command = body if language == "bash" else f"python - <<'PAGE'\n{body}PAGE\n"
         script += f"{command}echo {mark}\n"
