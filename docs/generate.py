@@ -158,7 +158,8 @@ def _settings() -> str:
         _class_table("`[steps.coadd]`", CoaddSettings),
         _class_table("`[steps.catalog]`", CatalogSettings),
         _class_table("`[steps.dual]`", DualSettings, skip={"detection"}),
-        "### `[steps.dual.detection]`\n\nThe keys of `[steps.catalog]`.",
+        "### `[steps.dual.detection]`\n\n"
+        "The keys of `[steps.catalog]`; that table itself, if there is none.",
         _class_table("`[steps.calibrate]`", CalibrateSettings),
         *_nested("steps.valueadded", ValueaddedSettings),
         _class_table("`[steps.release]`", ReleaseSettings),

@@ -17,9 +17,11 @@ import httpx
 import pytest
 
 from sciencedb import synthetic
+from tesela.products import columns
 from tesela.sciencedb.model import FileModel, ReleaseModel
 from tesela.sciencedb.shelf import Shelf
 from tesela.web.archive.app import create_app
+from tesela.web.archive.settings import ArchiveSettings
 from web.browser import serving
 
 from .test_tutorial import missing
@@ -123,3 +125,21 @@ def test_addresses_that_the_page_names_are_served(archive: Archive) -> None:
         params = {"RA": PLACE[0], "DEC": PLACE[1], "SR": 0.01} if "/vo/cone" in path else {}
         answer = httpx.get(f"{archive.address}{where}", params=params, follow_redirects=True)
         assert answer.status_code == 200, path
+
+
+def test_limits_and_codes_are_those_of_the_program() -> None:
+    text, settings = PAGE.read_text("utf-8"), ArchiveSettings()
+    for limit in (settings.vo.default_records, settings.vo.max_records, settings.search_rows):
+        assert f"{limit:,}".replace(",", " ") in text
+    for code, word in (
+        (columns.MEASURED, "measured"),
+        (columns.NOT_DETECTED, "not detected"),
+        (columns.NOT_OBSERVED, "not observed"),
+        (columns.MASKED, "masked"),
+    ):
+        assert f"| {code} | {word}" in text
+    assert f"(k + 1/2) / {columns.QUANTILES}" in text
+    assert f"{settings.vo.max_streams} tables" in (PAGE.parent / "release.md").read_text("utf-8")
+    for name in re.findall(r"`((?:mag|flux|photoz|prob|psfcor|single|is|mask)_\w+)`", text):
+        if not name.endswith(("_X", "_D")):
+            assert name in columns.OBJECTS, f"{name} is no column"
