@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -125,10 +126,11 @@ def _publish(site: Path, as_json: bool, say: Callable[[str], None]) -> str:
     from tesela.flow.run.site import open_site
 
     opened = open_site(site)
-    there = releases.listed(opened)
-    name = releases.newest_of_current(opened) or f"dr{len(there) + 1}"
+    there = {row["name"] for row in releases.listed(opened)}
+    unused = (f"dr{n}" for n in itertools.count(1) if f"dr{n}" not in there)
+    name = releases.newest_of_current(opened) or next(unused)
     with _output(as_json):
-        if name not in {row["name"] for row in there}:
+        if name not in there:
             say(f"$ tesela release build {name} --site {site}")
             release.build(name, site, "The demonstration's night")
         say(f"$ tesela release publish {name} --site {site}")
