@@ -45,7 +45,7 @@ def test_every_command_of_the_page_is_followed_by_what_it_shows() -> None:
 
 
 @pytest.mark.night
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_the_tutorial_works_as_it_is_written(tmp_path: Path) -> None:
     """One shell for the whole page, so that variables last; a mark ends the output of a block."""
     tools = tmp_path / "tools"
