@@ -64,6 +64,7 @@ def archive(
     withdrawn meanwhile is noticed.
     """
     from tesela.products import paths
+    from tesela.vo.settings import VoSettings
     from tesela.web.archive.app import create_app
     from tesela.web.archive.settings import ArchiveSettings
 
@@ -77,7 +78,7 @@ def archive(
         )
     listening = listen(host, port)
     url = base_url or address(listening.getsockname()[1], host)
-    app = create_app(folder.resolve(), ArchiveSettings(base_url=url))
+    app = create_app(folder.resolve(), ArchiveSettings(base_url=url, vo=VoSettings(base_url)))
     _serve(app, listening, f"archive of {folder}", url)
 
 
