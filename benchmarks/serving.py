@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import resource
-import socket
 import tempfile
 import threading
 import time
@@ -120,9 +119,11 @@ def build(folder: Path, rows: int) -> list[pages.Result]:
         seconds = time.perf_counter() - start
         size = sum(path.stat().st_size for path in where.rglob("*") if path.is_file())
         results.append(pages.Result(what, f"{seconds:.0f} s, {size / 1e9:.2f} GB"))
+    counts = {"objects": rows, "tiles": 0, "filters": len(filters.names())}
+    tables = (table, *_small_tables(folder))
     ReleaseModel(
         NAME, "Synthetic", "bench", "2000-01-01T00:00:00Z", "0", "rSDSS",
-        band_models(filters.names()), (table, *_small_tables(folder)), (), {"objects": rows, "tiles": 0, "filters": len(filters.names())},
+        band_models(filters.names()), tables, (), counts,
     ).write(folder)  # fmt: skip
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
     return [*results, pages.Result("peak memory of writing", f"{peak:.1f} GiB")]
