@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 
 from starlette.concurrency import run_in_threadpool
@@ -17,11 +18,10 @@ from tesela.sciencedb.shelf import LATEST, Served
 from tesela.vo import cone, files, vosi, votable
 from tesela.vo.dali import Parameters
 from tesela.vo.settings import VoSettings
-from tesela.vo.streaming import Pool, TableResponse
+from tesela.vo.streaming import Full, Pool, TableResponse
 
 _LOG = logging.getLogger(__name__)
 _DAMAGED = "The release cannot be read at the moment; its keepers find the reason in their log"
-_BUSY = "As many answers are under way as this server can give; please ask again in a minute"
 _RETRY_S = 60
 
 
@@ -54,7 +54,7 @@ class _Service:
     def __init__(self, served: Served, settings: VoSettings) -> None:
         self._served = served
         self._settings = settings
-        self._pool = Pool(settings.workers, settings.max_streams)
+        self._pool = Pool(settings)
 
     async def cone(self, request: Request) -> Response:
         """Answer a cone search; what is wrong with it is told in a VOTable."""
@@ -66,22 +66,30 @@ class _Service:
             return _refused(str(error), status=404)
         except ProductError:
             return _damaged(request)
-        if self._pool.full:
-            return _refused(_BUSY, status=503, headers={"Retry-After": str(_RETRY_S)})
         try:
-            query = cone.parse(Parameters(request.query_params.multi_items()), self._settings)
-            answer = await self._pool.run(partial(cone.Answer, release, table, query))
-            first = await self._pool.run(partial(next, answer))
+            return await self._answer(request, release, table)
+        except Full as error:
+            message = f"{error}; please ask again in a minute"
+            return _refused(message, status=503, headers={"Retry-After": str(_RETRY_S)})
         except BadInput as error:
             return _refused(str(error), status=200)  # as Cone Search 1.03 demands
         except ProductError:
             return _damaged(request)
-        if request.method == "HEAD":
-            answer.close()
-            return Response(headers=dict(files.CORS), media_type=query.format.media_type)
-        return TableResponse(
-            self._pool, answer, first, media_type=query.format.media_type, headers=files.CORS
-        )
+
+    async def _answer(self, request: Request, release: Release, table: str) -> Response:
+        """Begin the answer: its place among those under way is taken before any work is done."""
+        query = cone.parse(Parameters(request.query_params.multi_items()), self._settings)
+        with ExitStack() as ending:
+            stream = self._pool.begin(request.client.host if request.client else "")
+            ending.callback(stream.end)
+            answer = await self._pool.run(partial(cone.Answer, release, table, query))
+            ending.callback(answer.close)
+            first = await self._pool.run(partial(next, answer))
+            media_type = query.format.media_type
+            if request.method == "HEAD":
+                return Response(headers=dict(files.CORS), media_type=media_type)
+            ending.pop_all()  # from here on the response ends both
+            return TableResponse(stream, answer, first, media_type=media_type, headers=files.CORS)
 
     async def availability(self, request: Request) -> Response:
         """Tell whether a release answers."""

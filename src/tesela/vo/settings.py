@@ -19,3 +19,7 @@ class VoSettings:
     """Requests that read the database at the same instant."""
     max_streams: int = 64
     """Answers under way at once; more are refused with 503 and may be asked for again."""
+    max_streams_per_client: int = 8
+    """The same from one address, so that nobody takes them all."""
+    send_timeout_s: float = 60.0
+    """A client that takes no piece of its answer for so long has gone: the answer is cut."""

@@ -1,20 +1,24 @@
 """Answers that are made while they are sent.
 
 The pieces come from a thread, a few of which serve all requests: a slow reader holds a cursor, but
-no thread. When the client goes away the query is given up.
+no thread. When the client goes away, or takes nothing for long, the query is given up.
 """
 
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from functools import partial
 from typing import Protocol, TypeVar
 
 import anyio
 from anyio import CapacityLimiter, to_thread
 from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
+
+from tesela.vo.settings import VoSettings
 
 T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
@@ -33,56 +37,95 @@ class Answer(Protocol):
         """Give up."""
 
 
-class Pool:
-    """The threads that read databases, and the number of answers under way."""
+class Full(Exception):
+    """There is no place for one more answer; the text says why."""
 
-    def __init__(self, workers: int, max_streams: int) -> None:
-        self._workers = workers
-        self._max_streams = max_streams
+
+class Pool:
+    """The threads that read databases, and the answers under way. For one event loop."""
+
+    def __init__(self, settings: VoSettings) -> None:
+        self.settings = settings
         self._limiter: CapacityLimiter | None = None
-        self.streams = 0
+        self._by_client: Counter[str] = Counter()
 
     @property
-    def full(self) -> bool:
-        """As many answers are under way as may be."""
-        return self.streams >= self._max_streams
+    def streams(self) -> int:
+        """Answers under way."""
+        return self._by_client.total()
+
+    def begin(self, client: str) -> Stream:
+        """Take a place among the answers under way; `Full` if there is none.
+
+        Who got one must `end` it. Asking and taking are one act: nobody comes between.
+        """
+        if self.streams >= self.settings.max_streams:
+            raise Full("As many answers are under way as this server can give")
+        if self._by_client[client] >= self.settings.max_streams_per_client:
+            raise Full("As many answers are under way as one client may have at once")
+        self._by_client[client] += 1
+        return Stream(self, partial(self._end, client))
+
+    def _end(self, client: str) -> None:
+        self._by_client[client] -= 1
+        if not self._by_client[client]:
+            del self._by_client[client]
 
     async def run(self, function: Callable[[], T]) -> T:
         """Call a function in one of the threads."""
         if self._limiter is None:  # made here, since it belongs to the loop that runs
-            self._limiter = CapacityLimiter(self._workers)
+            self._limiter = CapacityLimiter(self.settings.workers)
         return await to_thread.run_sync(function, limiter=self._limiter)
 
 
+class Stream:
+    """The place of an answer among those under way."""
+
+    def __init__(self, pool: Pool, end: Callable[[], None]) -> None:
+        self.pool = pool
+        self.end = end
+        """Give the place to others; once."""
+
+
 class TableResponse(StreamingResponse):
-    """An answer of which the first piece exists already, so that it is known to begin well."""
+    """An answer of which the first piece exists already, so that it is known to begin well.
+
+    It ends `stream`, whatever its own end is.
+    """
 
     def __init__(
         self,
-        pool: Pool,
+        stream: Stream,
         answer: Answer,
         first: bytes,
         *,
         media_type: str,
         headers: Mapping[str, str],
     ) -> None:
-        self._pool, self._answer, self._first = pool, answer, first
+        self._stream, self._answer, self._first = stream, answer, first
         super().__init__(self._pieces(), media_type=media_type, headers=headers)
 
     async def _pieces(self) -> AsyncIterator[bytes]:
         piece: bytes | None = self._first
         while piece is not None:
             yield piece
-            piece = await self._pool.run(lambda: next(self._answer, None))
+            piece = await self._stream.pool.run(lambda: next(self._answer, None))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send all, and give the query up at the end, whatever the end is."""
-        self._pool.streams += 1
+        pool = self._stream.pool
+
+        async def in_time(message: Message) -> None:
+            with anyio.move_on_after(pool.settings.send_timeout_s) as limit:
+                await send(message)
+            if limit.cancelled_caught:
+                raise ClientDisconnect
+
         try:
-            await super().__call__(scope, receive, send)
+            await super().__call__(scope, receive, in_time)
         except ClientDisconnect:
-            _LOG.info("the client went away before the end of its answer")
+            _LOG.info("the client went away, or read nothing, before the end of its answer")
         finally:
-            self._pool.streams -= 1
+            self._stream.end()
             with anyio.CancelScope(shield=True):
-                await self._pool.run(self._answer.close)
+                await pool.run(self._answer.close)
