@@ -198,6 +198,19 @@ def test_damaged_parquet_is_named(tmp_path: Path) -> None:
         read_parquet(tmp_path / "c.parquet")
 
 
+@pytest.mark.parametrize("where", [0.2, 0.5, 0.8])
+def test_a_changed_byte_in_a_catalogue_is_found(tmp_path: Path, where: float) -> None:
+    """Numbers that decompress well are not yet those that were written."""
+    path = tmp_path / "c.parquet"
+    values = np.random.default_rng(1).random(20_000).astype(np.float32)
+    Catalogue({"flux_auto": values}, {"tile": "T"}).write(path)
+    content = bytearray(path.read_bytes())
+    content[int(where * len(content))] ^= 0x55
+    path.write_bytes(content)
+    with pytest.raises(ProductError, match=r"c\.parquet"):
+        read_parquet(path)
+
+
 def test_operations_become_cards_in_order() -> None:
     cards = operation_cards([Operation("bias"), Operation("gain", {"e_per_adu": [1.0, 2.0]})])
     assert cards == [

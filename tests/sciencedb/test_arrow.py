@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from tesela.errors import ProductError
+from tesela.products.catalogue import read_arrow
 from tesela.sciencedb import arrow
 from tesela.sciencedb.model import ColumnModel, TableModel
 from tesela.sky import healpix
@@ -144,7 +145,7 @@ def test_a_table_is_written_once_and_read_back(tmp_path: Path) -> None:
     table = arrow.from_numpy(columns(), TABLE)
     path = tmp_path / "tables" / "objects.parquet"
     arrow.write_table(path, TABLE, table)
-    assert arrow.read_parquet(path).equals(table)
+    assert read_arrow(path).equals(table)
     with pytest.raises(ProductError, match="nothing is overwritten"):
         arrow.write_table(path, TABLE, table)
 
@@ -160,9 +161,9 @@ def test_a_damaged_file_is_refused(tmp_path: Path, where: float) -> None:
     content[int(where * len(content))] ^= 0x55
     path.write_bytes(content)
     with pytest.raises(ProductError, match=r"t\.parquet"):
-        arrow.read_parquet(path)
+        read_arrow(path)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ProductError, match=r"nothing\.parquet"):
-        arrow.read_parquet(tmp_path / "nothing.parquet")
+        read_arrow(tmp_path / "nothing.parquet")

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from tesela.products import columns as names
+from tesela.products.catalogue import write_arrow
 from tesela.products.images import Coadd, Psf
 from tesela.sciencedb import arrow, model
 from tesela.sky import healpix
@@ -49,7 +50,7 @@ def make_inputs(
                 change(name, tile, values)
             paths[name] = folder / "science" / f"{tile}.{name}.parquet"
             paths[name].parent.mkdir(parents=True, exist_ok=True)
-            arrow.write_parquet(paths[name], _table(values, tables[name]))
+            write_arrow(paths[name], _table(values, tables[name]))
         coadds = {}
         for band in bands:
             coadds[band] = folder / "coadd" / f"{tile}.{band}.v1.fits"

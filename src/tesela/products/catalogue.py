@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,16 +84,41 @@ def write_parquet(
         arrays.append(array)
         fields.append(pa.field(name, array.type, metadata=_metadata((described or {}).get(name))))
     schema = pa.schema(fields, metadata={"tesela": json.dumps(dict(facts), sort_keys=True)})
-    pq.write_table(pa.Table.from_arrays(arrays, schema=schema), path, compression="zstd")
+    write_arrow(path, pa.Table.from_arrays(arrays, schema=schema))
+
+
+def write_arrow(path: Path, data: pa.Table) -> None:
+    """Write Parquet, flushed to the disk; whatever of ours is Parquet is written here.
+
+    A file has one large row group, so that footers stay small, and each of its pages a checksum.
+    """
+    pq.write_table(
+        data,
+        path,
+        compression="zstd",
+        row_group_size=max(len(data), 1),
+        write_page_checksum=True,
+    )
     files.sync(path)
+
+
+def read_arrow(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read a Parquet file, all columns by default; a damaged page raises `ProductError`."""
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            return file.read(None if columns is None else list(columns))
+    except (OSError, pa.ArrowException) as error:
+        raise ProductError(
+            str(path),
+            found=str(error).split("\n")[0],
+            expected="a whole Parquet file",
+            do="restore it from a copy or have it made again",
+        ) from error
 
 
 def read_parquet(path: Path) -> tuple[Table, dict[str, Any]]:
     """Columns as numpy arrays and the facts stored with them."""
-    try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        raise ProductError(str(path), found=str(error), expected="a whole Parquet file") from error
+    table = read_arrow(path)
     facts = json.loads((table.schema.metadata or {}).get(b"tesela", b"{}"))
     return {name: _to_numpy(table.column(name)) for name in table.column_names}, facts
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from tesela.errors import BadInput, ProductError
 from tesela.products import files
+from tesela.products.catalogue import write_arrow
 from tesela.sciencedb.model import ColumnModel, TableModel
 from tesela.sky import healpix
 
@@ -229,29 +229,4 @@ def write_table(path: Path, table: TableModel, data: pa.Table) -> None:
     if path.exists():
         raise ProductError(str(path), found="a file of that name", do="nothing is overwritten")
     files.make_folder(path.parent)
-    write_parquet(path, conform(data, table, f"table {table.name}"))
-
-
-def write_parquet(path: Path, data: pa.Table) -> None:
-    """Write Parquet in one large row group of a file, so that footers stay small."""
-    pq.write_table(
-        data,
-        path,
-        compression="zstd",
-        row_group_size=max(len(data), 1),
-        write_page_checksum=True,
-    )
-    files.sync(path)
-
-
-def read_parquet(path: Path) -> pa.Table:
-    """Read a Parquet file whole; a damaged one raises `ProductError`."""
-    try:
-        return pq.ParquetFile(path, page_checksum_verification=True).read()
-    except (OSError, pa.ArrowException) as error:
-        raise ProductError(
-            str(path),
-            found=str(error).split("\n")[0],
-            expected="a whole Parquet file",
-            do="restore it from a copy or have it made again",
-        ) from error
+    write_arrow(path, conform(data, table, f"table {table.name}"))

@@ -7,6 +7,7 @@ from pathlib import Path
 import duckdb
 
 from tesela.errors import ProductError
+from tesela.products.catalogue import read_arrow
 from tesela.sciencedb import arrow, serving, sql
 from tesela.sciencedb.answer import DAMAGED
 from tesela.sciencedb.model import ReleaseModel, TableModel
@@ -73,7 +74,7 @@ def _load(
 ) -> None:
     """Read a table without positions, which is small, into memory."""
     path = table_file(folder, table.name)
-    data = arrow.conform(arrow.read_parquet(path), table, str(path))
+    data = arrow.conform(read_arrow(path), table, str(path))
     _check_rows(path, len(data), table, model)
     connection.register("incoming", data)
     connection.execute(f"CREATE TABLE {source(table)} AS SELECT * FROM incoming")

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from tesela.errors import ProductError
 from tesela.products import files
+from tesela.products.catalogue import read_arrow, write_arrow
 from tesela.sciencedb import arrow
 from tesela.sciencedb.model import TableModel
 from tesela.sky import healpix
@@ -47,7 +48,7 @@ def read_tables(paths: Iterable[Path], table: TableModel) -> pa.Table:
     ProductError
         Naming the file that is damaged or does not fit.
     """
-    parts = [arrow.conform(arrow.read_parquet(path), table, str(path)) for path in paths]
+    parts = [arrow.conform(read_arrow(path), table, str(path)) for path in paths]
     whole = pa.concat_tables(parts) if parts else arrow.schema(table.columns).empty_table()
     return arrow.order(whole, table).combine_chunks()
 
@@ -92,7 +93,7 @@ def write_hats(
     for order, cell, start, stop in partitions:
         name = partition_path(order, cell)
         files.make_folder((dataset / name).parent)
-        arrow.write_parquet(dataset / name, data.slice(start, stop - start))
+        write_arrow(dataset / name, data.slice(start, stop - start))
         footer = pq.read_metadata(dataset / name)
         footer.set_file_path(name.as_posix())
         footers.append(footer)

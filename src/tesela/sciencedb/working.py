@@ -19,6 +19,9 @@ from tesela.products.columns import TABLES
 THREADS = 4
 """Most threads of a connection."""
 MEMORY = "2GB"
+_PARQUET = pads.ParquetFileFormat(
+    default_fragment_scan_options=pads.ParquetFragmentScanOptions(page_checksum_verification=True)
+)
 
 
 def connect(
@@ -74,11 +77,11 @@ def _dataset(paths: Sequence[Path]) -> pads.Dataset:
     schemas = []
     for path in paths:
         try:
-            schemas.append(pads.dataset(str(path), format="parquet").schema)
+            schemas.append(pads.dataset(str(path), format=_PARQUET).schema)
         except (OSError, pa.ArrowException) as error:
             raise ProductError(
                 str(path), found=str(error), expected="a whole Parquet file",
                 do="load the tile again",
             ) from error  # fmt: skip
     schema = pa.unify_schemas([schema.remove_metadata() for schema in schemas])
-    return pads.dataset([str(path) for path in paths], schema=schema, format="parquet")
+    return pads.dataset([str(path) for path in paths], schema=schema, format=_PARQUET)

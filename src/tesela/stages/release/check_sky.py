@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from tesela.products.catalogue import read_arrow
 from tesela.products.columns import MEASURED
-from tesela.sciencedb import arrow
 from tesela.sciencedb.model import ReleaseModel
 from tesela.sky import footprint, match, tangent
 from tesela.stages.release import coverage, freeze
@@ -36,7 +36,7 @@ def tiles(folder: Path, release: ReleaseModel, objects: Sources) -> list[Check]:
 
 
 def _rows_about_tiles(folder: Path, release: ReleaseModel) -> list[str]:
-    data = arrow.read_parquet(folder / freeze.TABLES / "tiles.parquet")
+    data = read_arrow(folder / freeze.TABLES / "tiles.parquet")
     there = Counter(zip(data.column("tile").to_pylist(), data.column("band").to_pylist()))
     wanted = {(tile.name, band) for tile in release.tiles for band in tile.bands}
     bad = [f"no row {t} {b} in tiles" for t, b in sorted(wanted - set(there))]
