@@ -19,7 +19,7 @@ from tesela.web.archive import home, objects, search, sky
 from tesela.web.archive.context import Archive, Missing
 from tesela.web.archive.settings import ArchiveSettings
 from tesela.web.shared.pages import Pages
-from tesela.web.shared.security import SecurityHeaders, allowed_hosts
+from tesela.web.shared.security import SecureApp, allowed_hosts
 
 
 def create_app(shelf_folder: Path, settings: ArchiveSettings | None = None) -> Starlette:
@@ -41,8 +41,8 @@ def create_app(shelf_folder: Path, settings: ArchiveSettings | None = None) -> S
     served = Served(Shelf(shelf_folder))
     pages = Pages("archive", settings.title)
     archive = Archive(served, pages, settings)
-    hosts = [*allowed_hosts([settings.base_url]), *settings.hosts]
-    return Starlette(
+    hosts = allowed_hosts([settings.base_url], settings.hosts)
+    return SecureApp(
         routes=[
             Route("/robots.txt", _robots),
             *pages.routes(),
@@ -54,7 +54,6 @@ def create_app(shelf_folder: Path, settings: ArchiveSettings | None = None) -> S
             *home.routes(archive),
         ],
         middleware=[
-            Middleware(SecurityHeaders),
             Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False),
         ],
         exception_handlers={

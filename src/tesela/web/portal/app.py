@@ -23,7 +23,7 @@ from tesela.web.portal.pictures import Look, Subject
 from tesela.web.portal.queries import is_night
 from tesela.web.portal.site import OpenSite, open_site
 from tesela.web.shared.pages import Pages, is_fragment
-from tesela.web.shared.security import SecurityHeaders, allowed_hosts
+from tesela.web.shared.security import SecureApp, allowed_hosts
 
 NAVIGATION: Final = (("Nights", "/"), ("Tiles", "/tiles"), ("Releases", "/releases"))
 _FOR_EVER: Final = "private, max-age=31536000, immutable"
@@ -37,6 +37,8 @@ class PortalSettings:
 
     base_url: str = ""
     """Address by which users reach it, beside those of this machine's loopback."""
+    hosts: tuple[str, ...] = ()
+    """Further host names that the server answers to."""
     keep_pictures: bool = True
     """Keep pictures in the site's folder `cache/pictures` once they are made."""
 
@@ -215,14 +217,17 @@ def create_app(site_folder: Path, settings: PortalSettings | None = None) -> Sta
         NotFound: portal.not_found,
         DatabaseError: portal.unreadable,
     }
-    app = Starlette(
+    app = SecureApp(
         routes=[
             *(Route(path, answer) for path, answer in answers.items()),
             *portal.pages.routes(),
         ],
         middleware=[
-            Middleware(SecurityHeaders),
-            Middleware(TrustedHostMiddleware, allowed_hosts=allowed_hosts((chosen.base_url,))),
+            Middleware(
+                TrustedHostMiddleware,
+                allowed_hosts=allowed_hosts((chosen.base_url,), chosen.hosts),
+                www_redirect=False,
+            ),
             Middleware(GZipMiddleware, minimum_size=2000),
         ],
         exception_handlers=handlers,

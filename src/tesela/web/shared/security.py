@@ -6,6 +6,7 @@ from collections.abc import Iterable, MutableMapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -70,20 +71,39 @@ class SecurityHeaders:
         await self.app(scope, receive, with_headers)
 
 
+class SecureApp(Starlette):
+    """An application whose every answer has the headers, those for crashes included.
+
+    Starlette answers a crash outside of all middleware that an application is given.
+    """
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Put the headers around all else."""
+        return SecurityHeaders(super().build_middleware_stack())
+
+
 def _raw(message: Message) -> MutableMapping[str, Any]:
     message.setdefault("headers", [])
     return message
 
 
-def allowed_hosts(base_urls: Iterable[str] = ()) -> list[str]:
+def allowed_hosts(base_urls: Iterable[str] = (), hosts: Iterable[str] = ()) -> list[str]:
     """Host names that a server answers to: this machine's loopback and the configured addresses.
 
     Refusing others keeps a page of somebody else's, whose name was made to point to this machine,
     from reading what is served here.
+
+    Parameters
+    ----------
+    base_urls : iterable of str
+        Addresses by which users reach the server; empty ones name no host.
+    hosts : iterable of str
+        Further names, or numeric addresses with or without brackets.
     """
     names = [*LOOPBACK]
-    for url in base_urls:
-        host = urlsplit(url).hostname
-        if host and host not in names:
-            names.append(host)
+    for host in (*(urlsplit(url).hostname or "" for url in base_urls), *hosts):
+        # As a browser writes it: an address of IPv6 stands in brackets.
+        written = f"[{host}]" if ":" in host and not host.startswith("[") else host
+        if written and written not in names:
+            names.append(written)
     return names
