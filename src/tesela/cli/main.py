@@ -26,6 +26,7 @@ VERBS = (
     "flag",
     "unflag",
     "retry",
+    "reprocess",
     "query",
     "release",
     "serve",

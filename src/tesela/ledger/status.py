@@ -26,8 +26,13 @@ def overview(conn: Connection) -> dict[str, Any]:
         "refused": _rows(conn, queries.REFUSED),
         "ended_badly": [{**row, "do": advice(row["key"])} for row in tasks.ended_badly(conn)],
         "warnings": warnings(conn),
-        "stale": _rows(conn, queries.STALE),
+        "stale": stale(conn),
     }
+
+
+def stale(conn: Connection) -> list[dict[str, Any]]:
+    """Return the products that a newer choice, other code or other settings left behind."""
+    return _rows(conn, queries.STALE)
 
 
 def due_tasks(conn: Connection) -> list[dict[str, Any]]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from sqlalchemy.engine import Connection
 
@@ -28,6 +29,14 @@ def declared(conn: Connection) -> dict[str, float]:
     """Return the seconds a megapixel that each step says it needs; empty before the first run."""
     rows = conn.execute(schema.step.select())
     return {row.name: row.seconds_per_mpix for row in rows}
+
+
+def is_outdated(conn: Connection, product: Mapping[str, Any]) -> bool:
+    """Whether a product was made by other code or settings than its step has now."""
+    table = schema.step
+    row = conn.execute(table.select().where(table.c.kind == product["kind"])).first()
+    made = (product["code_version"], product["settings_hash"])
+    return row is not None and (row.code_version, row.settings_hash) != made
 
 
 def register(conn: Connection, steps: Iterable[StepRow]) -> None:

@@ -15,7 +15,7 @@ from tesela.flow.plan import catalogues, coadds, downstream, masters, reduced, t
 from tesela.flow.plan.rules import STEPS, Rules
 from tesela.flow.plan.wanted import Wanted
 from tesela.ledger import masters as master_rows
-from tesela.ledger import products, tasks, verdicts
+from tesela.ledger import products, steps, tasks, verdicts
 from tesela.ledger.clock import now_mjd
 from tesela.ledger.engine import Ledger
 
@@ -118,9 +118,11 @@ def _compare(
     made: tuple[dict[str, Any] | None, dict[str, Any] | None],
     report: Report,
 ) -> None:
-    """Make a task if the current version was made from something else."""
+    """Make a task if the current version was made from something else; if it is to be looked at
+    afresh, also if it was made by other code or settings."""
     current, task = made
-    if current is not None and products.input_ids(conn, current["id"]) == wanted.inputs:
+    same = current is not None and products.input_ids(conn, current["id"]) == wanted.inputs
+    if current is not None and same and not (item.fresh and steps.is_outdated(conn, current)):
         products.set_stale(conn, current["id"], wanted.stale)
         tasks.withdraw(conn, task, "the current version has these inputs")
         report.unchanged += 1

@@ -19,6 +19,9 @@ from tesela.ledger.tasks import Due
 KINDS = ("dual", "zeropoints", "valueadded", "science")
 """In the order in which they are made."""
 
+_OF_BANDS = ("dual", "zeropoints")
+"""Those that are made from the coadds and catalogues themselves."""
+
 
 @dataclass(frozen=True)
 class Bands:
@@ -77,8 +80,6 @@ def science(conn: Connection, _rules: Rules, item: Due) -> Wanted:
     if made.missing or made.nothing:
         return made
     found = of_tile(conn, item.key)
-    if found.awaited:
-        return Wanted(missing=found.awaited, pending=True)
     return Wanted(inputs=made.inputs | found.ids, megapixels=found.megapixels)
 
 
@@ -110,7 +111,10 @@ def _sentence(awaited: list[str]) -> str:
 
 
 def _from_tile(conn: Connection, tile: str, kinds: Iterable[str]) -> Wanted:
-    """Other products of the same tile, all of them."""
+    """Other products of the same tile, all of them, and all made from what is served now."""
+    found = of_tile(conn, tile)
+    if found.awaited:
+        return Wanted(missing=found.awaited, pending=True)
     ids = []
     for kind in kinds:
         if tasks.is_pending(conn, kind, tile):
@@ -118,6 +122,8 @@ def _from_tile(conn: Connection, tile: str, kinds: Iterable[str]) -> Wanted:
         row = products.current(conn, kind, tile)
         if row is None:
             return Wanted(nothing=f"there is no {kind} of tile {tile}")
+        if kind in _OF_BANDS and not found.ids <= products.input_ids(conn, row["id"]):
+            # Its newer version failed: joined with the new catalogues it would be a mixture.
+            return Wanted(missing=f"a {kind} of tile {tile} made from its present coadds")
         ids.append(row["id"])
-    task = tasks.get(conn, "dual", tile)
-    return Wanted(inputs=frozenset(ids), megapixels=task["megapixels"] if task else 1.0)
+    return Wanted(inputs=frozenset(ids), megapixels=found.megapixels)

@@ -126,21 +126,7 @@ class Controller:
         """Take over from a controller that died, and say which steps there are."""
         with self.ledger.write() as conn:
             lost = tasks.recover(conn, "the controller died")
-            steps.register(
-                conn,
-                (
-                    steps.StepRow(
-                        spec.name,
-                        spec.kind,
-                        spec.code_version,
-                        spec.settings_hash,
-                        spec.cores,
-                        spec.memory_mb,
-                        spec.seconds_per_mpix,
-                    )
-                    for spec in self.registry.specs.values()
-                ),
-            )
+            register_steps(conn, self.registry)
             if lost:
                 detail = f"{len(lost)} attempts were lost with the controller before"
                 events.record(conn, "recovered", detail=detail)
@@ -284,3 +270,22 @@ class Controller:
             waiting = tasks.count_open(conn)
         running = tuple(f"{claim.step} {claim.key}" for claim, _ in self._flying.values())
         return Progress(self.summary.done, waiting, running)
+
+
+def register_steps(conn: Connection, registry: Registry) -> None:
+    """Write down the steps of this program with the settings of this site."""
+    steps.register(
+        conn,
+        (
+            steps.StepRow(
+                spec.name,
+                spec.kind,
+                spec.code_version,
+                spec.settings_hash,
+                spec.cores,
+                spec.memory_mb,
+                spec.seconds_per_mpix,
+            )
+            for spec in registry.specs.values()
+        ),
+    )
