@@ -21,18 +21,20 @@ PUBLISHED = "published.json"
 KEPT = 2
 """So many releases are served at a time."""
 LATEST = "latest"
+RESERVED = frozenset({LATEST, "static", "theme", "robots.txt", "favicon.ico"})
+"""First parts of addresses that servers use for something else than a release."""
 Identity = tuple[int, int]
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,31}")
 
 
 def check_name(name: str) -> str:
     """Return the name if a release may be called so."""
-    if not _NAME.fullmatch(name) or name == LATEST:
+    if not _NAME.fullmatch(name) or name in RESERVED:
         raise BadInput(
             f"release {name!r}",
             found="not a name of a release",
             expected="up to 32 of a-z, 0-9, '_', '.', '-', the first a letter or digit, "
-            f"and not {LATEST!r}",
+            f"and none of {', '.join(sorted(RESERVED))}",
         )
     return name
 
@@ -156,7 +158,7 @@ class Served:
         BadInput
             It is not published: the message names those that are.
         ProductError
-            It is damaged.
+            It is damaged, or its folder is gone.
         """
         with self._lock:
             self._look()
@@ -169,9 +171,21 @@ class Served:
                     expected=", ".join(self._names) or "a release: none is published yet",
                 )
             if name not in self._open:
-                folder = self.shelf.path(name)
+                folder = self._folder(name)
                 self._open[name] = (_identity(folder / FILE), Release.open(folder))
             return self._open[name][1]
+
+    def _folder(self, name: str) -> Path:
+        """Folder of a published release: that it is not there is the server's fault, not a name's."""
+        try:
+            return self.shelf.path(name)
+        except BadInput as error:
+            raise ProductError(
+                str(self.shelf.folder / name),
+                found="no such release, though it is published",
+                expected="the folder of a release",
+                do="put it back, or withdraw the release",
+            ) from error
 
     def _look(self) -> None:
         """Read `published.json` if it is another than last time, and let go what is served no more.
