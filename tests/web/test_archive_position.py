@@ -25,6 +25,9 @@ def test_ways_to_write_one_position(text: str) -> None:
 def test_a_sign_belongs_to_degrees_of_zero_too() -> None:
     assert position.position("00:00:00 -00:30:00") == (0.0, -0.5)
     assert position.position("10.5 \u22120.25") == (10.5, -0.25)
+    assert position.position("10.5 -30") == (10.5, -30.0)
+    assert position.position("10 - 30") == (10.0, -30.0)
+    assert position.position("0 -90") == (0.0, -90.0)
 
 
 @pytest.mark.parametrize(("text", "words"), [
@@ -47,6 +50,8 @@ def test_what_is_no_position_is_refused_with_the_way_to_write_it(text: str, word
     ("16779974", SourceName(16779974)), (" 7 ", SourceName(7)),
     ("SIM-00001-17", SourceName(17, "SIM-00001")), ("SIM-00001 - 17", SourceName(17, "SIM-00001")),
     ("5350-48578", SourceName(48578, "5350")),
+    ("10.5 -30", None), ("0 -90", None), ("211.68 -55", None), ("10 - 30", None),
+    ("10.5\u00a0\u221230", None),
     ("150.1 2.2", None), ("9" * 19, None), ("-5", None), ("", None), ("../../etc-1", None),
 ])  # fmt: skip
 def test_names_of_sources(text: str, name: SourceName | None) -> None:

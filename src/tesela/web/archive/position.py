@@ -11,9 +11,11 @@ from tesela.errors import BadInput
 UNITS: Final = {"arcsec": 1 / 3600, "arcmin": 1 / 60, "deg": 1.0}
 """Degrees in each unit of an angle."""
 
-_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)"
+_UNSIGNED = r"(?:\d+\.?\d*|\.\d+)"
 _SECONDS = r"\d{1,2}(?:\.\d*)?"
-_DECIMAL = re.compile(rf"({_NUMBER})\s*[°d]?[\s,;]+({_NUMBER})\s*[°d]?", re.ASCII)
+_DECIMAL = re.compile(
+    rf"([+-]?{_UNSIGNED})\s*[°d]?[\s,;]+([+-]?)\s*({_UNSIGNED})\s*[°d]?", re.ASCII
+)
 _SEXAGESIMAL = re.compile(
     rf"(\d{{1,2}})(?:\s*[h:]\s*|\s+)(\d{{1,2}})(?:\s*[m:′']\s*|\s+)({_SECONDS})\s*s?"
     rf"[\s,;]*([+-])?\s*(\d{{1,2}})(?:\s*[d:°]\s*|\s+)(\d{{1,2}})(?:\s*[m:′']\s*|\s+)({_SECONDS})"
@@ -49,7 +51,7 @@ def position(text: str) -> tuple[float, float]:
     shown = plain[:60]
     decimal = _DECIMAL.fullmatch(plain)
     if decimal:
-        ra, dec = float(decimal[1]), float(decimal[2])
+        ra, dec = float(decimal[1]), float(decimal[2] + decimal[3])
     else:
         ra, dec = _sexagesimal(plain, shown)
     if not 0 <= ra < 360:
@@ -81,8 +83,13 @@ def _sexagesimal(plain: str, shown: str) -> tuple[float, float]:
 
 
 def source_name(text: str) -> SourceName | None:
-    """A source's name (`1000000017`, `SIM-00001-17`), None if the text is something else."""
+    """A source's name (`1000000017`, `SIM-00001-17`), None if the text is something else.
+
+    Two numbers with a blank between them are a position, whatever their signs: `10 -30`.
+    """
     plain = text.translate(_MINUS).strip()
+    if _DECIMAL.fullmatch(plain):
+        return None
     if _SOURCE.fullmatch(plain):
         number = int(plain)
         return SourceName(number) if number < 2**63 else None
