@@ -1,11 +1,14 @@
 """Files of a release: what is served, and what is not reached."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
 
 from tesela.errors import BadInput
+from tesela.sciencedb.model import ReleaseModel
+from tesela.sciencedb.shelf import Shelf
 from tesela.vo import files
 
 pytestmark = pytest.mark.usefixtures("loopback_only")
@@ -66,7 +69,7 @@ def test_a_tile_is_served_whole_in_part_or_not_again(address: str) -> None:
     assert whole.content == bytes(range(100))
     assert whole.headers["content-type"] == "image/jpeg"
     assert whole.headers["access-control-allow-origin"] == "*"
-    assert "immutable" in whole.headers["cache-control"]
+    assert whole.headers["cache-control"] == "no-cache"
     part = httpx.get(f"{address}/dr1/{TILE}", headers={"Range": "bytes=10-19"})
     assert part.status_code == 206
     assert part.content == bytes(range(10, 20))
@@ -75,15 +78,27 @@ def test_a_tile_is_served_whole_in_part_or_not_again(address: str) -> None:
     again = httpx.get(f"{address}/dr1/{TILE}", headers={"If-None-Match": whole.headers["etag"]})
     assert again.status_code == 304
     assert again.content == b""
+    weak = {"If-None-Match": f'"x", W/{whole.headers["etag"]}'}
+    assert httpx.get(f"{address}/dr1/{TILE}", headers=weak).status_code == 304
     other = httpx.get(f"{address}/dr1/{TILE}", headers={"If-None-Match": '"other"'})
     assert other.status_code == 200
     assert httpx.head(f"{address}/dr1/{TILE}").headers["content-length"] == "100"
 
 
-def test_what_latest_means_may_change(address: str) -> None:
-    answer = httpx.get(f"{address}/latest/hips/colour/properties")
-    assert answer.status_code == 200
-    assert "immutable" not in answer.headers["cache-control"]
+def test_only_an_address_with_the_right_version_is_kept_unasked(address: str, shelf: Shelf) -> None:
+    stamp = files.stamp(ReleaseModel.read(shelf.folder / "dr1"))
+    assert "immutable" in httpx.get(f"{address}/dr1/{TILE}?v={stamp}").headers["cache-control"]
+    for path in (f"/dr1/{TILE}?v=other", f"/latest/{TILE}?v={stamp}", f"/latest/{TILE}"):
+        answer = httpx.get(f"{address}{path}")
+        assert answer.status_code == 200
+        assert answer.headers["cache-control"] == "no-cache"
+        assert answer.headers["etag"]
+
+
+def test_a_release_built_anew_has_another_stamp(shelf: Shelf) -> None:
+    model = ReleaseModel.read(shelf.folder / "dr1")
+    assert files.stamp(model) == files.stamp(replace(model))
+    assert files.stamp(model) != files.stamp(replace(model, created="2031-01-01T00:00:00Z"))
 
 
 def test_hats_and_coverage_are_served(address: str) -> None:

@@ -1,7 +1,8 @@
 """Files of a release, served as they lie: HiPS, MOC, HATS.
 
 A path of an address is taken apart and checked before the file system sees it, and what it leads
-to must lie in the release. Files of a release never change, so whoever holds a copy may keep it.
+to must lie in the release. A release that was withdrawn and built anew under its name has other
+files under the same paths: a copy may be kept unasked only where the address carries the version.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from starlette.responses import FileResponse, Response
 
 from tesela.errors import BadInput
+from tesela.sciencedb.model import ReleaseModel
 
 CORS: Mapping[str, str] = {
     "Access-Control-Allow-Origin": "*",
@@ -22,8 +24,9 @@ CORS: Mapping[str, str] = {
 }
 """Published data may be read by pages of other sites."""
 
-_IMMUTABLE = "public, max-age=31536000, immutable"
-_MUTABLE = "public, max-age=60"
+IMMUTABLE = "public, max-age=31536000, immutable"
+ASK_AGAIN = "no-cache"
+"""A copy may be kept, and is asked about each time: 304 if it is still right."""
 _TYPES = {
     ".fits": "application/fits",
     ".jpg": "image/jpeg",
@@ -60,7 +63,15 @@ def locate(folder: Path, path: str) -> Path:
     return found
 
 
-def response(path: Path, request_headers: Mapping[str, str], *, immutable: bool = True) -> Response:
+def stamp(model: ReleaseModel) -> str:
+    """Short text that changes when a release of the same name is built anew."""
+    text = f"{model.name} {model.created} {model.code_version}"
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def response(
+    path: Path, request_headers: Mapping[str, str], *, immutable: bool = False
+) -> Response:
     """The file, or the part that Range asks for, or 304 if the client has it already.
 
     Parameters
@@ -70,17 +81,20 @@ def response(path: Path, request_headers: Mapping[str, str], *, immutable: bool 
     request_headers : mapping
         With names in lower case or without regard to case, as Starlette gives them.
     immutable : bool
-        False under an address like `latest`, whose file will be another one day.
+        True only under an address that carries the `stamp` of the release and names it, not
+        `latest`.
     """
     status = path.stat()
     tag = hashlib.sha256(f"{os.fspath(path)}\0{status.st_mtime_ns}\0{status.st_size}".encode())
     headers = {
         **CORS,
-        "Cache-Control": _IMMUTABLE if immutable else _MUTABLE,
+        "Cache-Control": IMMUTABLE if immutable else ASK_AGAIN,
         "ETag": f'"{tag.hexdigest()[:32]}"',
         "X-Content-Type-Options": "nosniff",
     }
-    known = [word.strip() for word in request_headers.get("if-none-match", "").split(",")]
+    # A copy that was compressed on its way has the same tag, called weak (RFC 9110, 13.1.2).
+    asked = request_headers.get("if-none-match", "").split(",")
+    known = [word.strip().removeprefix("W/") for word in asked]
     if headers["ETag"] in known or "*" in known:
         return Response(status_code=304, headers=headers)
     return FileResponse(path, headers=headers, media_type=media_type(path.name), stat_result=status)

@@ -133,7 +133,8 @@ class _Service:
             return _text(str(error), status=404)
         except ProductError:
             return _damaged(request)
-        immutable = request.path_params["release"] != LATEST
+        versioned = request.query_params.get("v") == files.stamp(release.model)
+        immutable = versioned and request.path_params["release"] != LATEST
         return files.response(path, request.headers, immutable=immutable)
 
     async def _release(self, request: Request) -> Release:
