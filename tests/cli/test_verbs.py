@@ -270,7 +270,7 @@ def test_stale_is_explained_once() -> None:
     assert list(stale_lines([])) == []
     lines = list(stale_lines([{"kind": "coadd", "why": "made by code 1, now 2"}] * 2))
     assert lines[0] == "stale: 2 coadd: made by code 1, now 2"
-    assert "nothing is remade by itself" in lines[1]
+    assert "remade by `tesela reprocess`" in lines[1]
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ def stale_lines(rows: list[dict[str, Any]]) -> Iterator[str]:
     groups = Counter((row["kind"], row["why"]) for row in rows)
     yield from some([f"stale: {n} {kind}: {why}" for (kind, why), n in groups.items()])
     if groups:
-        yield "  stale: sound and served, but a newer choice exists; nothing is remade by itself"
+        yield "  stale: sound and served, but a newer choice exists; remade by `tesela reprocess`"
 
 
 def plural(number: int, word: str) -> str:
