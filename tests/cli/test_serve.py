@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from flow import released
+from tesela.cli.serve import checked_base_url
 from verbs import RUN_ENV, tesela, well
 
 _PATIENCE_S = 60.0
@@ -129,6 +130,62 @@ def test_an_address_that_is_not_ours_is_one_sentence(site: Path, host: str) -> N
     assert said.code == 2
     assert said.err.count("\n") == 1
     assert host in said.err
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "0", "::0"])  # noqa: S104 - refused
+@pytest.mark.parametrize("what", ["archive", "portal"])
+def test_listening_everywhere_needs_a_name_to_answer_to(site: Path, what: str, host: str) -> None:
+    said = tesela("serve", what, "--host", host, "--port", 0, "--site", site)
+    assert said.code == 2
+    assert said.err.count("\n") == 1
+    assert "--base-url" in said.err
+
+
+@pytest.mark.parametrize("what", ["archive", "portal"])
+def test_who_listens_everywhere_answers_to_the_stated_name(site: Path, what: str) -> None:
+    stated = ("--host", "0.0.0.0", "--base-url", "https://archive.example/")  # noqa: S104
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        port = other.getsockname()[1]
+    with _running(what, *stated, "--port", port, "--site", site) as (_, line):
+        assert "https://archive.example/ " in line
+        url = f"http://127.0.0.1:{port}/"
+        for host, status in (("archive.example", 200), ("localhost", 200), ("other.example", 400)):
+            answer = httpx.get(url, headers={"Host": host}, timeout=_PATIENCE_S, trust_env=False)
+            assert answer.status_code == status, host
+
+
+@pytest.mark.parametrize("host", ["127.0.0.2", "::1"])
+def test_an_address_of_this_machine_is_answered_to(site: Path, host: str) -> None:
+    with _running("portal", "--host", host, "--port", 0, "--site", site) as (_, line):
+        said = re.search(r"http://\S+/", line)
+        assert said, line
+        assert host in said[0]
+        assert _read(said[0])[0] == 200
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["archive.example", "ftp://archive.example", "https://", "https://a.example/tesela",
+     "https://a.example/?x=1", "https://a.example/#x", "https://user@a.example",
+     "https://a.example:port", "https://a.example:99999", "https://[::1", "https://*.example",
+     "https://a b.example", "javascript:alert(1)"],
+)  # fmt: skip
+def test_an_address_that_no_server_has_is_one_sentence(site: Path, url: str) -> None:
+    for what in ("archive", "portal"):
+        said = tesela("serve", what, "--base-url", url, "--port", 0, "--site", site)
+        assert said.code == 2
+        assert said.err.count("\n") == 1
+        assert "--base-url" in said.err
+
+
+@pytest.mark.parametrize(
+    ("url", "kept"),
+    [("", ""), ("https://Archive.example/", "https://Archive.example"),
+     ("http://[::1]:8080", "http://[::1]:8080"), ("http://10.0.0.1", "http://10.0.0.1")],
+)  # fmt: skip
+def test_a_stated_address_is_kept_without_its_slash(url: str, kept: str) -> None:
+    assert checked_base_url(url) == kept
 
 
 def test_setup_without_npm_says_what_to_install(tmp_path: Path) -> None:

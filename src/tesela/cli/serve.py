@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import SplitResult, urlsplit
 
 import typer
 
@@ -28,12 +30,19 @@ verbs = typer.Typer(
 HostOption = Annotated[
     str,
     typer.Option(
-        "--host", help="Address to listen on. Beyond 127.0.0.1 others can read what is served."
+        "--host",
+        help="Address of this machine to listen on. Beyond 127.0.0.1 others can read what is "
+        "served. All addresses at once (0.0.0.0, ::) need --base-url.",
     ),
 ]
 PortOption = Annotated[int, typer.Option("--port", min=0, max=_LAST_PORT, help="0: any free one.")]
 BaseUrlOption = Annotated[
-    str, typer.Option("--base-url", help="Address by which users reach it, behind a proxy.")
+    str,
+    typer.Option(
+        "--base-url",
+        help="Address by which users reach it, such as https://archive.example. Without it, it "
+        "answers to the address of --host and to this machine's loopback alone.",
+    ),
 ]
 
 
@@ -76,9 +85,12 @@ def archive(
             expected="a folder of releases",
             do="pass --site or --releases; `tesela release build` makes the first release",
         )
+    base_url = checked_base_url(base_url)
     listening = listen(host, port)
+    hosts = _own_names(listening, host, base_url)
+    settings = ArchiveSettings(base_url=base_url, hosts=hosts, vo=VoSettings(base_url))
+    app = create_app(folder.resolve(), settings)
     url = base_url or address(listening.getsockname()[1], host)
-    app = create_app(folder.resolve(), ArchiveSettings(base_url=url, vo=VoSettings(base_url)))
     _serve(app, listening, f"archive of {folder}", url)
 
 
@@ -98,9 +110,11 @@ def portal(
 
     opened = open_site(site)
     opened.ledger.close()
+    base_url = checked_base_url(base_url)
     listening = listen(host, port)
+    hosts = _own_names(listening, host, base_url)
+    app = create_app(opened.folder, PortalSettings(base_url=base_url, hosts=hosts))
     url = base_url or address(listening.getsockname()[1], host)
-    app = create_app(opened.folder, PortalSettings(base_url=url))
     _serve(app, listening, f"portal of {opened.folder}", url)
 
 
@@ -152,6 +166,66 @@ def listen(host: str, port: int) -> socket.socket:
 def address(port: int, host: str = LOOPBACK) -> str:
     """Return the address by which a browser on this machine reaches a server."""
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def checked_base_url(text: str) -> str:
+    """Return a stated address without its last slash; nothing if nothing was stated.
+
+    Raises `ConfigError` if it is not the address of a whole server.
+    """
+    if not text:
+        return ""
+    try:
+        parts = urlsplit(text)
+        well = _is_whole_server(parts)
+    except ValueError:  # brackets that do not close, a port that is no number
+        well = False
+    if not well:
+        raise ConfigError(
+            "--base-url",
+            found=repr(text[:80]),
+            expected="http:// or https://, a host and perhaps a port, without path or query",
+            do="state such as https://archive.example",
+        )
+    return text.rstrip("/")
+
+
+def _is_whole_server(parts: SplitResult) -> bool:
+    """Whether an address has a scheme of the web, a host and perhaps a port, and nothing more."""
+    host = parts.hostname or ""
+    written = f"[{host}]" if ":" in host else host
+    if parts.port is not None:
+        written += f":{parts.port}"
+    return (
+        parts.scheme in ("http", "https")
+        and host != ""
+        and host.isprintable()
+        and not any(sign in host for sign in " \\\"'<>*,;")
+        and parts.netloc.lower() == written
+        and parts.path in ("", "/")
+        and not parts.query
+        and not parts.fragment
+    )
+
+
+def _own_names(listening: socket.socket, host: str, base_url: str) -> tuple[str, ...]:
+    """Host names under which a server is reached where it listens, beside the stated address.
+
+    Raises `ConfigError`, and gives the port back, if it listens everywhere and nobody said by
+    which name it is reached: it would refuse every request from outside.
+    """
+    taken = str(listening.getsockname()[0])
+    if not ipaddress.ip_address(taken.partition("%")[0]).is_unspecified:
+        return (host, taken)
+    if not base_url:
+        listening.close()
+        raise ConfigError(
+            f"--host {host}",
+            found="all addresses of this machine, and no name to answer to",
+            expected="one address, or --base-url beside it",
+            do="state by which address users reach it, such as --base-url http://archive:8080",
+        )
+    return ()
 
 
 def _serve(app: Starlette, listening: socket.socket, what: str, url: str) -> None:
