@@ -77,8 +77,14 @@ def target(row: dict[str, Any]) -> str:
     """What was to be reached, in words that Markdown does not take for a table."""
     if row["target"] is None:
         return ""
-    words = {"<=": "at most ", ">=": "at least ", "abs <=": "within +- ", "1 +-": "1 +- "}
-    return f"{words[row['comparison']]}{row['target']:g}"
+    words = {
+        "<=": "at most {:g}",
+        ">=": "at least {:g}",
+        "abs <=": "within +- {:g}",
+        "abs - 2 err <=": "within +- {:g}, beyond 2 errors",
+        "1 +-": "1 +- {:g}",
+    }
+    return words[row["comparison"]].format(row["target"])
 
 
 def cost(text: str) -> str:

@@ -32,6 +32,7 @@ def tile(n: int = 400, **changes: Any) -> DualTile:
         bands=BANDS,
         detection=R,
         mag=true.copy(),
+        relative_flux=np.ones((n, 3)),
         snr=np.full((n, 3), 200.0),
         usable=np.ones((n, 3), bool),
         true_mag=true,

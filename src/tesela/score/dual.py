@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tesela.products.catalogue import Catalogue
-from tesela.products.columns import MEASURED
+from tesela.products.columns import MEASURED, NOT_DETECTED
 from tesela.score.isolation import contamination
 from tesela.score.objects import Objects
 from tesela.score.tiles import MATCH_ARCSEC, TileBand, log10
@@ -36,10 +36,13 @@ class DualTile:
     """Place of the detection band."""
     mag: Floats
     """PSF-corrected natural magnitudes, the zero point errors of each band taken out."""
+    relative_flux: Floats
+    """PSF-corrected flux over the true one, the zero point errors taken out; also if negative."""
     snr: Floats
     """True flux over measured error: a choice by it prefers no sign of the noise."""
     usable: Bools
-    """Measured, not saturated, of nearly full weight."""
+    """Observed, not saturated, of nearly full weight; detected or not, so that the noise does not
+    choose."""
     true_mag: Floats
     is_star: Bools
     """Point source of constant light."""
@@ -84,14 +87,16 @@ def read(
     flux, error = columns["flux_psfcor"][i_source], columns["flux_psfcor_err"][i_source]
     saturated = (columns["flags"][i_source] & _SATURATED_FLAG) > 0
     saturated |= (columns["mask_flags"][i_source] & _SATURATED_CODE) > 0
-    good = (columns["status"][i_source] == MEASURED) & ~saturated
+    good = np.isin(columns["status"][i_source], (MEASURED, NOT_DETECTED)) & ~saturated
     good &= columns["norm_weight"][i_source] > _GOOD_WEIGHT
+    true_flux = 10 ** (-0.4 * (true_mag - zero))
     return DualTile(
         tile=str(facts["tile"]),
         bands=bands,
         detection=detection,
         mag=zero - 2.5 * log10(flux),
-        snr=10 ** (-0.4 * (true_mag - zero)) / error,
+        relative_flux=flux / true_flux,
+        snr=true_flux / error,
         usable=good,
         true_mag=true_mag,
         is_star=(objects.is_point & ~objects.is_variable)[i_true],

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 from tesela.errors import ConfigError
 
-COMPARISONS = ("<=", ">=", "abs <=", "1 +-")
+BEYOND_ERRORS = "abs - 2 err <="
+"""Chance alone does not fail such a row: two errors are taken off before it is judged."""
+
+COMPARISONS = ("<=", ">=", "abs <=", BEYOND_ERRORS, "1 +-")
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,12 @@ class Row:
             return None
         if self.comparison == ">=":
             return self.value >= self.target
-        value = {"<=": self.value, "abs <=": abs(self.value), "1 +-": abs(self.value - 1)}
+        value = {
+            "<=": self.value,
+            "abs <=": abs(self.value),
+            BEYOND_ERRORS: abs(self.value) - 2 * self.error,
+            "1 +-": abs(self.value - 1),
+        }
         return value[self.comparison] <= self.target
 
     @property
@@ -65,6 +73,8 @@ class Row:
         """The target in words: "<= 40", "1 +- 0.1", empty without one."""
         if self.target is None:
             return ""
+        if self.comparison == BEYOND_ERRORS:
+            return f"|x| <= {self.target:g} + 2 err"
         sign = "|x| <=" if self.comparison == "abs <=" else self.comparison
         return f"{sign} {self.target:g}"
 
