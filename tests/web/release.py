@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zlib
 from pathlib import Path
@@ -39,7 +40,8 @@ def build(shelf: Path, name: str, *, seed: int, rows: int = 240) -> Path:
         {"name": "rows", "passed": True, "found": "480", "expected": "480", "note": ""},
         {"name": "depth", "passed": None, "found": "", "expected": "", "note": "no simulation"},
     ]
-    text = json.dumps({"passed": True, "checks": checks})
+    checksum = hashlib.sha256((folder / "release.json").read_bytes()).hexdigest()
+    text = json.dumps({"sha256": checksum, "passed": True, "checks": checks})
     (shelf / f"{name}.validation.json").write_text(text)
     return folder
 

@@ -163,7 +163,7 @@ def test_what_is_not_there_is_told_with_what_is(
     ("/dr2/sky?pos=nowhere", "decimal degrees"), ("/dr2/sky?fov=-1", "no positive number"),
     ("/dr2/sky/objects.json?ra=1&dec=2", "radius"),
     ("/dr2/sky/objects.json?ra=x&dec=2&radius=1", "ra"),
-    ("/dr2/sky/nearest?ra=1&dec=200&radius=1", "-90 to 90"), ("/dr2/sky/at?map.x=1", "map.y"),
+    ("/dr2/sky/objects.json?ra=1&dec=200&radius=1", "-90 to 90"), ("/dr2/sky/at?map.x=1", "map.y"),
     ("/dr2/sky/at?map.x=1e9&map.y=0", "map.x"),
 ])  # fmt: skip
 def test_nonsense_is_refused_with_what_is_expected(
@@ -279,19 +279,6 @@ def test_a_click_on_the_still_picture_leads_to_the_source_there(
     answer = client.get(f"/dr2/sky/at?{place}")
     assert answer.status_code == 303
     assert answer.headers["location"] == f"/dr2/object/{SOURCE}"
-
-
-def test_the_nearest_source_is_told_as_json_and_as_a_panel(
-    client: httpx.Client, release: Release, fragment: Callable[[str], httpx.Response]
-) -> None:
-    row = release.by_id("objects", SOURCE, ["ra", "dec"])
-    assert row is not None
-    query = f"/dr2/sky/nearest?ra={row['ra']}&dec={row['dec']}&radius=0.01"
-    assert client.get(query).json()["source"]["path"] == f"/dr2/object/{SOURCE}"
-    assert f"/dr2/object/{SOURCE}" in fragment(query).text
-    nothing = "/dr2/sky/nearest?ra=10&dec=10&radius=0.01"
-    assert client.get(nothing).json() == {"source": None}
-    assert "No source here" in fragment(nothing).text
 
 
 def test_files_are_served_with_ranges(client: httpx.Client, shelf: Path) -> None:

@@ -203,5 +203,5 @@ def test_a_file_that_would_be_cut_is_refused(shelf: Path) -> None:
 def test_a_query_is_its_address() -> None:
     query = Query(text="1 2", sort="ra", descending=True, page=3, duplicates=True)
     params = dict(httpx.QueryParams(query.address()))
-    assert parse(params) == query
+    assert parse(params, ["objects", "detections"]) == query
     assert "page" not in httpx.QueryParams(query.address(page=1))

@@ -48,11 +48,25 @@ def test_error_of_a_magnitude_is_the_relative_error_of_the_flux() -> None:
 
 def test_limits_are_three_sigma_above_what_was_seen() -> None:
     faint = point(flux_ujy=2.0, detected=False)
-    assert faint.limit("flux") == pytest.approx(5.0)
-    assert point(flux_ujy=-4.0, detected=False).limit("flux") == pytest.approx(3.0)
+    assert point(flux_ujy=-4.0, detected=False).limit("mag") == pytest.approx(sed.ab_mag(3.0))
     assert faint.limit("mag") == pytest.approx(sed.ab_mag(5.0))
     assert math.isnan(faint.value("mag"))
     assert math.isnan(point().limit("mag"))
+
+
+def test_a_flux_is_shown_with_its_error_whether_detected_or_not() -> None:
+    below = point(flux_ujy=-4.0, detected=False, state="not detected")
+    assert below.value("flux") == -4.0
+    assert below.error("flux") == 1.0
+    assert math.isnan(below.limit("flux"))
+    plot = sed.draw([below, point("J0660", pivot_nm=660.0)], unit="flux", ident="a", title="t")
+    assert [e.tag for e in marks(plot.svg, "mark")] == ["rect", "circle"]
+    assert len(marks(plot.svg, "error")) == 2
+    assert not marks(plot.svg, "limit")
+    assert plot.header == ("Band", "Wavelength / nm", "Flux / µJy", "Error", "State")
+    assert plot.rows[0][2:] == ("\u22124.000", "1.000", "not detected")
+    groups = [e.get("class") for e in parsed(plot.svg).iter() if "f-" in (e.get("class") or "")]
+    assert [g.endswith(" hollow") for g in groups] == [True, False]
 
 
 def test_nothing_is_drawn_of_a_band_that_was_not_observed() -> None:

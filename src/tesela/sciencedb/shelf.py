@@ -6,10 +6,12 @@ file, so whoever reads it sees either the old state or the new one.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
-import os
 import re
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 from tesela.errors import BadInput, ProductError
@@ -23,18 +25,24 @@ KEPT = 2
 LATEST = "latest"
 RESERVED = frozenset({LATEST, "static", "theme", "robots.txt", "favicon.ico"})
 """First parts of addresses that servers use for something else than a release."""
+SUFFIXES = (".json", ".lock", ".part")
+"""Ends of names of files that lie beside the releases."""
 Identity = tuple[int, int]
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,31}")
 
 
+def _allowed(name: str) -> bool:
+    return bool(_NAME.fullmatch(name)) and name not in RESERVED and not name.endswith(SUFFIXES)
+
+
 def check_name(name: str) -> str:
     """Return the name if a release may be called so."""
-    if not _NAME.fullmatch(name) or name in RESERVED:
+    if not _allowed(name):
         raise BadInput(
             f"release {name!r}",
             found="not a name of a release",
             expected="up to 32 of a-z, 0-9, '_', '.', '-', the first a letter or digit, "
-            f"and none of {', '.join(sorted(RESERVED))}",
+            f"the end none of {', '.join(SUFFIXES)}, and not {', '.join(sorted(RESERVED))}",
         )
     return name
 
@@ -48,9 +56,7 @@ class Shelf:
     def names(self) -> list[str]:
         """Complete releases, the oldest first."""
         found = [
-            path.parent.name
-            for path in self.folder.glob(f"*/{FILE}")
-            if _NAME.fullmatch(path.parent.name)
+            path.parent.name for path in self.folder.glob(f"*/{FILE}") if _allowed(path.parent.name)
         ]
         return sorted(found, key=lambda name: (_created(self.folder / name / FILE), name))
 
@@ -81,15 +87,15 @@ class Shelf:
                 do="remove the file, publish again",
             ) from error
 
-    def publish(self, name: str) -> list[str]:
-        """Serve a release as the latest; the one before stays. Return the new list.
+    def with_published(self, name: str) -> list[str]:
+        """Names that would be served if `name` were published.
 
         Raises
         ------
         BadInput
             There is no such release.
         ProductError
-            It does not open or has another name: nothing changes.
+            It does not open or has another name.
         """
         opened = Release.open(self.path(name))
         opened.close()
@@ -100,25 +106,40 @@ class Shelf:
                 expected="a folder of the release's name",
                 do="do not rename releases",
             )
-        others = [n for n in self.published() if n != name]
-        return self._switch([name, *others][:KEPT])
+        return [name, *(n for n in self.published() if n != name)][:KEPT]
 
-    def withdraw(self, name: str) -> list[str]:
-        """Serve a release no more. Return the new list."""
+    def without_published(self, name: str) -> list[str]:
+        """Names that would be served if `name` were withdrawn; `BadInput` if it is not served."""
         served = self.published()
         if name not in served:
             raise BadInput(
                 f"release {name!r}", found="not published", expected=", ".join(served) or "none is"
             )
-        return self._switch([n for n in served if n != name])
+        return [n for n in served if n != name]
+
+    def publish(self, name: str) -> list[str]:
+        """Serve a release as the latest; the one before stays. Return the new list.
+
+        Raises as `with_published`: nothing changes then.
+        """
+        with self._alone():
+            return self._switch(self.with_published(name))
+
+    def withdraw(self, name: str) -> list[str]:
+        """Serve a release no more. Return the new list."""
+        with self._alone():
+            return self._switch(self.without_published(name))
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Wait for whoever changes the list now: two at once would lose what one of them did."""
+        with (self.folder / f".{PUBLISHED}.lock").open("a") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)  # the system lets go of it however we end
+            yield
 
     def _switch(self, names: list[str]) -> list[str]:
-        final = self.folder / PUBLISHED
-        temporary = self.folder / f".{PUBLISHED}.{os.getpid()}.part"
-        temporary.write_text(json.dumps({"published": names}) + "\n", encoding="utf-8")
-        files.sync(temporary)
-        temporary.replace(final)
-        files.sync(self.folder)
+        text = json.dumps({"published": names}) + "\n"
+        files.replace_text(self.folder / PUBLISHED, text)
         return names
 
 
@@ -176,7 +197,7 @@ class Served:
             return self._open[name][1]
 
     def _folder(self, name: str) -> Path:
-        """Folder of a published release: that it is not there is the server's fault, not a name's."""
+        """Folder of a published release; that it is gone is the server's fault."""
         try:
             return self.shelf.path(name)
         except BadInput as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,19 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from tesela.errors import TeselaError
 from tesela.sciencedb.shelf import Served, Shelf
 from tesela.vo.routes import routes as vo_routes
-from tesela.web.archive import home, objects, search, sky
+from tesela.web.archive import cutouts, home, objects, search, sky
 from tesela.web.archive.context import Archive, Missing
+from tesela.web.archive.gate import Busy
 from tesela.web.archive.settings import ArchiveSettings
+from tesela.web.shared.compress import Compressed
 from tesela.web.shared.pages import Pages
 from tesela.web.shared.security import SecureApp, allowed_hosts
+
+_LOG = logging.getLogger(__name__)
+_RETRY_S = 30
 
 
 def create_app(shelf_folder: Path, settings: ArchiveSettings | None = None) -> Starlette:
@@ -50,15 +57,19 @@ def create_app(shelf_folder: Path, settings: ArchiveSettings | None = None) -> S
             *vo_routes(served, settings.vo),
             *search.routes(archive),
             *sky.routes(archive),
+            *cutouts.routes(archive),
             *objects.routes(archive),
             *home.routes(archive),
         ],
         middleware=[
+            Middleware(Compressed),
             Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False),
         ],
         exception_handlers={
             **pages.error_handlers(),
+            TeselaError: partial(_damaged, pages),
             Missing: partial(_missing, pages),
+            Busy: partial(_busy, pages),
         },
     )
 
@@ -78,3 +89,28 @@ def _robots(_request: Request) -> Response:
 
 async def _missing(pages: Pages, request: Request, error: Any) -> Response:
     return pages.error(request, 404, error.sentence, do=error.do, links=error.links)
+
+
+async def _damaged(pages: Pages, request: Request, error: Exception) -> Response:
+    """Which file is damaged and how is for the log, not for the world."""
+    name = str(request.path_params.get("release", ""))[:40]
+    _LOG.error("release %r: %s", name, request.url.path, exc_info=error)
+    what = f"Release {name} is damaged" if name else "The archive is damaged"
+    return pages.error(
+        request,
+        503,
+        f"{what}: this page cannot be made. The operator finds the reason in the log.",
+        do="Tell whoever runs this archive, and try again later.",
+        links=(("The releases", "/"),),
+    )
+
+
+async def _busy(pages: Pages, request: Request, _error: Exception) -> Response:
+    answer = pages.error(
+        request,
+        503,
+        "As many searches and downloads are under way as this server can hold.",
+        do="Please ask again in a minute.",
+    )
+    answer.headers["Retry-After"] = str(_RETRY_S)
+    return answer

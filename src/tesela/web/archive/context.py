@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
@@ -14,6 +13,8 @@ from tesela.errors import BadInput
 from tesela.sciencedb.model import ReleaseModel
 from tesela.sciencedb.release import Release
 from tesela.sciencedb.shelf import LATEST, Served
+from tesela.vo import files
+from tesela.web.archive.gate import Gate
 from tesela.web.archive.settings import ArchiveSettings
 from tesela.web.shared.pages import Pages
 
@@ -33,6 +34,8 @@ class Archive:
 
     def __init__(self, served: Served, pages: Pages, settings: ArchiveSettings) -> None:
         self.served, self.pages, self.settings = served, pages, settings
+        self.searches = Gate(settings.max_searches, wait_s=settings.search_wait_s)
+        self.downloads = Gate(settings.max_downloads)
 
     def release(self, request: Request) -> Release:
         """The release that the path names.
@@ -49,8 +52,6 @@ class Archive:
             return self.served.get(name)
         except BadInput:
             names = self.served.names()
-            if name in names:
-                raise
             raise Missing(
                 f"There is no release {name[:40]!r} here.",
                 "These releases are served:" if names else "No release is published yet.",
@@ -91,10 +92,9 @@ class Archive:
         return (self.settings.base_url or str(request.base_url)).rstrip("/")
 
 
-def stamp_of(model: ReleaseModel) -> str:
-    """Short text that changes when a release of the same name is built anew."""
-    text = f"{model.name} {model.created} {model.code_version}"
-    return hashlib.sha256(text.encode()).hexdigest()[:10]
+def is_versioned(request: Request, model: ReleaseModel) -> bool:
+    """True if the address names the release and this state of it, so that a copy may be kept."""
+    return request.query_params.get("v") == files.stamp(model) and not is_alias(request)
 
 
 def is_alias(request: Request) -> bool:

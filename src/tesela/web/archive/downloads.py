@@ -5,19 +5,24 @@ from __future__ import annotations
 import csv
 import io
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
+import anyio
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from tesela.sciencedb import arrow
 from tesela.sciencedb.model import ColumnModel
 from tesela.sciencedb.release import Release
 from tesela.sky import healpix
 from tesela.vo import votable
+from tesela.web.archive.gate import Gate
 
 KINDS = {"csv": "CSV", "vot": "VOTable", "parquet": "Parquet"}
 """Endings of files and what they are called."""
@@ -30,6 +35,8 @@ _TYPES = {
 _DISTANCE = ColumnModel(
     "distance", "float64", "arcsec", "pos.angDistance", "Angle from the position asked for"
 )
+_DISTANCE_DIGITS = 4
+"""Decimals of an arcsecond in CSV: finer than any position."""
 _CHUNK = 1 << 16
 
 
@@ -74,14 +81,52 @@ class Found:
             self._rows.close()
 
 
-def response(rows: Found, kind: str, name: str) -> Response:
-    """The rows as a file that the browser saves under `name`."""
-    pieces = _WRITERS[kind](rows)
+def response(find: Callable[[], Found], kind: str, name: str, gate: Gate) -> Response:
+    """The rows as a file that the browser saves under `name`.
+
+    The first piece is made before the answer begins, so that damaged files are told by its status.
+
+    Parameters
+    ----------
+    find : callable
+        Asks for the rows.
+    gate : Gate
+        A place of it is held until the last piece is sent; `Busy` if there is none.
+    """
+    gate.enter()
+    try:
+        pieces = _WRITERS[kind](find())
+        first = next(pieces, b"")
+    except BaseException:
+        gate.leave()
+        raise
     headers = {"Content-Disposition": f'attachment; filename="{name}.{kind}"'}
-    return StreamingResponse(pieces, media_type=_TYPES[kind], headers=headers)
+    return _File(first, pieces, gate, media_type=_TYPES[kind], headers=headers)
 
 
-def _csv(rows: Found) -> Iterator[bytes]:
+class _File(StreamingResponse):
+    """Pieces of a file, the first of which exists; gives its place back at the end."""
+
+    def __init__(
+        self, first: bytes, pieces: Generator[bytes, None, None], gate: Gate, *, media_type: str,
+        headers: Mapping[str, str],
+    ) -> None:  # fmt: skip
+        self._pieces, self._gate = pieces, gate
+        super().__init__(chain([first], pieces), media_type=media_type, headers=headers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send all; whatever the end is, the query is given up and the place is free."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            try:
+                with anyio.CancelScope(shield=True):
+                    await run_in_threadpool(self._pieces.close)
+            finally:
+                self._gate.leave()
+
+
+def _csv(rows: Found) -> Generator[bytes, None, None]:
     """One column for each value of a vector: `mag_auto_rSDSS`; NULL is an empty field."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
@@ -113,6 +158,8 @@ def _cells(values: pa.Array, column: ColumnModel) -> list[list[Any]]:
 
 def _texts(values: list[Any], column: ColumnModel) -> list[Any]:
     """Values as they are written; a float32 has no more digits than it holds."""
+    if column is _DISTANCE:
+        return [f"{v:.{_DISTANCE_DIGITS}f}" for v in values]
     if column.dtype == "float32":
         return ["" if v is None else f"{v:.7g}" for v in values]
     if column.dtype == "bool":
@@ -120,7 +167,7 @@ def _texts(values: list[Any], column: ColumnModel) -> list[Any]:
     return ["" if v is None else v for v in values]
 
 
-def _votable(rows: Found) -> Iterator[bytes]:
+def _votable(rows: Found) -> Generator[bytes, None, None]:
     model = rows.release.model
     ra, dec, radius = rows.cone
     head = votable.Head(
@@ -132,7 +179,7 @@ def _votable(rows: Found) -> Iterator[bytes]:
     yield from votable.stream(rows, head)
 
 
-def _parquet(rows: Found) -> Iterator[bytes]:
+def _parquet(rows: Found) -> Generator[bytes, None, None]:
     """Written to a temporary file first: Parquet ends with its table of contents."""
     with tempfile.TemporaryFile() as stream:
         with pq.ParquetWriter(stream, rows.schema, compression="zstd") as writer:
@@ -143,7 +190,7 @@ def _parquet(rows: Found) -> Iterator[bytes]:
             yield piece
 
 
-_WRITERS: dict[str, Callable[[Found], Iterator[bytes]]] = {
+_WRITERS: dict[str, Callable[[Found], Generator[bytes, None, None]]] = {
     "csv": _csv,
     "vot": _votable,
     "parquet": _parquet,

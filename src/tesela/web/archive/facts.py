@@ -38,6 +38,8 @@ class Facts:
     bands: tuple[BandFacts, ...]
     tiles: tuple[dict[str, Any], ...]
     """Rows of the table `tiles`."""
+    sources: int
+    """Sources, each counted once where tiles overlap."""
     first_mjd: float
     last_mjd: float
 
@@ -86,7 +88,16 @@ def _count(release: Release) -> Facts:
         )
     mjd = values["mjd_mean"][np.isfinite(values["mjd_mean"])]
     ends = (float(mjd.min()), float(mjd.max())) if mjd.size else (np.nan, np.nan)
-    return Facts(tuple(found), tuple(rows.to_pylist()), *ends)
+    return Facts(tuple(found), tuple(rows.to_pylist()), _sources(release), *ends)
+
+
+def _sources(release: Release) -> int:
+    """Number of primary sources; of all rows if the release knows no other."""
+    known = {c.name for c in release.table("objects").columns}
+    if "is_primary" not in known:
+        return release.model.rows.get("objects", 0)
+    batches = release.scan("objects", ["is_primary"])
+    return sum(batch.column(0).true_count for batch in batches)
 
 
 _MEDIANS = (

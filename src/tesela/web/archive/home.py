@@ -16,12 +16,14 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from tesela.errors import BadInput, ProductError
-from tesela.sciencedb.model import ReleaseModel, TableModel
+from tesela.products import paths
+from tesela.products.files import sha256_of
+from tesela.sciencedb.model import FILE, ReleaseModel, TableModel
 from tesela.sciencedb.release import Release
 from tesela.sciencedb.shelf import LATEST
 from tesela.vo import files
 from tesela.web.archive import facts
-from tesela.web.archive.context import Archive, Missing, is_alias, stamp_of
+from tesela.web.archive.context import Archive, Missing, is_alias, is_versioned
 from tesela.web.shared.pages import is_fragment
 
 _LOG = logging.getLogger(__name__)
@@ -51,13 +53,13 @@ def _index(archive: Archive, request: Request) -> Response:
     entries = []
     for name in archive.served.names():
         try:
-            release = archive.served.get(name)
+            entries.append({"name": name, **_summary(archive.served.get(name))})
         except ProductError:
             # One damaged release must not take the others off the page.
             _LOG.exception("release %s", name)
             entries.append({"name": name, "model": None})
-            continue
-        entries.append({"name": name, **_summary(release)})
+        except BadInput:
+            continue  # withdrawn since the names were read
     context = {"entries": entries, "contact": archive.settings.contact}
     return archive.pages.render(request, "archive/index.html", context)
 
@@ -67,9 +69,10 @@ def _summary(release: Release) -> dict[str, Any]:
     return {
         "model": release.model,
         "bands": counted.bands,
+        "sources": counted.sources,
         "area_deg2": release.model.facts.get("area_deg2"),
         "has_preview": (release.folder / "preview.jpg").is_file(),
-        "version": stamp_of(release.model),
+        "version": files.stamp(release.model),
     }
 
 
@@ -144,21 +147,24 @@ def _downloads(release: Release) -> list[dict[str, Any]]:
 
 
 def validation(release: Release) -> dict[str, Any] | None:
-    """The table of checks that was made when the release was validated, if it lies beside it."""
-    path = release.folder.with_name(f"{release.folder.name}.validation.json")
+    """The table of checks that was made when this release was validated, if it lies beside it."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        text = paths.validation(release.folder).read_text(encoding="utf-8")
+        content = json.loads(text)
+        checksum = sha256_of(release.folder / FILE)
     except FileNotFoundError:
         return None
     except (OSError, ValueError):
         _LOG.exception("validation of %s", release.model.name)
         return None
-    checks = content.get("checks") if isinstance(content, dict) else None
+    if not isinstance(content, dict) or content.get("sha256") != checksum:
+        return None  # of another release that had this name
+    checks = content.get("checks")
     if not isinstance(checks, list) or not all(isinstance(c, Mapping) for c in checks):
         return None
     names = ("name", "passed", "found", "expected", "note")
     rows = [{name: check.get(name) for name in names} for check in checks]
-    return {"passed": bool(content.get("passed")), "checks": rows}
+    return {"passed": content.get("passed") is True, "checks": rows}
 
 
 def _columns(archive: Archive, request: Request) -> Response:
@@ -167,6 +173,14 @@ def _columns(archive: Archive, request: Request) -> Response:
         return RedirectResponse(f"/{release.model.name}/columns", 307)
     words = request.query_params.get("q", "")[:100]
     chosen = request.query_params.get("table", "")
+    known = [table.name for table in release.model.tables]
+    if chosen not in {"", *known}:
+        address = f"/{release.model.name}/columns?table="
+        raise Missing(
+            f"Release {release.model.name} has no table {chosen[:40]!r}.",
+            "Its tables:",
+            tuple((name, f"{address}{name}") for name in known),
+        )
     tables = [
         (table, matching(table, words))
         for table in release.model.tables
@@ -211,7 +225,7 @@ def _tile(archive: Archive, request: Request) -> Response:
         "rows": [(band, rows.get(band.band), _size_of(model, tile.name, band.band))
                  for band in counted.bands],
         "has_picture": (release.folder / "tiles" / f"{tile.name}.jpg").is_file(),
-        "version": stamp_of(model),
+        "version": files.stamp(model),
     }  # fmt: skip
     return archive.render(request, "tile.html", release, context)
 
@@ -234,4 +248,5 @@ def _file(archive: Archive, request: Request, folder: str) -> Response:
             "Its files are listed on its page:",
             ((release.model.name, f"/{release.model.name}/"),),
         ) from None
-    return files.response(path, request.headers, immutable=not is_alias(request))
+    versioned = is_versioned(request, release.model)
+    return files.response(path, request.headers, immutable=versioned)

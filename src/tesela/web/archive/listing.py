@@ -151,7 +151,8 @@ def names(release: Release, table: str, key: str) -> list[str]:
 class Listing:
     """The rows of a cone with the columns of a page.
 
-    `cut` is true if there are more rows than `limit`: the nearest were taken.
+    `cut` is true if there are more rows than `limit`: the nearest were taken. `once` is true if
+    second sightings were left out; `read` is the number of rows before.
     """
 
     def __init__(
@@ -170,14 +171,15 @@ class Listing:
         wanted = {model.id_column, *_ALWAYS}
         for column in shown:
             wanted |= {column.name, column.error_name} - {""}
-        once = not duplicates and "is_primary" in known
-        if once:
+        self.once = not duplicates and "is_primary" in known
+        if self.once:
             wanted.add("is_primary")
         chosen = [c.name for c in model.columns if c.name in wanted]
         rows = release.cone(table, *cone, chosen, limit=limit + 1, order_by_distance=True).table()
         self.cut = len(rows) > limit
         rows = rows.slice(0, limit)
-        if once:
+        self.read = len(rows)
+        if self.once:
             rows = rows.filter(rows.column("is_primary"))
         self.rows: pa.Table = rows
         self.distance_arcsec = 3600 * healpix.separation_deg(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -12,12 +12,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from tesela.errors import BadInput
 from tesela.products.columns import MEASURED
 from tesela.sciencedb.release import Release
 from tesela.sky import healpix
+from tesela.vo import files
 from tesela.web.archive import facts, position, stamps, words
-from tesela.web.archive.context import Archive, Missing, is_alias, object_path, stamp_of
+from tesela.web.archive.context import Archive, Missing, is_alias, object_path
 from tesela.web.shared import redshift, sed
 from tesela.web.shared.sed import SedPoint
 
@@ -28,11 +28,13 @@ KINDS = (
 )
 NEIGHBOURS_ARCSEC = 20.0
 _NEIGHBOURS = 12
+_STAR = 0.5
+"""A source that is more likely a star than this has a redshift only under a condition."""
 _ROW = dict[str, Any]
 
 
 def routes(archive: Archive) -> list[Route]:
-    """Routes of the page, its JSON and its stamps."""
+    """Routes of the page and its JSON."""
     base = "/{release}/object/{ident}"
 
     def page(request: Request) -> Response:
@@ -41,11 +43,7 @@ def routes(archive: Archive) -> list[Route]:
     def as_json(request: Request) -> Response:
         return _json(archive, request)
 
-    def stamp(request: Request) -> Response:
-        return _stamp(archive, request)
-
     return [
-        Route(f"{base}/stamp/{{band}}.jpg", stamp),
         Route(f"{base}.json", as_json),
         Route(base, page),
     ]
@@ -141,6 +139,8 @@ def _page(archive: Archive, request: Request) -> Response:
         "plots": plots,
         "sed_kinds": [(k, label) for k, label in KINDS if f"flux_{k}" in row],
         "pz": _distribution(row),
+        "has_photoz": _finite(row.get("photoz")) is not None,
+        "like_a_star": (_finite(row.get("prob_star")) or 0.0) > _STAR,
         "detection": detection,
         "narrow": {b.band for b in facts.of(release).bands if b.narrow},
         "bands": facts.of(release).bands,
@@ -150,10 +150,10 @@ def _page(archive: Archive, request: Request) -> Response:
         "links": outside_links(row["ra"], row["dec"]),
         "columns": _all_columns(release, row),
         "stamp_size": stamps.DEFAULT_ARCSEC,
-        "version": stamp_of(model),
+        "version": files.stamp(model),
         "imaged": {t.name: t.bands for t in model.tiles}.get(row["tile"], ()),
         "scale": "flux" if request.query_params.get("scale") == "flux" else "noise",
-        "has_colour": _colour_bands(model.band_names) is not None,
+        "has_colour": stamps.colour_bands(model.band_names) is not None,
     }
     return archive.render(request, "object.html", release, context)
 
@@ -304,90 +304,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _colour_bands(bands: Sequence[str]) -> tuple[str, str, str] | None:
-    """Bands of the colour stamp, red, green and blue."""
-    wanted = ("iSDSS", "rSDSS", "gSDSS")
-    if all(band in bands for band in wanted):
-        return wanted
-    return (bands[-1], bands[len(bands) // 2], bands[0]) if len(bands) >= 3 else None
-
-
-def _stamp(archive: Archive, request: Request) -> Response:
-    release = archive.release(request)
-    number = find(release, request.path_params["ident"])
-    row = release.by_id("objects", number, ["source_id", "tile", "ra", "dec"])
-    if row is None:
-        raise Missing(f"Release {release.model.name} has no source {number}.")
-    size = _size(request.query_params)
-    band = request.path_params["band"]
-    zeropoints = facts.of(release).zeropoints(row["tile"])
-    if band == "colour":
-        content = _colour(release, row, size, zeropoints)
-    else:
-        content = _grey(release, row, band, size, zeropoints, request.query_params.get("scale"))
-    fixed = request.query_params.get("v") == stamp_of(release.model) and not is_alias(request)
-    caching = "public, max-age=31536000, immutable" if fixed else "public, max-age=300"
-    return Response(content, media_type="image/jpeg", headers={"Cache-Control": caching})
-
-
-def _size(query: Mapping[str, str]) -> float:
-    text = query.get("size", str(stamps.DEFAULT_ARCSEC))
-    try:
-        size = float(text)
-    except ValueError:
-        size = math.nan
-    if not stamps.MIN_ARCSEC <= size <= stamps.MAX_ARCSEC:
-        raise BadInput(
-            f"size {text[:20]!r}",
-            expected=f"{stamps.MIN_ARCSEC:g} to {stamps.MAX_ARCSEC:g} arcsec",
-        )
-    return size
-
-
-def image_path(release: Release, tile: str, band: str) -> Any:
-    """File of a coadd; `Missing` if the release has none."""
-    for known in release.model.tiles:
-        # Both names are compared with those of the release before they become a path.
-        if known.name == tile and band in known.bands:
-            return release.folder / "images" / tile / f"{tile}.{band}.fits"
-    raise Missing(
-        f"Release {release.model.name} has no image of tile {tile[:40]!r} in band {band[:20]!r}.",
-        f"Its bands are {', '.join(release.model.band_names)}.",
-    )
-
-
-def _grey(
-    release: Release, row: _ROW, band: str, size: float, zeropoints: Mapping[str, float],
-    scale: str | None,
-) -> bytes:  # fmt: skip
-    part = stamps.cut(image_path(release, row["tile"], band), row["ra"], row["dec"], size)
-    unit = part.noise
-    if scale == "flux":
-        unit = _common_unit(release, row, size, zeropoints, band)
-    return stamps.grey(part, unit)
-
-
-def _common_unit(
-    release: Release, row: _ROW, size: float, zeropoints: Mapping[str, float], band: str
-) -> float:
-    """The noise of the detection band as a flux, in counts of this band."""
-    reference = release.model.detection_band
-    if band not in zeropoints or reference not in zeropoints:
-        return math.nan
-    path = image_path(release, row["tile"], reference)
-    noise = stamps.cut(path, row["ra"], row["dec"], size).noise
-    in_ujy = noise / stamps.microjansky(1.0, zeropoints[reference])
-    return stamps.microjansky(in_ujy, zeropoints[band])
-
-
-def _colour(release: Release, row: _ROW, size: float, zeropoints: Mapping[str, float]) -> bytes:
-    bands = _colour_bands(release.model.band_names)
-    if bands is None or any(band not in zeropoints for band in bands):
-        raise Missing("There are not three calibrated bands for a picture in colour.")
-    parts = []
-    for band in bands:
-        path = image_path(release, row["tile"], band)
-        parts.append((stamps.cut(path, row["ra"], row["dec"], size), zeropoints[band]))
-    return stamps.colour(parts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -14,11 +14,11 @@ from starlette.routing import Route
 
 from tesela.errors import BadInput
 from tesela.sciencedb.release import Release
+from tesela.vo.cone import searchable
 from tesela.web.archive import downloads, listing, objects, position
 from tesela.web.archive.context import Archive, Missing, is_alias, object_path
 from tesela.web.shared.pages import is_fragment
 
-TABLES = ("objects", "detections")
 _DEFAULT_SHOW = "summary"
 _MAX_PAGE = 10**6
 
@@ -57,11 +57,17 @@ class Query:
         return [*items, ("page", str(self.page))] if self.page > 1 else items
 
 
-def parse(params: Mapping[str, str]) -> Query:
-    """Read a query; `BadInput` says which part makes no sense."""
-    table = params.get("table", "objects")
-    if table not in TABLES:
-        raise BadInput(f"table {table[:20]!r}", found="no such table", expected=", ".join(TABLES))
+def tables(release: Release) -> list[str]:
+    """Tables of a release that can be searched by position."""
+    return list(searchable(release))
+
+
+def parse(params: Mapping[str, str], known: Sequence[str]) -> Query:
+    """Read a query about one of the known tables; `BadInput` says which part makes no sense."""
+    table = params.get("table", known[0] if known else "")
+    if table not in known:
+        expected = ", ".join(known) or "none: this release has no table on the sky"
+        raise BadInput(f"table {table[:20]!r}", found="no such table", expected=expected)
     order = params.get("order", "up")
     if order not in {"up", "down"}:
         raise BadInput(f"order {order[:20]!r}", expected="up or down")
@@ -97,25 +103,27 @@ def _page(archive: Archive, request: Request) -> Response:
     model = release.model
     if is_alias(request):
         return RedirectResponse(f"/{model.name}/search?{request.url.query}".rstrip("?"), 307)
+    known = tables(release)
     context: dict[str, Any] = {"query": Query(), "found": None, "problem": ""}
     status = 200
     try:
-        query = parse(request.query_params)
+        query = parse(request.query_params, known)
+        query = replace(query, show=_set_of_columns(release, query))
         context["query"] = query
         if query.text.strip():
             named = _named(release, query)
             if named:
                 return _go(request, named)
-            context["found"] = _results(archive, release, query)
+            with archive.searches.place():
+                context["found"] = _results(archive, release, query)
     except BadInput as error:
         context["problem"], status = str(error), 400
     except Missing as error:
         context["problem"], status = f"{error.sentence} {error.do}", 404
     context |= {
-        "tables": TABLES,
+        "tables": known,
         "units": tuple(position.UNITS),
-        "shows": listing.choices(release, context["query"].table),
-        "all_shows": {t: listing.choices(release, t) for t in TABLES},
+        "shows": {table: listing.choices(release, table) for table in known},
         "examples": _examples(release),
         "base": archive.base_url(request),
         "kinds": downloads.KINDS,
@@ -124,6 +132,13 @@ def _page(archive: Archive, request: Request) -> Response:
     response = archive.render(request, template, release, context)
     response.status_code = status
     return response
+
+
+def _set_of_columns(release: Release, query: Query) -> str:
+    """The set asked for, or the summary if the set belongs to another table than the query's."""
+    sets = {table: {key for key, _ in listing.choices(release, table)} for table in tables(release)}
+    elsewhere = any(query.show in keys for keys in sets.values())
+    return _DEFAULT_SHOW if elsewhere and query.show not in sets[query.table] else query.show
 
 
 def _named(release: Release, query: Query) -> str:
@@ -168,6 +183,8 @@ def _results(archive: Archive, release: Release, query: Query) -> dict[str, Any]
         "columns": shown,
         "total": total,
         "cut": found.cut,
+        "once": found.once,
+        "maxrec": found.read if found.read > archive.settings.vo.default_records else None,
         "limit": limit,
         "pages": pages,
         "ra": ra,
@@ -198,13 +215,17 @@ def _require_few(
 
 def _download(archive: Archive, kind: str, request: Request) -> Response:
     release = archive.release(request)
-    query = parse(request.query_params)
+    query = parse(request.query_params, tables(release))
+    query = replace(query, show=_set_of_columns(release, query))
     cone = _cone(query)
     every = request.query_params.get("columns", "shown") == "all"
     if every:
         names = [c.name for c in release.table(query.table).columns]
     else:
         names = listing.names(release, query.table, query.show)
-    _require_few(release, query, cone, archive.settings.vo.max_records)
-    rows = downloads.Found(release, query.table, names, cone, duplicates=query.duplicates)
-    return downloads.response(rows, kind, f"{release.model.name}-{query.table}")
+
+    def find() -> downloads.Found:
+        _require_few(release, query, cone, archive.settings.vo.max_records)
+        return downloads.Found(release, query.table, names, cone, duplicates=query.duplicates)
+
+    return downloads.response(find, kind, f"{release.model.name}-{query.table}", archive.downloads)

@@ -25,4 +25,10 @@ class ArchiveSettings:
     search_rows: int = 50_000
     """Rows that a search on the page looks at, the nearest first; the services have limits of
     their own."""
+    max_searches: int = 16
+    """Searches and views of the sky that are answered at the same instant; more wait."""
+    search_wait_s: float = 5.0
+    """How long they wait before they are refused with 503."""
+    max_downloads: int = 8
+    """Files of results under way at once; more are refused with 503."""
     vo: VoSettings = field(default_factory=VoSettings)

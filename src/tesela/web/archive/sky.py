@@ -19,16 +19,18 @@ from tesela.sciencedb import arrow
 from tesela.sciencedb.release import Release
 from tesela.sky import healpix
 from tesela.sky.wcs import Wcs
+from tesela.vo import files
 from tesela.web.archive import position
-from tesela.web.archive.context import Archive, is_alias, object_path, stamp_of
+from tesela.web.archive.context import Archive, is_alias, object_path
 from tesela.web.archive.objects import of_band, plain
 from tesela.web.shared import assets
-from tesela.web.shared.pages import is_fragment
 
 SHOWN = 400
 """Sources drawn over the sky at once, the brightest of the view."""
 LOOKED_AT = 20_000
 _SHOWN_WIDTH, _SHOWN_HEIGHT = 1200, 900
+_WIDEST_DEG = 90.0
+"""Field of the widest view: beyond, the projection on a plane shows nothing that can be used."""
 _CLICK_PX = 12
 """A click finds a source within so many pixels of the still picture."""
 
@@ -78,7 +80,6 @@ def routes(archive: Archive) -> list[Route]:
     return [
         Route("/{release}/sky", bound(_page)),
         Route("/{release}/sky/objects.json", bound(_objects)),
-        Route("/{release}/sky/nearest", bound(_nearest)),
         Route("/{release}/sky/at", bound(_at)),
     ]
 
@@ -126,9 +127,9 @@ def _page(archive: Archive, request: Request) -> Response:
         "ra": ra,
         "dec": dec,
         "field": field,
-        "version": stamp_of(model),
-        "hips": f"{archive.base_url(request)}/{model.name}/hips/colour",
-        "shown": SHOWN,
+        "version": files.stamp(model),
+        "hips": f"/{model.name}/hips/colour",
+        "place": request.query_params.get("pos", "").strip()[:60],
     }
     return archive.render(request, "sky.html", release, context, sky_viewer=live)
 
@@ -149,7 +150,7 @@ def _start(release: Release, request: Request) -> tuple[float, float, float]:
     asked = request.query_params.get("fov", "")
     if asked:
         field = position.radius_deg(asked, "deg")
-    return ra, dec, field
+    return ra, dec, min(field, _WIDEST_DEG)
 
 
 def _number(request: Request, name: str, low: float, high: float) -> float:
@@ -184,9 +185,10 @@ def _objects(archive: Archive, request: Request) -> Response:
     ra, dec = _number(request, "ra", 0, 360) % 360, _number(request, "dec", -90, 90)
     radius = _number(request, "radius", 0, 180)
     known = {c.name for c in release.table("objects").columns}
-    rows = release.cone(
-        "objects", ra, dec, radius, [n for n in _OVERLAY if n in known], limit=LOOKED_AT
-    ).table()
+    with archive.searches.place():
+        rows = release.cone(
+            "objects", ra, dec, radius, [n for n in _OVERLAY if n in known], limit=LOOKED_AT
+        ).table()
     complete = len(rows) < LOOKED_AT
     rows = rows.filter(rows.column("is_primary"))
     total = len(rows)
@@ -196,7 +198,7 @@ def _objects(archive: Archive, request: Request) -> Response:
     order = np.argsort(np.where(np.isfinite(mags), mags, np.inf), kind="stable")[:SHOWN]
     sources = [_source(release, row, detection) for row in rows.take(order).to_pylist()]
     content = {"sources": sources, "in_view": total, "complete": complete}
-    return JSONResponse(content, headers={"Cache-Control": "public, max-age=300"})
+    return JSONResponse(content, headers={"Cache-Control": "no-cache"})
 
 
 def _source(release: Release, row: dict[str, Any], detection: int) -> dict[str, Any]:
@@ -234,18 +236,6 @@ def nearest(
     return {**_source(release, row, detection), "distance_arcsec": 3600 * float(apart)}
 
 
-def _nearest(archive: Archive, request: Request) -> Response:
-    """The source nearest to a position, as JSON or as the panel of the page."""
-    release = archive.release(request)
-    ra, dec = _number(request, "ra", 0, 360) % 360, _number(request, "dec", -90, 90)
-    radius = _number(request, "radius", 0, 5)
-    found = nearest(release, ra, dec, radius)
-    context = {"found": found, "ra": ra, "dec": dec, "radius_arcsec": 3600 * radius}
-    if is_fragment(request):
-        return archive.render(request, "sky_panel.html", release, context)
-    return JSONResponse({"source": found})
-
-
 def _at(archive: Archive, request: Request) -> Response:
     """A click on the still picture: the nearest source, or what lies there."""
     release = archive.release(request)
@@ -256,6 +246,9 @@ def _at(archive: Archive, request: Request) -> Response:
     # The browser counts pixels of the picture as it is shown, from its left upper corner.
     x = factor * _number(request, "map.x", 0, picture.shown_width)
     y = factor * _number(request, "map.y", 0, picture.shown_height)
+    if x == y == 0:
+        # What a browser sends if the picture was chosen by a key: no place was meant.
+        return archive.render(request, "nothing.html", release, {"by_key": True})
     ra, dec = (float(v) for v in picture.wcs.pix_to_sky(x, y))
     radius = factor * _CLICK_PX * picture.wcs.pixel_scale_arcsec / 3600
     found = nearest(release, ra % 360, dec, radius)
@@ -265,6 +258,6 @@ def _at(archive: Archive, request: Request) -> Response:
         "ra": ra % 360,
         "dec": dec,
         "radius_arcsec": 3600 * radius,
-        "found": None,
+        "by_key": False,
     }
     return archive.render(request, "nothing.html", release, context)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -129,6 +130,14 @@ def colour(parts: list[tuple[Cut, float]]) -> bytes:
         *planes, max_px=4096, softening=10.0, stretch=12.0 * noise if noise > 0 else None
     )
     return _jpeg(picture)
+
+
+def colour_bands(bands: Sequence[str]) -> tuple[str, str, str] | None:
+    """Bands of the colour stamp, red, green and blue."""
+    wanted = ("iSDSS", "rSDSS", "gSDSS")
+    if all(band in bands for band in wanted):
+        return wanted
+    return (bands[-1], bands[len(bands) // 2], bands[0]) if len(bands) >= 3 else None
 
 
 def microjansky(value_ujy: float, zeropoint_mag: float) -> float:

@@ -157,6 +157,11 @@ def available(pins: tuple[Pin, ...] = PAGES) -> dict[str, Path]:
     return found
 
 
+def version(name: str, pins: tuple[Pin, ...] = PAGES) -> str:
+    """Short text that changes with the content of a file; empty for a file that is not pinned."""
+    return next((f.sha256[:12] for pin in pins for f in pin.files if f.name == name), "")
+
+
 @lru_cache(maxsize=64)
 def _matches(path: str, _mtime_ns: int, _size: int, sha256: str) -> bool:
     try:

@@ -57,6 +57,7 @@ class Pages:
         )
         self.environment.filters.update(show.FILTERS)
         self.environment.globals["static"] = self.static_url
+        self.environment.globals["vendor"] = vendor_url
 
     def static_url(self, name: str) -> str:
         """Address of one of our static files; it changes with the content."""
@@ -128,7 +129,10 @@ class Pages:
             404: f"There is no page {request.url.path}.",
             405: f"{request.method} is not possible here.",
         }.get(status, str(detail))
-        return self.error(request, status, sentence, do="Start again from the first page.")
+        answer = self.error(request, status, sentence, do="Start again from the first page.")
+        # Those that the error itself tells, such as Allow of 405.
+        answer.headers.update(getattr(error, "headers", None) or {})
+        return answer
 
     async def _our_error(self, request: Request, error: Exception) -> Response:
         # A damaged file of ours is the server's fault, and may be mended: 503.
@@ -220,5 +224,17 @@ def _vendor(request: Request) -> Response:
     path = assets.available().get(name)
     if path is None:
         raise HTTPException(404)
+    versioned = request.query_params.get("v") == assets.version(name)
+    headers = {
+        "Cache-Control": _IMMUTABLE if versioned else "no-cache",
+        "ETag": f'"{assets.version(name)}"',
+    }
+    if request.headers.get("if-none-match", "").removeprefix("W/") == headers["ETag"]:
+        return Response(status_code=304, headers=headers)
     kind = _FETCHED_TYPES["." + name.rpartition(".")[2]]
-    return FileResponse(path, media_type=kind, headers={"Cache-Control": "public, max-age=86400"})
+    return FileResponse(path, media_type=kind, headers=headers)
+
+
+def vendor_url(name: str) -> str:
+    """Address of a file of a browser package; it changes with the version that is pinned."""
+    return f"/static/vendor/{name}?v={assets.version(name)}"

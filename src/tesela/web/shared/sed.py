@@ -31,8 +31,8 @@ class SedPoint:
     """A band of a source.
 
     `flux_ujy` and `flux_err_ujy` are NaN if there is no measurement; `detected` is false where
-    the flux is not significant and only a limit is shown. `state` says in words why a value is
-    missing.
+    the flux is not significant: as a magnitude only a limit is shown then. `state` says in words
+    why a value is missing.
     """
 
     band: str
@@ -57,24 +57,25 @@ class SedPoint:
         return seen + LIMIT_SIGMA * self.flux_err_ujy
 
     def value(self, unit: Unit) -> float:
-        """Flux in microjansky or AB magnitude; NaN if not detected."""
-        if not self.detected:
-            return math.nan
-        return self.flux_ujy if unit == "flux" else ab_mag(self.flux_ujy)
+        """Flux in microjansky, detected or not, or AB magnitude, NaN if not detected."""
+        if unit == "flux":
+            return self.flux_ujy
+        return ab_mag(self.flux_ujy) if self.detected else math.nan
 
     def error(self, unit: Unit) -> float:
         """Error of `value`."""
-        if not self.detected or not math.isfinite(self.flux_err_ujy):
-            return math.nan
         if unit == "flux":
             return self.flux_err_ujy
+        if not self.detected or not math.isfinite(self.flux_err_ujy):
+            return math.nan
         return 2.5 / math.log(10) * self.flux_err_ujy / self.flux_ujy
 
     def limit(self, unit: Unit) -> float:
-        """3 sigma limit; NaN if the band is detected or was not observed."""
-        if self.detected:
-            return math.nan
-        return self.limit_ujy if unit == "flux" else ab_mag(self.limit_ujy)
+        """3 sigma limit as a magnitude; NaN if the band is detected or was not observed.
+
+        A flux needs none: its value and error say more.
+        """
+        return math.nan if self.detected or unit == "flux" else ab_mag(self.limit_ujy)
 
 
 def is_narrow(band: str, fwhm_nm: float) -> bool:
@@ -119,9 +120,9 @@ def draw(
 ) -> Plot:
     """Draw magnitudes or fluxes against wavelength.
 
-    Horizontal bars are the widths of the filters, vertical ones the errors; arrows are 3 sigma
-    limits of bands in which the source is not detected. Bands without curve (NaN wavelength) are
-    left out of the picture, not of the table.
+    Horizontal bars are the widths of the filters, vertical ones the errors. Where the source is
+    not detected a flux is drawn hollow, and a magnitude is a limit of 3 sigma, an arrow. Bands
+    without curve (NaN wavelength) are left out of the picture, not of the table.
     """
     drawn = [p for p in points if math.isfinite(p.pivot_nm)]
     low, high = axis or limits([points], unit)
@@ -136,17 +137,19 @@ def draw(
     for point, row in zip(drawn, labels):
         parts += _band(point, unit, x, y, row)
     seen = sum(p.detected for p in points)
-    described = f"{seen} of {len(points)} bands with a measured value; the table holds the numbers."
+    described = f"Detected in {seen} of {len(points)} bands; the table holds the numbers."
     return Plot(
         svg.picture(_FRAME, ident, title, described, parts),
         title,
-        ("Band", "Wavelength / nm", _COLUMN[unit], "Error", "3 \N{GREEK SMALL LETTER SIGMA} limit",
-         "State"),
+        ("Band", "Wavelength / nm", *_COLUMNS[unit], "State"),
         tuple(_row(p, unit) for p in points),
     )  # fmt: skip
 
 
-_COLUMN: Final = {"mag": "AB magnitude", "flux": "Flux / µJy"}
+_COLUMNS: Final = {
+    "mag": ("AB magnitude", "Error", "3 \N{GREEK SMALL LETTER SIGMA} limit"),
+    "flux": ("Flux / µJy", "Error"),
+}
 
 
 def _band(
@@ -154,7 +157,8 @@ def _band(
     y: Callable[[float], float], row: int,
 ) -> list[str]:  # fmt: skip
     middle, half = x(point.pivot_nm), point.fwhm_nm / 2
-    parts = [f'<g class="f f-{escape(point.band)}">']
+    kind = "" if point.detected else " hollow"
+    parts = [f'<g class="f f-{escape(point.band)}{kind}">']
     parts.append(svg.text("label", middle, 12 + 13 * row, point.band))
     value, error, limit = point.value(unit), point.error(unit), point.limit(unit)
     if math.isfinite(value):
@@ -184,12 +188,12 @@ def _label_rows(xs: Sequence[float]) -> list[int]:
 
 
 def _row(point: SedPoint, unit: Unit) -> tuple[str, ...]:
-    digits = 3
+    values = [point.value(unit), point.error(unit)]
+    if unit == "mag":
+        values.append(point.limit(unit))
     return (
         point.band,
         show.number(point.pivot_nm, 1),
-        show.number(point.value(unit), digits),
-        show.number(point.error(unit), digits),
-        show.number(point.limit(unit), digits),
+        *(show.number(value, 3) for value in values),
         point.state,
     )

@@ -1,18 +1,39 @@
 // The map of the sky. It draws our own pictures and asks only this server for sources.
-import A from "/static/vendor/aladin.js";
-
 const $ = (id) => document.getElementById(id);
 const viewer = $("viewer"), data = viewer.dataset;
+const LISTED = 10;
 const home = { ra: Number(data.ra), dec: Number(data.dec), fov: Number(data.fov) };
+// Under whatever name and port this page was reached.
+const hips = new URL(data.hips, location.href).href;
+let A = null;
 
 function webgl2() {
   return document.createElement("canvas").getContext("webgl2") !== null;
 }
 
 // Still picture again, with the reason.
-function giveUp() {
+function giveUp(reason) {
   viewer.hidden = true;
+  $("fallback-why").textContent = reason;
   $("fallback-note").hidden = false;
+}
+
+// Why there can be no map, before anything is drawn; empty if there can.
+async function obstacle() {
+  if (!webgl2()) return "the map that moves needs WebGL 2, which this browser does not offer";
+  try {
+    const answer = await fetch(`${hips}/properties`);
+    if (!answer.ok) return `the pictures of the map cannot be read (the server answered ${answer.status})`;
+  } catch {
+    return "the server could not be asked for the pictures of the map";
+  }
+  try {
+    A = (await import(data.program)).default;
+    await A.init;
+  } catch {
+    return "the sky viewer could not be started in this browser";
+  }
+  return "";
 }
 
 function degrees(aladin) {
@@ -20,12 +41,11 @@ function degrees(aladin) {
   return { ra, dec, wide, high };
 }
 
-async function start() {
+function start() {
   viewer.hidden = false;
-  await A.init;
   const aladin = A.aladin("#sky", {
     // An address as text is the only form that asks nothing of other servers.
-    survey: data.hips, hipsList: [data.hips], target: `${home.ra} ${home.dec}`, fov: home.fov,
+    survey: hips, hipsList: [hips], target: `${home.ra} ${home.dec}`, fov: home.fov,
     cooFrame: "ICRSd", projection: "TAN", log: false, gridColor: "#ffb36b",
     showSimbadPointerControl: false, showShareControl: false, showGotoControl: false,
     showLayersControl: false, showZoomControl: false, showFullscreenControl: false,
@@ -85,14 +105,13 @@ function sources(aladin) {
       list.removeAll();
       list.addSources(found.sources.map((s) => A.source(s.ra, s.dec, s)));
       const count = $("count");
-      if (count) {
-        if (!found.complete) count.textContent = "Some of very many sources are marked: zoom in to see those of a place.";
-        else if (found.sources.length === found.in_view) count.textContent = `${found.in_view} sources in view.`;
-        else count.textContent = `The ${found.sources.length} brightest of ${found.in_view} sources in view are marked.`;
-      }
+      if (!found.complete) count.textContent = "Some of very many sources are marked: zoom in to see those of a place.";
+      else if (found.sources.length === found.in_view) count.textContent = `${found.in_view} sources in view.`;
+      else count.textContent = `The ${found.sources.length} brightest of ${found.in_view} sources in view are marked.`;
+      listBrightest(found.sources.slice(0, LISTED));
       window.sourcesShown = found.sources.length;
     } catch (error) {
-      if (error.name !== "AbortError" && $("count")) $("count").textContent = `Sources could not be read: ${error.message}.`;
+      if (error.name !== "AbortError") $("count").textContent = `Sources could not be read: ${error.message}.`;
     }
   }
 
@@ -108,6 +127,17 @@ function sources(aladin) {
   load();
 }
 
+// The same sources as links, for keys and for those who do not see the map.
+function listBrightest(sources) {
+  $("brightest").replaceChildren(...sources.map((source) => {
+    const item = document.createElement("li"), link = document.createElement("a");
+    link.href = source.path;
+    link.textContent = source.name;
+    item.append(link, source.mag === null ? "" : ` ${source.mag.toFixed(2)} mag`);
+    return item;
+  }));
+}
+
 // What is known of a source, beside the map; text only, never markup from data.
 function tell(source) {
   const panel = $("panel");
@@ -115,6 +145,7 @@ function tell(source) {
   const heading = document.createElement("h2"), link = document.createElement("a");
   link.href = source.path;
   link.textContent = source.name;
+  heading.id = "panel-h";
   heading.append(link);
   const facts = document.createElement("dl");
   facts.className = "facts";
@@ -122,7 +153,7 @@ function tell(source) {
     ["position", `${source.ra.toFixed(6)} ${source.dec >= 0 ? "+" : ""}${source.dec.toFixed(6)}`],
     ["magnitude", number(source.mag, 3)],
     ["point-like", number(source.prob_star, 2)],
-    ["photo-z", number(source.photoz, 3)],
+    [source.prob_star > 0.5 ? "photo-z if a galaxy" : "photo-z", number(source.photoz, 3)],
   ];
   for (const [name, value] of rows) {
     const term = document.createElement("dt"), detail = document.createElement("dd");
@@ -137,4 +168,12 @@ function tell(source) {
   panel.replaceChildren(heading, facts, button);
 }
 
-if (webgl2()) start().catch(giveUp); else giveUp();
+const reason = await obstacle();
+if (reason) giveUp(reason);
+else {
+  try {
+    start();
+  } catch {
+    giveUp("the sky viewer could not be started in this browser");
+  }
+}
