@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from tesela.pixels import detect, forced, psf
 from tesela.products.columns import MASKED, MEASURED, NOT_DETECTED, NOT_OBSERVED
@@ -190,12 +191,36 @@ def _status(
     colour: dual_colour.Colour,
     settings: DualSettings,
 ) -> NDArray[np.int8]:
-    """One code a source; not observed where no pixel around the centre has a weight."""
+    """One code a source.
+
+    Not observed is a centre outside the band's coverage; masked are a hole in it, an ellipse of
+    which too much is lost, and a flux that could not be taken.
+    """
     ix, iy = errors.pixel_of(field, table["x_win"], table["y_win"])
     status = np.full(len(ix), MEASURED, np.int8)
     with np.errstate(invalid="ignore"):
-        weak = ~(colour.flux > settings.detection_snr * colour.flux_err)
+        weak = colour.flux <= settings.detection_snr * colour.flux_err
     status[weak] = NOT_DETECTED
-    status[(colour.lost > settings.max_lost) | ~field.covered[iy, ix]] = MASKED
-    status[np.isnan(colour.sky.sigma)] = NOT_OBSERVED
+    unknown = ~(np.isfinite(colour.flux) & np.isfinite(colour.flux_err))
+    status[unknown | (colour.lost > settings.max_lost) | ~field.covered[iy, ix]] = MASKED
+    status[_outside(field)[iy, ix]] = NOT_OBSERVED
     return status
+
+
+def _outside(field: Field) -> NDArray[np.bool_]:
+    """Pixels outside the coverage of a coadd, (ny, nx) bool.
+
+    They lie in a region without weight that reaches the edge of the tile and is wider than the box
+    in which `errors.SkyAt` looks for a weight. All other pixels without weight are holes: the
+    large core of a star too, and the trail by which it bleeds into the edge.
+    """
+    empty = ndimage.maximum_filter(field.weight, size=errors.AROUND_PX) <= 0
+    if not empty.any():
+        return empty
+    labels, n = ndimage.label(empty)
+    at_edge = np.zeros(n + 1, bool)
+    for line in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
+        at_edge[line] = True
+    at_edge[0] = False
+    outside: NDArray[np.bool_] = at_edge[labels]
+    return outside

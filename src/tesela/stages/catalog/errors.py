@@ -19,7 +19,9 @@ from tesela.stages.catalog.detection import Field, Sources
 from tesela.stages.catalog.settings import CatalogSettings
 
 _SEED = 20170703
-_AROUND = 7
+AROUND_PX = 7
+"""Side of the box in which the weight of a source is looked for."""
+
 _DEPTH_DIAMETER_ARCSEC = 3.0
 
 
@@ -50,7 +52,7 @@ class SkyAt:
         """Look up the weights around positions (n,)."""
         ix, iy = pixel_of(field, x, y)
         # A hole in the core must not pass for certainty: the weight is that of the pixels around.
-        weight = maximum_filter(field.weight, size=_AROUND)[iy, ix].astype(float)
+        weight = maximum_filter(field.weight, size=AROUND_PX)[iy, ix].astype(float)
         seen = weight > 0
         safe = np.where(seen, weight, 1)
         median = float(np.median(field.weight[field.covered]))
