@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from stages import frozen
+from tesela.flow.run.bodies import registry
 from tesela.flow.run.site import Site, init_site
 from tesela.ledger import frames, products
 from tesela.ledger.keys import coadd_key
 from tesela.products import paths
+from tesela.products.files import sha256_of
 
 from .toys import facts
 
@@ -48,7 +49,12 @@ def make(folder: Path) -> Site:
 
 
 def enter(
-    site: Site, tile: str, version: int, tables: Sequence[Path], coadds: dict[str, Path]
+    site: Site,
+    tile: str,
+    version: int,
+    tables: Sequence[Path],
+    coadds: dict[str, Path],
+    code: str = "1",
 ) -> None:
     """Commit a version of a tile's tables, with a frame in each band and a coadd of it."""
     with site.ledger.write() as conn:
@@ -62,23 +68,41 @@ def enter(
                 reduced = products.NewProduct("reduced", name, 1, data_hash=name)
                 products.insert(conn, reduced, [(raw, "input")])
             path = paths.coadd(tile, band, version)
-            checksum = _place(source, site.folder / path)
+            _, checksum, _ = _place(site, source, path)
             new = products.NewProduct(
                 "coadd", coadd_key(tile, band), version, path=str(path), checksum=checksum
             )
             made = products.current(conn, "reduced", name)
             sources.append((products.insert(conn, new, [(made["id"], "input")]), "input"))
-        for table, source in zip(("objects", "detections", "tiles"), tables):
-            _place(source, site.folder / paths.science(tile, version, table))
-        first = str(paths.science(tile, version, "objects"))
-        new = products.NewProduct("science", tile, version, path=first, data_hash=f"{version:064d}")
+        steps = registry(site.survey)
+        for step in ("dual", "calibrate", "valueadded"):
+            spec = steps[step]
+            new = products.NewProduct(
+                spec.kind, tile, version, settings_hash=spec.settings_hash, code_version=code
+            )
+            sources.append((products.insert(conn, new), "input"))
+        files = [
+            _place(site, source, paths.science(tile, version, table))
+            for table, source in zip(("objects", "detections", "tiles"), tables)
+        ]
+        new = products.NewProduct(
+            "science",
+            tile,
+            version,
+            path=files[0][0],
+            files=tuple(files),
+            data_hash=f"{version:064d}",
+            settings_hash=steps["load"].settings_hash,
+            code_version=code,
+        )
         products.insert(conn, new, sources)
 
 
-def _place(source: Path, target: Path) -> str:
+def _place(site: Site, source: Path, path: Path) -> products.File:
+    target = site.folder / path
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target)
-    return hashlib.sha256(target.read_bytes()).hexdigest()
+    return str(path), sha256_of(target), target.stat().st_size
 
 
 def clone(site: Path, target: Path) -> Path:

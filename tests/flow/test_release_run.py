@@ -350,6 +350,24 @@ def test_a_release_that_was_not_entered_is_when_it_is_published(
         assert len(products.inputs(conn, row["id"])) == 2 + 6
 
 
+@pytest.mark.parametrize("same_name", [False, True])
+def test_a_release_of_another_site_is_published_without_edges(
+    site: Site, original: Path, tmp_path: Path, same_name: bool
+) -> None:
+    """This ledger has no such tables, or others of the same tile and version."""
+    other = released.init_site(tmp_path / "other", original / "survey.toml")
+    if same_name:
+        with other.ledger.write() as conn:
+            products.insert(conn, products.NewProduct("science", "T-1", 1, data_hash="other"))
+    shutil.copytree(site.folder / "releases", other.folder / "releases")
+    assert release.publish(other, "dr1", "me") == ["dr1"]
+    with other.ledger.read() as conn:
+        row = products.current(conn, "release", "dr1")
+        assert products.inputs(conn, row["id"]) == []
+        said = [event["what"] for event in history.of_key(conn, "dr1")["events"]]
+    assert said == ["entered, made by another site", "published"]
+
+
 # ---------------------------------------------------------------- afterwards
 
 

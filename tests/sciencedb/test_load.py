@@ -162,7 +162,12 @@ def test_files_tell_units_and_what_they_are_of(tmp_path: Path) -> None:
     assert field.metadata[b"unit"] == b"arcsec"
     back = Catalogue.read(files["objects"])
     assert back.kind == "objects"
-    assert back.facts == {"tile": "T-1", "bands": list(BANDS), "provenance": {"a": 1}}
+    assert back.facts == {
+        "tile": "T-1",
+        "bands": list(BANDS),
+        "detection_band": BANDS[0],
+        "provenance": {"a": 1},
+    }
 
 
 def test_the_same_tile_gives_the_same_bytes(tmp_path: Path) -> None:

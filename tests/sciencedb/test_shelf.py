@@ -50,8 +50,9 @@ def test_a_path_only_for_a_release(shelf: Shelf, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["", "..", ".dr9", "../dr1", "dr1/serve", "DR1", "dr1\n", "latest", "-dr1", "a" * 33, "dr 1",
-     "dr1\x00"],
+    ["", "..", ".dr9", "../dr1", "dr1/serve", "DR1", "dr1\n", "latest", "static", "theme",
+     "robots.txt", "favicon.ico", "-dr1", "a" * 33, "dr 1",
+     "dr1\x00", "dr1.json", "dr1.validation.json", "dr1.part", "dr1.lock"],
 )  # fmt: skip
 def test_names_reach_nothing_else(shelf: Shelf, name: str) -> None:
     for ask in (check_name, shelf.path, shelf.publish):
@@ -73,10 +74,31 @@ def test_the_two_latest_are_served(shelf: Shelf) -> None:
         shelf.withdraw("dr2")
 
 
+def test_two_who_publish_at_once_lose_nothing(shelf: Shelf) -> None:
+    """The second waits, and sees what the first did."""
+    with ThreadPoolExecutor(1) as pool:
+        with shelf._alone():
+            second = pool.submit(shelf.publish, "dr2")
+            with pytest.raises(TimeoutError):
+                second.result(timeout=0.3)
+            shelf._switch(["dr1"])
+        assert second.result(timeout=60) == ["dr2", "dr1"]
+
+
+def test_what_would_be_served_changes_nothing(shelf: Shelf) -> None:
+    assert shelf.with_published("dr1") == ["dr1"]
+    assert shelf.published() == []
+    shelf.publish("dr1")
+    assert shelf.with_published("dr2") == ["dr2", "dr1"]
+    assert shelf.without_published("dr1") == []
+    assert shelf.published() == ["dr1"]
+
+
 def test_publishing_leaves_no_other_file(shelf: Shelf) -> None:
     before = {path.name for path in shelf.folder.iterdir()}
     shelf.publish("dr1")
-    assert {path.name for path in shelf.folder.iterdir()} == before | {PUBLISHED}
+    after = {path.name for path in shelf.folder.iterdir() if path.suffix != ".lock"}
+    assert after == before | {PUBLISHED}
     assert json.loads((shelf.folder / PUBLISHED).read_text()) == {"published": ["dr1"]}
 
 
@@ -158,6 +180,18 @@ def test_a_damaged_release_does_not_stop_the_others(shelf: Shelf) -> None:
     with pytest.raises(ProductError, match=r"release\.json"):
         served.get()
     assert served.get("early").model.name == "early"
+
+
+def test_a_published_release_whose_folder_is_gone_is_the_servers_fault(shelf: Shelf) -> None:
+    for name in ("dr1", "dr2"):
+        shelf.publish(name)
+    (shelf.folder / "dr2").rename(shelf.folder / "elsewhere")
+    served = Served(shelf)
+    with pytest.raises(ProductError, match="though it is published"):
+        served.get("dr2")
+    with pytest.raises(BadInput, match="not published"):
+        served.get("dr9")
+    assert served.get("dr1").model.name == "dr1"
 
 
 def test_threads_open_a_release_once(shelf: Shelf) -> None:

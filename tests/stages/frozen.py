@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -50,7 +51,9 @@ def make_inputs(
                 change(name, tile, values)
             paths[name] = folder / "science" / f"{tile}.{name}.parquet"
             paths[name].parent.mkdir(parents=True, exist_ok=True)
-            write_arrow(paths[name], _table(values, tables[name]))
+            facts = {"tile": tile, "bands": list(bands), "detection_band": detection_band(bands)}
+            written = _table(values, tables[name])
+            write_arrow(paths[name], written.replace_schema_metadata({"tesela": json.dumps(facts)}))
         coadds = {}
         for band in bands:
             coadds[band] = folder / "coadd" / f"{tile}.{band}.v1.fits"
@@ -62,12 +65,17 @@ def make_inputs(
         name="dr1",
         title="A first release",
         survey="test",
-        detection_band="rSDSS" if "rSDSS" in bands else bands[0],
+        detection_band=detection_band(bands),
         bands=tuple(bands),
         created="2026-01-02T03:04:05Z",
         code_version="0",
         tiles=tuple(tiles),
     )
+
+
+def detection_band(bands: Sequence[str]) -> str:
+    """rSDSS, or the first band."""
+    return "rSDSS" if "rSDSS" in bands else bands[0]
 
 
 def tile_wcs(tile: str) -> Wcs:

@@ -108,19 +108,45 @@ def read_arrow(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             return file.read(None if columns is None else list(columns))
     except (OSError, pa.ArrowException) as error:
-        raise ProductError(
-            str(path),
-            found=str(error).split("\n")[0],
-            expected="a whole Parquet file",
-            do="restore it from a copy or have it made again",
-        ) from error
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> ProductError:
+    return ProductError(
+        str(path),
+        found=str(error).split("\n")[0],
+        expected="a whole Parquet file",
+        do="restore it from a copy or have it made again",
+    )
+
+
+def _footer(path: Path) -> tuple[int, pa.Schema]:
+    try:
+        with pq.ParquetFile(path) as file:
+            return int(file.metadata.num_rows), file.schema_arrow
+    except (OSError, pa.ArrowException) as error:
+        raise _damaged(path, error) from error
+
+
+def _facts(schema: pa.Schema) -> dict[str, Any]:
+    return dict(json.loads((schema.metadata or {}).get(b"tesela", b"{}")))
+
+
+def read_facts(path: Path) -> dict[str, Any]:
+    """The facts of a catalogue, without its rows; raises `ProductError` as `read_arrow` does."""
+    return _facts(_footer(path)[1])
+
+
+def count_rows(path: Path) -> int:
+    """Rows of a catalogue, from its footer; raises `ProductError` as `read_arrow` does."""
+    return _footer(path)[0]
 
 
 def read_parquet(path: Path) -> tuple[Table, dict[str, Any]]:
     """Columns as numpy arrays and the facts stored with them."""
     table = read_arrow(path)
-    facts = json.loads((table.schema.metadata or {}).get(b"tesela", b"{}"))
-    return {name: _to_numpy(table.column(name)) for name in table.column_names}, facts
+    columns = {name: _to_numpy(table.column(name)) for name in table.column_names}
+    return columns, _facts(table.schema)
 
 
 def _metadata(column: Column | None) -> dict[str, str] | None:

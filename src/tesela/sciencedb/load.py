@@ -97,7 +97,12 @@ def write_tile(
     -------
     dict of str to Path
     """
-    said = {"tile": inputs.tile, "bands": list(inputs.bands), **(facts or {})}
+    said = {
+        "tile": inputs.tile,
+        "bands": list(inputs.bands),
+        "detection_band": inputs.dual.facts["detection_band"],
+        **(facts or {}),
+    }
     written = {}
     for name, table in tables.items():
         path = path_of(name)

@@ -47,6 +47,21 @@ def whole(folder: Path, release: ReleaseModel, progress: Progress) -> list[Check
     ]
 
 
+def code_versions(release: ReleaseModel) -> list[Check]:
+    """Note that several versions of the program made the tiles; it speaks against none of them."""
+    versions = release.facts.get("made_with", [])
+    if not versions:
+        return []
+    return [
+        Check(
+            "code versions",
+            True if len(versions) == 1 else None,
+            ", ".join(versions),
+            "one version of the program for all tiles",
+        )
+    ]
+
+
 def rows_and_columns(folder: Path, release: ReleaseModel) -> list[Check]:
     """The model, the Parquet files and the serving files hold the same rows and columns."""
     served = Release.open(folder)

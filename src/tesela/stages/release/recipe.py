@@ -68,6 +68,7 @@ def build(
     order = hips.write(folder / hips.FOLDER, inputs, planes, covered, settings, tell)
     facts = {
         **_facts(rows, covered, about_tiles),
+        "made_with": sorted({v for tile in inputs.tiles for v in tile.code_versions}),
         "colour": recipe.as_dict(),
         "hips": {"path": hips.FOLDER, "order": order, "format": "jpeg"},
     }

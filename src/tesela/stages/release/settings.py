@@ -63,6 +63,8 @@ class TileInput:
     """By band; the detection band must be there."""
     checksums: Mapping[str, str] = field(default_factory=dict)
     """SHA-256 of coadds whose content is already known, by band."""
+    code_versions: tuple[str, ...] = ()
+    """Versions of the program that made the tile's products."""
 
 
 @dataclass(frozen=True)

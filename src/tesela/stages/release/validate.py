@@ -34,6 +34,9 @@ def validate(folder: Path, progress: Progress | None = None) -> Validation:
     except TeselaError as error:
         return Validation((Check("release.json", False, str(error), "a release of ours"),))
     checks = [Check("release.json", True, f"{release.name}: {release.title}", "a release of ours")]
+    checks += guarded(
+        "code versions", "a list of versions", lambda: check_files.code_versions(release)
+    )
     checks += guarded("files", _READABLE, lambda: check_files.whole(folder, release, tell))
     checks += guarded(
         "rows and columns", _READABLE, lambda: check_files.rows_and_columns(folder, release)
