@@ -77,6 +77,7 @@ def _put_images(ledger: Ledger, folder: Path) -> None:
     image[10:14, 20:24] += 500
     mask = np.zeros((NY, NX), np.uint8)
     mask[30:40, 40:50] = 2
+    mask[10:14, 20:24] = 64
     psf = Psf({"core": np.ones((3, 3), np.float32)}, {"beta": 3.0})
     reduced = ReducedImage(
         image, mask, np.ones_like(image), np.zeros((2, 2, 2), np.float32), psf,

@@ -79,9 +79,32 @@ def test_the_mask_is_hidden_in_place(chromium: Any, address: str) -> None:
         page.evaluate("window.same = true")
         page.locator("#picture .chip", has_text="hidden").click()
         expect(page.locator("#picture .legend")).to_have_count(0)
-        assert "mask=0" in page.locator("#picture img").get_attribute("src")
+        assert "mask=none" in page.locator("#picture img").get_attribute("src")
         assert page.evaluate("window.same") is True
         shown.judge()
+
+
+def test_points_of_the_night_lead_to_their_frames(chromium: Any, address: str) -> None:
+    with browser.opened(chromium, address + NIGHT) as shown:
+        points = shown.page.locator(".timeline a:has(.mark)")
+        assert points.count() > 0
+        assert (
+            points.first.get_attribute("aria-label") == points.first.locator("title").inner_html()
+        )
+        target = points.first.get_attribute("href")
+        points.first.click()
+        shown.page.wait_for_url(f"**{target}")
+        shown.seen.require_nothing()
+
+
+def test_a_phone_has_the_navigation_in_a_row_and_says_what_is_wide(
+    chromium: Any, address: str
+) -> None:
+    for look, is_narrow in ((browser.NARROW, True), (browser.LIGHT, False)):
+        with browser.opened(chromium, address + NIGHT, look) as shown:
+            boxes = [link.bounding_box() for link in shown.page.locator(".top nav a").all()]
+            assert len({box["y"] for box in boxes}) == 1
+            assert shown.page.locator(".swipe").is_visible() is is_narrow
 
 
 def test_everything_works_without_scripts(chromium: Any, address: str) -> None:

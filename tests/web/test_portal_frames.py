@@ -15,9 +15,11 @@ from PIL import Image
 
 from tesela.errors import BadInput, ProductError
 from tesela.pixels.thumbnail import MASK_COLOURS
-from tesela.products import paths
+from tesela.products import files, paths
+from tesela.products.files import Hdu
 from tesela.products.maskbit import MEANING, MaskBit
-from tesela.web.portal import PortalSettings, create_app, pictures
+from tesela.sky.wcs import Wcs
+from tesela.web.portal import PortalSettings, create_app, orientation, pictures
 from tesela.web.portal.frame import legend
 from tesela.web.portal.pictures import Look, Subject
 
@@ -94,13 +96,75 @@ def test_unknown_frames_and_tricks_with_paths_find_nothing(portal: httpx.Client)
 
 
 def test_the_picture_shows_the_mask_and_can_hide_it(portal: httpx.Client) -> None:
-    shown = pixels(portal.get("/frame/sci1/picture.jpg?mask=1&size=640"))
-    hidden = pixels(portal.get("/frame/sci1/picture.jpg?mask=0&size=640"))
+    shown = pixels(portal.get("/frame/sci1/picture.jpg?mask=defects&size=640"))
+    hidden = pixels(portal.get("/frame/sci1/picture.jpg?mask=none&size=640"))
     assert shown.shape == (portal_site.NY, portal_site.NX, 3)
     block = np.s_[portal_site.NY - 38 : portal_site.NY - 32, 42:48]  # the picture's top is y = NY
     colour = np.array(MASK_COLOURS[2])
     assert np.abs(shown[block].mean(axis=(0, 1)) - colour).max() < 60
     assert np.ptp(hidden[block].mean(axis=(0, 1))) < 10, "grey without the mask"
+
+
+def test_sources_are_coloured_only_if_asked_for(portal: httpx.Client) -> None:
+    source = np.s_[portal_site.NY - 14 : portal_site.NY - 10, 20:24]
+
+    def is_blue(query: str) -> bool:
+        shown = pixels(portal.get(f"/frame/sci1/picture.jpg?size=640{query}"))
+        red, _, blue = shown[source].mean(axis=(0, 1))
+        return bool(blue > red + 20)
+
+    assert is_blue("&mask=all")
+    assert not is_blue("")
+    assert not is_blue("&mask=none")
+    usual, everything, plain = (
+        portal.get(f"/frame/sci1?mask={mask}").text for mask in ("defects", "all", "none")
+    )
+    assert "inside a detected source" in everything
+    assert "<b>object</b>" not in usual
+    assert "inside a detected source are not coloured" in usual
+    assert "<b>saturated</b>" in usual
+    assert "<b>saturated</b>" not in plain
+    assert "not coloured" not in everything + plain
+
+
+def test_the_sky_is_given_in_one_quantity(portal: httpx.Client) -> None:
+    """120 electrons in 60 s are 2 a second, on the frame's page as on the night's."""
+    night = portal.get(f"/night/{portal_site.NIGHT}").text
+    row = re.search(r'<tr>(?:(?!</tr>).)*/frame/sci1"(?:(?!</tr>).)*</tr>', night, re.DOTALL)
+    found = re.search(r"<dt>sky</dt><dd>([\d.]+) <small>([^<]+)</small>",
+                      portal.get("/frame/sci1").text)  # fmt: skip
+    assert row
+    assert found
+    assert f'<td class="n">{found[1]}</td>' in row[0]
+    assert f"Sky / {found[2]}" in night
+
+
+@pytest.mark.parametrize("parity", [-1, 1])
+@pytest.mark.parametrize("angle_deg", [0, 90, -90, 180, 30, -120, 2])
+def test_north_and_east_are_where_the_file_puts_them(
+    tmp_path: Path, parity: int, angle_deg: float
+) -> None:
+    wcs = Wcs.tangent_plane(150.0, 2.0, 1.0, (50, 50), position_angle_deg=angle_deg, parity=parity)
+    path = tmp_path / "coadd.fits"
+    cards = [(key, value, "") for key, value in wcs.to_cards().items()]
+    files.write_fits(path, [Hdu("IMAGE", np.zeros((50, 50), np.float32), cards)])
+    said = orientation.said(Subject("coadd", path, "0" * 64))
+    for name, ra, dec in (("North", 150.0, 2.003), ("east", 150.003, 2.0)):
+        x, y = wcs.sky_to_pix(ra, dec)
+        turned = np.degrees(np.arctan2(-(float(x) - 24.5), float(y) - 24.5))
+        nearest = round(turned / 90)
+        if abs(turned - 90 * nearest) < 3:
+            where = ("up", "to the left", "down", "to the right")[nearest % 4]
+        else:
+            where = f"{abs(turned):.0f}° {'left' if turned > 0 else 'right'} of up"
+        assert f"{name} is {where}" in said
+
+
+def test_a_picture_without_place_on_the_sky_says_how_its_pixels_lie(portal: httpx.Client) -> None:
+    for name in ("bias1-20170703", "sci1", "sci2"):  # sci1 has no such cards, sci2 no FITS file
+        page = portal.get(f"/frame/{name}").text
+        assert "x to the right, y up." in page
+        assert "North" not in page
 
 
 def test_a_frame_without_image_shows_its_raw_pixels(portal: httpx.Client) -> None:
@@ -113,9 +177,9 @@ def test_a_frame_without_image_shows_its_raw_pixels(portal: httpx.Client) -> Non
 
 
 def test_the_picture_changes_alone_when_htmx_asks(portal: httpx.Client) -> None:
-    part = portal.get("/frame/sci1?stretch=linear&mask=0&size=1280", headers=PART)
+    part = portal.get("/frame/sci1?stretch=linear&mask=none&size=1280", headers=PART)
     assert part.text.lstrip().startswith('<figure id="picture"')
-    assert "stretch=linear&amp;mask=0&amp;size=1280" in part.text
+    assert "stretch=linear&amp;mask=none&amp;size=1280" in part.text
     assert "Colours of the mask" not in part.text
     assert "Colours of the mask" in portal.get("/frame/sci1", headers=PART).text
 
@@ -129,14 +193,17 @@ def test_only_versioned_addresses_are_kept_by_browsers(portal: httpx.Client) -> 
 
 
 def test_pictures_are_made_once(site: Path, portal: httpx.Client) -> None:
-    address = "/frame/sci1/picture.jpg?stretch=linear&mask=0&size=160"
+    address = "/frame/sci1/picture.jpg?stretch=linear&mask=none&size=160"
     first = portal.get(address).content
-    kept = list(paths.pictures_folder(site).glob("*/*-linear-0-160.jpg"))
+    kept = list(paths.pictures_folder(site).glob("*/*-linear-none-160.jpg"))
     assert len(kept) == 1
     assert kept[0].read_bytes() == first
     kept[0].write_bytes(b"kept")
     assert portal.get(address).content == b"kept"
     kept[0].unlink()
+    kept[0].mkdir()
+    assert portal.get(address).content == first, "what cannot be read is made anew"
+    kept[0].rmdir()
     assert portal.get(address).content == first, "the same file gives the same picture"
     assert not list(paths.pictures_folder(site).rglob("*.part"))
 
@@ -167,7 +234,7 @@ def test_the_picture_of_the_reduction_is_taken_where_it_serves(site: Path) -> No
     Image.new("RGB", (600, 480), violet).save(beside)
     try:
         assert all(is_violet(Look(size=size)) for size in (160, 320, 640))
-        for other in (Look(size=1280), Look(mask=False), Look(stretch="linear")):
+        for other in (Look(size=1280), Look(mask="none"), Look(mask="all"), Look(stretch="linear")):
             assert not is_violet(other)
         beside.write_bytes(b"damaged")
         assert pictures.jpeg(subject, Look(), None) == own
@@ -200,7 +267,7 @@ def test_a_placeholder_is_text_whatever_the_reason_holds() -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["size=99999", "size=-1", "size=x", "size=", "mask=2", "stretch=log", "of=both"]
+    "query", ["size=99999", "size=-1", "size=x", "size=", "mask=1", "stretch=log", "of=both"]
 )
 def test_absurd_looks_are_refused(portal: httpx.Client, query: str) -> None:
     for address in ("/frame/sci1", "/frame/sci1/picture.jpg"):
@@ -215,7 +282,7 @@ def test_only_images_have_pictures(tmp_path: Path) -> None:
 
 
 def test_looks_survive_their_address() -> None:
-    for look in (Look(), Look("linear", False, 2048)):
+    for look in (Look(), Look("linear", "all", 2048)):
         query = dict(part.split("=") for part in look.query.split("&"))
         assert Look.of_query(query) == look
 

@@ -188,7 +188,9 @@ def test_every_frame_has_a_picture(portal: httpx.Client) -> None:
 @pytest.mark.parametrize(
     "address",
     ["/night/20170703", "/night/2017-02-30", "/night/yesterday", "/night/2017-W27-1",
-     "/?month=2017-13", "/?month=now", f"{NIGHT}?sort=magic", f"{NIGHT}?band=%27--",
+     "/?month=2017-13", "/?month=now", "/?month=0000-01", "/?month=9999-12",
+     "/?month=1899-12", "/?month=%D9%A2%D9%A0%D9%A1%D9%A7-07", f"{NIGHT}?sort=magic",
+     f"{NIGHT}?band=%27--",
      f"{NIGHT}?state=fine", f"{NIGHT}?type=dome", f"{NIGHT}?page=0", f"{NIGHT}?page=9999999",
      f"{NIGHT}?dir=up", f"{NIGHT}?view=list", "/tiles?page=-1"],
 )  # fmt: skip
@@ -197,6 +199,32 @@ def test_bad_addresses_get_a_page_that_says_so(portal: httpx.Client, address: st
     assert page.status_code == 400
     assert "expected" in page.text
     assert "<html" in page.text
+
+
+@pytest.mark.parametrize("month", ["1900-01", "2999-12"])
+def test_the_first_and_the_last_month_have_a_calendar(portal: httpx.Client, month: str) -> None:
+    assert "No exposure in this month" in portal.get("/", params={"month": month}).text
+
+
+def test_a_page_behind_the_last_says_how_many_there_are(portal: httpx.Client) -> None:
+    page = portal.get(f"{NIGHT}?page=99&type=science").text
+    assert "There is only one page of these frames" in page
+    assert f'href="{NIGHT}?type=science"' in page
+    assert "No frame of this night is like that" not in page
+    none = portal.get(f"{NIGHT}?page=99&type=bias&band=r").text
+    assert "No frame of this night is like that" in none
+
+
+def test_marks_of_the_night_lead_to_frames_and_say_what_they_are(portal: httpx.Client) -> None:
+    picture = re.search(r'<svg viewBox="0 0 1120.*?</svg>', portal.get(NIGHT).text, re.DOTALL)
+    assert picture
+    assert 'role="group"' in picture[0][:200]
+    links = re.findall(r'<a href="/frame/([^"]+)" tabindex="-1" aria-label="([^"]+)">', picture[0])
+    assert {name for name, _ in links} >= {f"sci{n}" for n in range(1, 8)}
+    assert ("sci1", "sci1 r, seeing, arcsec: 1.25") in links
+    for name, words in links:
+        assert words.startswith(name)
+    assert "<b>M 31" not in picture[0]
 
 
 def test_a_night_without_exposures_names_its_neighbours(portal: httpx.Client) -> None:
@@ -260,8 +288,10 @@ def test_pages_of_frames_cover_the_night_once(large: tuple[Path, list[str]]) -> 
     with browser.serving(create_app(folder)) as url, httpx.Client(base_url=url) as client:
         pages = [names(client.get(f"/night/{nights[0]}?sort=sky&page={n}")) for n in range(1, 6)]
         last = client.get(f"/night/{nights[0]}?page=4")
+        behind = client.get(f"/night/{nights[0]}?page=5")
     assert [len(page) for page in pages] == [ROWS_A_PAGE] * 3 + [2000 - 3 * ROWS_A_PAGE, 0]
     assert len({name for page in pages for name in page}) == 2000
+    assert "There are only 4 pages of these frames" in behind.text
     assert "page 4 of 4" in last.text
     assert "Next frames" not in last.text
 

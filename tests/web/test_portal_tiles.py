@@ -14,7 +14,7 @@ import pytest
 from tesela.ledger import products, schema
 from tesela.ledger.engine import Ledger
 from tesela.products import paths
-from tesela.web.portal import create_app, metrics
+from tesela.web.portal import create_app, links, metrics
 
 from . import browser, portal_site
 
@@ -64,7 +64,7 @@ def test_tiles_that_were_observed_are_listed(portal: httpx.Client) -> None:
     assert "3 tiles" in text(page)
     t10 = page.text[page.text.index("/tile/T10") : page.text.index("/tile/T11")]
     assert t10.count("served") == 4
-    assert "only 1 pages" in text(portal.get("/tiles?page=7"))
+    assert "There is only one page of tiles" in text(portal.get("/tiles?page=7"))
 
 
 def test_a_tile_shows_each_band_and_what_was_made_of_all(portal: httpx.Client) -> None:
@@ -163,6 +163,31 @@ def test_what_is_not_simply_made_is_told_with_its_reason(site: Path, tmp_path: P
         "due a new look",
     ):
         assert words in said, words
+
+
+def test_counts_of_the_science_database_are_of_rows(site: Path, tmp_path: Path) -> None:
+    """Twelve rows of the table `tiles` are one tile in twelve bands."""
+    folder = tmp_path / "site"
+    shutil.copytree(site, folder)
+    ledger = Ledger.open(paths.ledger_file(folder))
+    with ledger.write() as conn:
+        science = products.current(conn, "science", "T10")
+        assert science is not None
+        table = schema.quality
+        conn.execute(table.delete().where(table.c.product_id == science["id"]))
+        products.add_quality(conn, science["id"], {"n_tiles": 12, "n_objects": 5})
+    ledger.close()
+    with browser.serving(create_app(folder)) as url:
+        for path in ("/tile/T10", "/product/science/T10"):
+            said = text(httpx.get(url + path))
+            assert "rows of tiles 12" in said
+            assert "rows of objects 5" in said
+            assert "n tiles" not in said
+
+
+def test_names_of_products_are_escaped_in_their_links() -> None:
+    assert links.product_alone("dual", "a/b?c") == "/product/dual/a%2Fb%3Fc"
+    assert links.product("dual", "T10") == "/tile/T10"
 
 
 def test_metrics_of_bands_are_a_table_and_the_others_a_list() -> None:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
+
+PICTURE_PX: Final = 640
+"""Longest side of the small picture beside an image, pixels."""
 
 
 def survey_file(site: Path) -> Path:

@@ -6,8 +6,10 @@ import numpy as np
 
 from tesela.pixels import thumbnail
 from tesela.pixels.psf_model import PsfModel
+from tesela.products import paths
 from tesela.products.files import Card
 from tesela.products.images import Psf, ReducedImage, Table, operation_cards
+from tesela.products.maskbit import UNUSABLE
 from tesela.sky.wcs import Wcs
 from tesela.stages.reduce.frame import Frame, needed
 from tesela.stages.reduce.measure import Sources
@@ -20,8 +22,6 @@ _COLUMNS = {
     "flux_aper_err": "flux_aper_err", "flux_radius": "flux_radius", "fwhm_px": "fwhm",
     "a": "a", "b": "b", "theta": "theta", "peak": "peak", "flags": "flags", "i_ref": "i_ref",
 }  # fmt: skip
-PICTURE_PX = 640
-"""Longest side of the picture that is kept beside an image."""
 _DOUBLE = {"x", "y", "ra", "dec"}
 
 
@@ -51,7 +51,9 @@ def assemble(
         ],
     )
     footprint = tuple((float(ra), float(dec)) for ra, dec in zip(*wcs.footprint()))
-    picture = thumbnail.render(image.image, image.mask, max_px=PICTURE_PX)
+    # What is inside a source is no defect: coloured, it would hide the sources themselves.
+    defects = image.mask & np.uint8(UNUSABLE)
+    picture = thumbnail.render(image.image, defects, max_px=paths.PICTURE_PX)
     return ReduceOutputs(image, frame.metrics, footprint, picture, frame.warnings)
 
 

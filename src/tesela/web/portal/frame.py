@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy.engine import Connection
 
@@ -14,9 +14,9 @@ from tesela.ledger import frames, products, verdicts
 from tesela.ledger.clock import iso
 from tesela.pixels.thumbnail import MASK_COLOURS
 from tesela.products import files
-from tesela.products.maskbit import MEANING, MaskBit
-from tesela.web.portal import dossier, links, metrics, product_queries, queries
-from tesela.web.portal.pictures import Look, Subject
+from tesela.products.maskbit import MEANING, UNUSABLE, MaskBit
+from tesela.web.portal import dossier, links, metrics, orientation, product_queries, queries
+from tesela.web.portal.pictures import Look, Mask, Subject
 from tesela.web.portal.site import OpenSite
 from tesela.web.portal.states import STATES
 from tesela.web.portal.timeline import is_narrow
@@ -24,14 +24,19 @@ from tesela.web.portal.timeline import is_narrow
 _HEADLINES = (
     ("fwhm_arcsec", "seeing", "arcsec", 2),
     ("ellipticity", "ellipticity", "", 3),
-    ("sky_e", "sky", "e\N{SUPERSCRIPT MINUS}", 1),
+    ("sky_e_s", "sky", "e\N{SUPERSCRIPT MINUS} s\u207b\u00b9 px\u207b\u00b9", 2),
     ("zeropoint_mag", "zero point", "mag", 3),
     ("n_sources", "sources", "", 0),
 )
 
+_MASKS: Final[tuple[tuple[str, Mask], ...]] = (
+    ("defects", "defects"), ("with sources", "all"), ("hidden", "none"),
+)  # fmt: skip
 
-def legend() -> list[dict[str, str]]:
-    """The seven codes of a mask with their colours in pictures."""
+
+def legend(mask: Mask = "all") -> list[dict[str, str]]:
+    """The codes of a mask that a picture shows, with their colours."""
+    shown = {"none": 0, "defects": UNUSABLE}.get(mask, UNUSABLE | MaskBit.OBJECT)
     return [
         {
             "name": (bit.name or "").replace("_", " ").lower(),
@@ -39,6 +44,7 @@ def legend() -> list[dict[str, str]]:
             "colour": "#{:02x}{:02x}{:02x}".format(*MASK_COLOURS[int(bit)]),
         }
         for bit in MaskBit
+        if bit & shown
     ]
 
 
@@ -57,7 +63,6 @@ def subject(site: OpenSite, conn: Connection, name: str, *, raw: bool = False) -
 
 def picture_part(shown: Subject, name: str, look: Look, *, is_reduced: bool) -> dict[str, Any]:
     """The picture with the choices beside it."""
-    masked = shown.kind == "reduced" and look.mask
 
     def page(other: Look, *, raw: bool) -> str:
         of = "&of=raw" if raw else ""
@@ -69,7 +74,9 @@ def picture_part(shown: Subject, name: str, look: Look, *, is_reduced: bool) -> 
         "name": name,
         "shown": shown,
         "url": links.picture(shown.kind, name, shown.version, look),
-        "legend": legend() if masked else [],
+        "legend": [] if raw else legend(look.mask),
+        "objects_hidden": not raw and look.mask == "defects",
+        "orientation": orientation.said(shown),
         "choices": [
             ("Image", of_choices if is_reduced else []),
             (
@@ -84,8 +91,8 @@ def picture_part(shown: Subject, name: str, look: Look, *, is_reduced: bool) -> 
                 []
                 if raw
                 else [
-                    (word, page(replace(look, mask=value), raw=raw), look.mask == value)
-                    for word, value in (("shown", True), ("hidden", False))
+                    (word, page(replace(look, mask=codes), raw=raw), look.mask == codes)
+                    for word, codes in _MASKS
                 ],
             ),
         ],
@@ -116,7 +123,7 @@ def page(site: OpenSite, conn: Connection, name: str, look: Look, *, raw: bool) 
         "calibrations": dossier.calibrations(conn, site.rules, name) if is_science else [],
         "current": current,
         "operations": json.loads(current["operations_json"]) if current else [],
-        "headlines": _headlines(quality),
+        "headlines": _headlines(quality, found["exptime_s"]),
         "metrics": metrics.arrange(metrics.read(quality.get("metrics_json")), ()),
         "inputs": [] if current is None else dossier.inputs(conn, current["id"]),
         "users": dossier.users(conn, "raw", name),
@@ -127,10 +134,15 @@ def page(site: OpenSite, conn: Connection, name: str, look: Look, *, raw: bool) 
     }
 
 
-def _headlines(quality: dict[str, Any]) -> list[tuple[str, Any, str, int]]:
-    """The numbers that a reviewer looks at first: name, value, unit, digits."""
+def _headlines(quality: dict[str, Any], exptime_s: float) -> list[tuple[str, Any, str, int]]:
+    """The numbers that a reviewer looks at first: name, value, unit, digits.
+
+    The sky is that of a second, as on the page of the night.
+    """
     measured = metrics.read(quality.get("metrics_json"))
     measured |= {name: value for name, value in quality.items() if value is not None}
+    if exptime_s > 0 and isinstance(measured.get("sky_e"), (int, float)):
+        measured["sky_e_s"] = measured["sky_e"] / exptime_s
     return [
         (word, measured[name], unit, digits)
         for name, word, unit, digits in _HEADLINES

@@ -32,6 +32,11 @@ def product(kind: str, key: str) -> str:
         return frame(key)
     if kind in TILE_KINDS:
         return tile(key)
+    return product_alone(kind, key)
+
+
+def product_alone(kind: str, key: str) -> str:
+    """A product with its own numbers, inputs and history."""
     return f"/product/{quote(kind, safe='')}/{quote(key, safe='')}"
 
 

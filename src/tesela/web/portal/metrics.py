@@ -14,7 +14,7 @@ UNITS: Final[Mapping[str, str]] = {
     "_adu": "ADU",
     "_deg": "deg",
     "_days": "d",
-    "_e": "e\N{SUPERSCRIPT MINUS}",
+    "_e": "e\N{SUPERSCRIPT MINUS} px\u207b\u00b9",
     "_s": "s",
 }
 """Units by the ending of a metric's name."""

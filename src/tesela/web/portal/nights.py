@@ -16,15 +16,16 @@ from sqlalchemy.engine import Connection
 
 from tesela.errors import BadInput, NotFound
 from tesela.ledger.clock import iso
-from tesela.web.portal import queries, timeline
+from tesela.web.portal import links, queries, timeline
+from tesela.web.portal.pictures import Look
 from tesela.web.portal.queries import Row, Selection
 from tesela.web.portal.states import RANK, STATES
 
 ROWS_A_PAGE: Final = 600
 VIEWS: Final = ("table", "pictures")
 _TYPES: Final = ("science", "flat", "dark", "bias")
-_MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
-_NIGHT = re.compile(r"\d{4}-\d{2}-\d{2}")
+_MONTH = re.compile(r"(19|2[0-9])[0-9]{2}-(0[1-9]|1[0-2])")
+_NIGHT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,10 @@ def parse_month(text: str) -> str:
     """A month of the address; raise `BadInput` if it is none."""
     if not _MONTH.fullmatch(text):
         raise BadInput(
-            "month", found=repr(text[:40]), expected="a month such as 2017-07", do="correct it"
+            "month",
+            found=repr(text[:40]),
+            expected="a month of a year from 1900, such as 2017-07",
+            do="correct it",
         )
     return text
 
@@ -117,7 +121,7 @@ def calendar_page(conn: Connection, wanted: str | None) -> dict[str, Any]:
 def page_number(query: Mapping[str, str]) -> int:
     """The `page` of an address, from 1; raise `BadInput` if it is no number."""
     page = query.get("page", "1")
-    if not re.fullmatch(r"[1-9]\d{0,5}", page):
+    if not re.fullmatch(r"[1-9][0-9]{0,5}", page):
         raise BadInput("page", found=repr(page[:40]), expected="1, 2, 3 ...", do="correct it")
     return int(page)
 
@@ -263,6 +267,6 @@ def _shown(row: Row) -> dict[str, Any]:
         "state": STATES[row["state"]],
         "time": iso(row["mjd_start"])[11:19],
         "flags": flags,
-        "version": row["checksum"][:12],
+        "picture": links.picture("reduced", row["name"], row["checksum"][:12], Look()),
         "narrow": timeline.is_narrow(row["band"]),
     }

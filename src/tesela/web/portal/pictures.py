@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,16 +25,22 @@ from PIL import Image
 from tesela.errors import BadInput, TeselaError
 from tesela.pixels import thumbnail
 from tesela.products import files, paths, rawfile
+from tesela.products.maskbit import UNUSABLE
+
+_Value = TypeVar("_Value")
 
 SIZES: Final = (160, 320, 640, 1280, 2048)
 """Longest side, pixels: few, so that the pictures kept are few."""
-STRETCHES: Final = ("asinh", "linear")
+Stretch = Literal["asinh", "linear"]
+STRETCHES: Final[tuple[Stretch, ...]] = ("asinh", "linear")
+Mask = Literal["defects", "all", "none"]
+MASKS: Final[tuple[Mask, ...]] = ("defects", "all", "none")
+"""Codes of the mask that are coloured. `defects` leaves out OBJECT, which is nothing bad and would
+cover the sources that one looks at."""
 
-_RENDERING: Final = "1"
+_RENDERING: Final = "2"
 """Part of a kept picture's name: another number where pictures are to look otherwise."""
 _JPEG_QUALITY = 85
-_BESIDE_PX = 640
-"""Size up to which the picture beside a reduced image serves."""
 _CHECKSUM = re.compile(r"[0-9a-f]{16,64}")
 _AT_WORK = threading.BoundedSemaphore(2)
 """A full-size frame takes half a gigabyte while it is read."""
@@ -44,31 +50,33 @@ _AT_WORK = threading.BoundedSemaphore(2)
 class Look:
     """How a picture is to look."""
 
-    stretch: Literal["asinh", "linear"] = "asinh"
-    mask: bool = True
+    stretch: Stretch = "asinh"
+    mask: Mask = "defects"
     size: int = 320
 
     @classmethod
     def of_query(cls, query: Mapping[str, str]) -> Look:
         """Read `stretch`, `mask` and `size` of an address; raise `BadInput` for other values."""
-        stretch, mask = query.get("stretch", "asinh"), query.get("mask", "1")
-        size = query.get("size", "320")
-        _refuse_other("stretch", stretch, STRETCHES)
-        _refuse_other("mask", mask, ("0", "1"))
-        _refuse_other("size", size, tuple(map(str, SIZES)))
-        return cls("linear" if stretch == "linear" else "asinh", mask == "1", int(size))
+        sizes = {str(size): size for size in SIZES}
+        return cls(
+            _one_of("stretch", query.get("stretch", "asinh"), {word: word for word in STRETCHES}),
+            _one_of("mask", query.get("mask", "defects"), {word: word for word in MASKS}),
+            _one_of("size", query.get("size", "320"), sizes),
+        )
 
     @property
     def query(self) -> str:
         """The inverse of `of_query`."""
-        return f"stretch={self.stretch}&mask={int(self.mask)}&size={self.size}"
+        return f"stretch={self.stretch}&mask={self.mask}&size={self.size}"
 
 
-def _refuse_other(name: str, value: str, known: tuple[str, ...]) -> None:
+def _one_of(name: str, value: str, known: Mapping[str, _Value]) -> _Value:
+    """What a word of an address means; raise `BadInput` for a word that is not known."""
     if value not in known:
         raise BadInput(
             name, found=repr(value[:40]), expected=" or ".join(known), do="correct the address"
         )
+    return known[value]
 
 
 @dataclass(frozen=True)
@@ -98,8 +106,9 @@ def jpeg(subject: Subject, look: Look, cache: Path | None) -> bytes:
     if subject.kind not in KINDS:
         raise BadInput(subject.kind, found="no image", expected=" or ".join(KINDS))
     kept = _kept_name(subject, look, cache)
-    if kept is not None and kept.is_file():
-        return kept.read_bytes()
+    if kept is not None:
+        with contextlib.suppress(OSError):  # not there, or not ours to read: it is made anew
+            return kept.read_bytes()
     with _AT_WORK:
         content = _beside(subject, look) or _encode(_render(subject, look))
     if kept is not None:
@@ -112,8 +121,8 @@ def _beside(subject: Subject, look: Look) -> bytes | None:
 
     A damaged one is no harm: the pixels are still there.
     """
-    default = look.stretch == "asinh" and look.mask
-    if subject.kind != "reduced" or not default or look.size > _BESIDE_PX:
+    default = look.stretch == "asinh" and look.mask == "defects"
+    if subject.kind != "reduced" or not default or look.size > paths.PICTURE_PX:
         return None
     with contextlib.suppress(OSError), Image.open(paths.picture(subject.path)) as picture:
         picture.thumbnail((look.size, look.size), Image.Resampling.BOX)
@@ -124,7 +133,7 @@ def _beside(subject: Subject, look: Look) -> bytes | None:
 def _kept_name(subject: Subject, look: Look, cache: Path | None) -> Path | None:
     if cache is None or not _CHECKSUM.fullmatch(subject.checksum):
         return None
-    name = f"{subject.checksum}-{_RENDERING}-{look.stretch}-{int(look.mask)}-{look.size}.jpg"
+    name = f"{subject.checksum}-{_RENDERING}-{look.stretch}-{look.mask}-{look.size}.jpg"
     return cache / name[:2] / name
 
 
@@ -143,9 +152,11 @@ def _keep(name: Path, content: bytes) -> None:
 
 def _render(subject: Subject, look: Look) -> NDArray[np.uint8]:
     image, mask = _read(subject)
-    return thumbnail.render(
-        image, mask if look.mask else None, max_px=look.size, stretch=look.stretch
-    )
+    if look.mask == "none":
+        mask = None
+    elif look.mask == "defects" and mask is not None:
+        mask = mask & np.uint8(UNUSABLE)
+    return thumbnail.render(image, mask, max_px=look.size, stretch=look.stretch)
 
 
 def _read(subject: Subject) -> tuple[NDArray[np.float32], NDArray[np.uint8] | None]:

@@ -16,7 +16,7 @@ from tesela.ledger.clock import iso
 from tesela.ledger.keys import coadd_key
 from tesela.products import paths
 from tesela.sciencedb.shelf import Shelf
-from tesela.web.portal import dossier, links, metrics, product_queries
+from tesela.web.portal import dossier, links, metrics, orientation, product_queries
 from tesela.web.portal.pictures import KINDS, Look, Subject
 from tesela.web.portal.queries import Row
 from tesela.web.portal.site import OpenSite
@@ -50,10 +50,21 @@ def _states(
                 "row": row,
                 "state": state,
                 "reason": reason,
-                "metrics": metrics.read(row["metrics_json"]) if row else {},
-                "url": f"/product/{kind}/{key}",
+                "metrics": _measured(kind, row["metrics_json"]) if row else {},
+                "url": links.product_alone(kind, key),
             }
     return found
+
+
+def _measured(kind: str, metrics_json: str | None) -> dict[str, Any]:
+    """The metrics of a product; those of the science database count the rows of its tables."""
+    found = metrics.read(metrics_json)
+    if kind != "science":
+        return found
+    return {
+        f"rows_of_{name[2:]}" if name.startswith("n_") else name: value
+        for name, value in found.items()
+    }
 
 
 def _judge(row: Row | None, pending: tuple[str, str] | None) -> tuple[State, str]:
@@ -129,7 +140,7 @@ def _band(
         "frames": n_frames,
         "coadd": coadd,
         "catalogue": catalogue,
-        "picture": links.picture("coadd", key, version, Look(mask=False)) if version else "",
+        "picture": links.picture("coadd", key, version, Look(mask="none")) if version else "",
     }
 
 
@@ -150,15 +161,17 @@ def product_page(site: OpenSite, conn: Connection, kind: str, key: str) -> dict[
     current = products.current(conn, kind, key)
     quality = {} if current is None else product_queries.quality(conn, current["id"])
     look = Look(size=640)
+    shown = (
+        product_subject(site, conn, kind, key) if current is not None and kind in KINDS else None
+    )
     return {
         "kind": kind,
         "key": key,
         "current": current,
         "said": why.state_lines(conn, kind, key),
-        "picture": links.picture(kind, key, current["checksum"][:12], look)
-        if current is not None and kind in KINDS
-        else "",
-        "metrics": metrics.arrange(metrics.read(quality.get("metrics_json")), site.bands),
+        "picture": links.picture(kind, key, shown.version, look) if shown else "",
+        "orientation": orientation.said(shown) if shown else "",
+        "metrics": metrics.arrange(_measured(kind, quality.get("metrics_json")), site.bands),
         "inputs": [] if current is None else dossier.inputs(conn, current["id"]),
         "users": dossier.users(conn, kind, key),
         "versions": versions,

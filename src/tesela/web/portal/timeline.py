@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 from tesela.bands import filters
 from tesela.errors import ConfigError
 from tesela.ledger.clock import iso
+from tesela.web.portal import links
 from tesela.web.portal.states import worst
 from tesela.web.shared import sed, show, svg
 from tesela.web.shared.svg import Frame
@@ -72,6 +73,7 @@ def draw(night: str, exposures: Sequence[Row]) -> Markup:
         f"Exposures of the night {night}",
         _describe(exposures),
         parts,
+        role="group",
     )
 
 
@@ -151,10 +153,23 @@ def _exposure(row: Row, x: Callable[[float], float], top: float) -> str:
     if state.tone in ("warn", "bad"):
         middle = left + width / 2
         sign = f'<path class="sign is-{state.tone}" d="M{middle - 4:.1f} {top + 1:.1f}h8l-4 6z"/>'
-    return (
-        f'<g class="f f-{escape(row["band"])}"><title>{escape(_said(row))}</title>'
+    return _linked(
+        row,
+        _said(row),
         f'<rect class="span is-{state.tone}" x="{left:.1f}" y="{top + 7:.1f}" '
-        f'width="{width:.1f}" height="{_LANE - 10:.0f}"/>{sign}</g>'
+        f'width="{width:.1f}" height="{_LANE - 10:.0f}"/>{sign}',
+    )
+
+
+def _linked(row: Row, words: str, mark: str) -> str:
+    """A mark that leads to the frame and says what it is.
+
+    The keyboard passes by: the table below has the same links, one a frame.
+    """
+    return (
+        f'<g class="f f-{escape(row["band"])}">'
+        f'<a href="{escape(links.frame(row["name"]))}" tabindex="-1" aria-label="{escape(words)}">'
+        f"<title>{escape(words)}</title>{mark}</a></g>"
     )
 
 
@@ -188,5 +203,6 @@ def _draw_panel(
         if math.isfinite(value):
             at = x(row["mjd_start"] + row["exptime_s"] / 2 / 86400), y(value)
             mark = svg.disc(*at, 3.4) if is_narrow(row["band"]) else svg.square(*at, 3.1)
-            parts.append(f'<g class="f f-{escape(row["band"])}">{mark}</g>')
+            words = f"{row['name']} {row['band']}, {panel.label}: {show.number(value, 2)}"
+            parts.append(_linked(row, words, mark))
     return parts

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from markupsafe import Markup, escape
 
@@ -72,11 +73,22 @@ def tick_text(value: float, step: float) -> str:
     return f"{value:.{decimals}f}".replace("-", "\N{MINUS SIGN}")
 
 
-def picture(frame: Frame, ident: str, title: str, description: str, parts: Iterable[str]) -> Markup:
-    """A whole picture, named for those who cannot see it. `parts` are SVG, already escaped."""
+def picture(
+    frame: Frame,
+    ident: str,
+    title: str,
+    description: str,
+    parts: Iterable[str],
+    *,
+    role: Literal["img", "group"] = "img",
+) -> Markup:
+    """A whole picture, named for those who cannot see it. `parts` are SVG, already escaped.
+
+    One whose parts are links is a `group`: an `img` hides its parts from those who listen to it.
+    """
     body = "\n".join(parts)
     return Markup(  # noqa: S704 - put together from numbers and escaped text only
-        f'<svg viewBox="0 0 {frame.width:g} {frame.height:g}" role="img" '
+        f'<svg viewBox="0 0 {frame.width:g} {frame.height:g}" role="{role}" '
         f'aria-labelledby="{escape(ident)}-t {escape(ident)}-d">'
         f'<title id="{escape(ident)}-t">{escape(title)}</title>'
         f'<desc id="{escape(ident)}-d">{escape(description)}</desc>\n{body}\n</svg>'
