@@ -95,6 +95,9 @@ def test_saturated_and_unseen_sources_are_not_judged_by_their_concentration() ->
     assert np.isfinite(columns["prob_star"][:2]).all()
     assert np.isnan(columns["prob_star"][2:4]).all()
     assert np.isfinite(columns["prob_star"][4])
+    assert np.isfinite(columns["photoz"][:2]).all()
+    assert np.isnan(columns["photoz"][2:5]).all()
+    assert (columns["photoz_template"][2:5] == 0).all()
 
 
 def test_an_empty_tile_gives_an_empty_catalogue() -> None:

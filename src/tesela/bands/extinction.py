@@ -14,8 +14,6 @@ from scipy.interpolate import CubicSpline
 
 from tesela.bands.filters import FilterCurve
 
-SFD_TO_TRUE = 0.86
-
 
 @lru_cache(maxsize=8)
 def _spline(r_v: float) -> CubicSpline:

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from tesela.bands import filters
+from tesela.products.flags import MEANING
 
 APERTURE_DIAMETERS_ARCSEC = (0.8, 1.0, 1.2, 1.5, 2.0, 3.0, 4.0, 6.0)
 """Diameters of the circular apertures, the same everywhere."""
@@ -63,7 +64,11 @@ def band_order(bands: Iterable[str]) -> tuple[str, ...]:
 
 _N = len(APERTURE_DIAMETERS_ARCSEC)
 _INST, _JY = "electron/s", "uJy"
-_STATUS = "0 measured, 1 not detected (below the S/N of the settings), 2 not observed, 3 masked"
+_STATUS = (
+    "0 measured, 1 not detected (below the S/N of the settings), 2 not observed (outside the "
+    "coverage of the band), 3 masked (in a hole of it, or no flux could be taken)"
+)
+_ZERO = "; 0 in a band without an image: look at status"
 
 
 def _required(*columns: Column) -> tuple[Column, ...]:
@@ -104,7 +109,7 @@ _FLAGS = Column(
     "int16",
     "",
     "meta.code.qual",
-    "1 neighbour or bad pixels, 2 blended, 4 saturated, 8 truncated, 16 aperture incomplete",
+    ", ".join(f"{int(flag)} {text}" for flag, text in MEANING.items()),
 )
 _MASK_FLAGS = Column(
     "mask_flags", "int16", "", "meta.code.qual", "Mask codes inside the source, ORed"
@@ -177,14 +182,19 @@ def _banded(column: Column, family: str) -> Column:
     return replace(column, length=PER_BAND, family=family)
 
 
+def _zero(column: Column) -> Column:
+    return replace(column, description=column.description + _ZERO)
+
+
 _QUALITY = (
-    _banded(_FLAGS, "core"),
-    _banded(_MASK_FLAGS, "core"),
+    _banded(_zero(_FLAGS), "core"),
+    _banded(_zero(_MASK_FLAGS), "core"),
     _banded(_WEIGHT, "quality"),
-    _banded(_EXPOSURES, "quality"),
+    _banded(_zero(_EXPOSURES), "quality"),
     Column(
         "single_detect", "int32", "", "meta.id.cross",
-        "Number of the nearest source within 1 arcsec in the band's single catalogue, 0 if none",
+        "Number of the nearest source within 1 arcsec in the band's single catalogue, 0 if none "
+        "or no image",
         PER_BAND, "quality",
     ),
 )  # fmt: skip
@@ -236,17 +246,22 @@ ZEROPOINTS = _by_name(
 """The photometric solution: a file a tile."""
 
 _PHOTOZ = (
-    Column("photoz", "float32", "", "src.redshift.phot", "Redshift: median of the distribution"),
+    Column(
+        "photoz", "float32", "", "src.redshift.phot",
+        "Redshift: median of the distribution; NULL with too few bands, and unless the detection "
+        "band measured the source (status 0)",
+    ),
     Column("photoz_err", "float32", "", "stat.error;src.redshift.phot", "Half of its 68 % range"),
-    Column("photoz_mode", "float32", "", "src.redshift.phot;stat.max", "Most probable redshift"),
-    Column("photoz_low", "float32", "", "src.redshift.phot;stat.min", "16th percentile"),
-    Column("photoz_high", "float32", "", "src.redshift.phot;stat.max", "84th percentile"),
+    Column("photoz_mode", "float32", "", "src.redshift.phot;stat.value", "Most probable redshift"),
+    Column("photoz_low", "float32", "", "src.redshift.phot;stat.percentile", "16th percentile"),
+    Column("photoz_high", "float32", "", "src.redshift.phot;stat.percentile", "84th percentile"),
     Column("odds", "float32", "", "stat.probability", "Probability near the mode (see settings)"),
     Column("photoz_chi2", "float32", "", "stat.fit.chi2", "Chi squared of the best template"),
-    Column("photoz_template", "int16", "", "meta.code", "Number of the best template"),
-    Column("photoz_bands", "int16", "", "meta.number", "Bands that entered"),
+    Column("photoz_template", "int16", "", "meta.code",
+           "Number of the best template, 0 without a redshift"),
+    Column("photoz_bands", "int16", "", "meta.number", "Bands with a usable flux"),
     Column(
-        "photoz_quantiles", "float32", "", "src.redshift.phot;stat.probability",
+        "photoz_quantiles", "float32", "", "src.redshift.phot;stat.percentile",
         "Quantiles (k + 1/2) / 32, k = 0 ... 31, of the distribution of redshift",
         QUANTILES, "photoz",
     ),
@@ -261,10 +276,14 @@ VALUEADDED = _by_name(_PLACE[0], *_PHOTOZ, *_STAR)
 """What needs calibrated fluxes: a file a tile, rows as in the dual catalogue."""
 
 
-def _calibrated(kind: str, text: str, family: str) -> tuple[Column, ...]:
+_POSITIVE = "NULL where the flux is not positive"
+_MEASURED = "NULL unless status is 0, and where the flux is not positive"
+
+
+def _calibrated(kind: str, text: str, family: str, null: str = _MEASURED) -> tuple[Column, ...]:
     """Flux and magnitude with their errors, one value a band."""
     rows = (
-        (f"mag_{kind}", "mag", "phot.mag", f"AB magnitude {text}; NULL if not detected", family),
+        (f"mag_{kind}", "mag", "phot.mag", f"AB magnitude {text}; {null}", family),
         (f"mag_{kind}_err", "mag", "stat.error;phot.mag", f"Error of mag_{kind}", family),
         (f"flux_{kind}", _JY, "phot.flux.density", f"Flux density {text}", f"{family}_flux"),
         (f"flux_{kind}_err", _JY, "stat.error;phot.flux.density", f"Error of flux_{kind}",
@@ -316,7 +335,8 @@ OBJECTS = _by_name(
 
 
 def _single_calibrated(kind: str, text: str, length: int = 1) -> tuple[Column, ...]:
-    return tuple(replace(c, length=length, family="core") for c in _calibrated(kind, text, "core"))
+    columns = _calibrated(kind, text, "core", _POSITIVE)
+    return tuple(replace(c, length=length, family="core") for c in columns)
 
 
 DETECTIONS = _by_name(

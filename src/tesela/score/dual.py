@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from tesela.products.catalogue import Catalogue
 from tesela.products.columns import MEASURED, NOT_DETECTED
+from tesela.products.flags import SourceFlag
+from tesela.products.maskbit import MaskBit
 from tesela.score.isolation import contamination
 from tesela.score.objects import Objects
 from tesela.score.tiles import MATCH_ARCSEC, TileBand, log10
@@ -22,8 +24,6 @@ Bools = NDArray[np.bool_]
 
 _BELOW_DEPTH_MAG = 1.0
 _GOOD_WEIGHT = 0.8
-_SATURATED_FLAG = 4
-_SATURATED_CODE = 2
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,8 @@ def read(
     zero = np.array([_zero_point(facts, singles, band) for band in bands])
     true_mag = np.stack([objects.mag[band][i_true] for band in bands], axis=1)
     flux, error = columns["flux_psfcor"][i_source], columns["flux_psfcor_err"][i_source]
-    saturated = (columns["flags"][i_source] & _SATURATED_FLAG) > 0
-    saturated |= (columns["mask_flags"][i_source] & _SATURATED_CODE) > 0
+    saturated = (columns["flags"][i_source] & SourceFlag.SATURATED) > 0
+    saturated |= (columns["mask_flags"][i_source] & MaskBit.SATURATED) > 0
     good = np.isin(columns["status"][i_source], (MEASURED, NOT_DETECTED)) & ~saturated
     good &= columns["norm_weight"][i_source] > _GOOD_WEIGHT
     true_flux = 10 ** (-0.4 * (true_mag - zero))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tesela.errors import ProductError
 from tesela.products import files
+from tesela.products.flags import SourceFlag
 from tesela.products.images import Table, to_columns
 from tesela.score import contaminants
 from tesela.score.astrometry import Residuals, difference_mas
@@ -21,7 +22,6 @@ from tesela.simulate import truth
 from tesela.simulate.truth import FrameTruth
 from tesela.sky import match
 
-_SATURATED_FLAG = 4
 _FAINTEST_SNR = 10.0
 
 
@@ -75,4 +75,4 @@ def _residuals(table: Table, facts: FrameTruth, objects: Objects) -> Residuals:
 
 def _bright(table: Table, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
     snr = table["flux_psf"][rows] > BRIGHT_SNR * table["flux_psf_err"][rows]
-    return snr & ((table["flags"][rows] & _SATURATED_FLAG) == 0)
+    return snr & ((table["flags"][rows] & SourceFlag.SATURATED) == 0)

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from tesela.errors import ProductError
 from tesela.products import files
 from tesela.products.catalogue import Catalogue, Table
+from tesela.products.flags import SourceFlag
+from tesela.products.maskbit import MaskBit
 from tesela.score.isolation import contamination
 from tesela.score.objects import Objects
 from tesela.score.statistics import median
@@ -28,8 +30,6 @@ BRIGHT_SNR = 50.0
 MATCH_ARCSEC = 1.0
 ISOLATED_FRACTION = 0.01
 _BELOW_DEPTH_MAG = 1.0
-_SATURATED_FLAG = 4
-_SATURATED_CODE = 2
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,8 @@ class TileBand:
     @property
     def unsaturated(self) -> NDArray[np.bool_]:
         """(k,) bool of the pairs."""
-        flagged = (self.measured("flags") & _SATURATED_FLAG) > 0
-        return ~flagged & ((self.measured("mask_flags") & _SATURATED_CODE) == 0)
+        flagged = (self.measured("flags") & SourceFlag.SATURATED) > 0
+        return ~flagged & ((self.measured("mask_flags") & MaskBit.SATURATED) == 0)
 
     @property
     def bright(self) -> NDArray[np.bool_]:

@@ -13,13 +13,13 @@ from tesela.bands.colourterm import brightest
 from tesela.config import Reference
 from tesela.errors import ProductError
 from tesela.products.catalogue import Table
+from tesela.products.flags import SourceFlag
 from tesela.sky import epoch, match, tangent
 from tesela.stages.calibrate.settings import CalibrateSettings
 
 Floats = NDArray[np.float64]
 
-_BLENDED, _SATURATED, _TRUNCATED = 2, 4, 8
-_UNUSABLE = _BLENDED | _SATURATED | _TRUNCATED
+_UNUSABLE = int(SourceFlag.BLENDED | SourceFlag.SATURATED | SourceFlag.TRUNCATED)
 _MARGIN_ARCSEC = 60.0
 """Reference stars are moved to the epoch this far around the catalogue: more than they move."""
 

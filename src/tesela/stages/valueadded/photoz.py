@@ -1,8 +1,9 @@
 """Photometric redshifts: templates, a prior from the luminosity function, Bayes.
 
 After Benitez (2000, ApJ 536, 571), in fluxes: what was not detected enters with its flux, negative
-or not, and its error. Every object gets a redshift as if it were a galaxy; stars too, for which it
-means nothing (see `prob_star`).
+or not, and its error. Every object that the detection band measured gets a redshift as if it were a
+galaxy; stars too, for which it means nothing (see `prob_star`). Without a flux there the prior has
+nothing to speak of, and what has no light in any band would get a redshift from the prior alone.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from numpy.typing import NDArray
 from tesela.bands import filters
 from tesela.errors import ProductError
 from tesela.products.catalogue import Table
-from tesela.products.columns import MASKED, NOT_OBSERVED, QUANTILES
+from tesela.products.columns import MASKED, MEASURED, NOT_OBSERVED, QUANTILES
 from tesela.stages.valueadded import photoz_pdf, photoz_posterior, photoz_prior, photoz_templates
-from tesela.stages.valueadded.photoz_posterior import Grid
+from tesela.stages.valueadded.photoz_pdf import Summary
+from tesela.stages.valueadded.photoz_posterior import Grid, Posterior
 from tesela.stages.valueadded.photoz_settings import PhotozSettings
 
 Singles = NDArray[np.float32]
@@ -49,15 +51,17 @@ def estimate(
     bands : tuple of str
         Names of the columns, in any order; those without a known curve are left out.
     detection_band : str
-        Band whose flux the prior takes for the brightness of an object.
+        Band whose flux the prior takes for the brightness of an object; only objects with the
+        status `MEASURED` in it get a redshift.
     settings : PhotozSettings
 
     Returns
     -------
     Table
-        The columns `photoz` ... `photoz_quantiles` of `products.columns.VALUEADDED`. With fewer
-        than `min_bands` usable fluxes floats are NaN, `photoz_template` is 0 and `photoz_bands`
-        still says how many there were. Same input, same bytes, whatever the order of the rows.
+        The columns `photoz` ... `photoz_quantiles` of `products.columns.VALUEADDED`. Without a
+        redshift (not measured in the detection band, or fewer than `min_bands` usable fluxes)
+        floats are NaN, `photoz_template` is 0 and `photoz_bands` still says how many fluxes there
+        were. Same input, same bytes, whatever the order of the rows.
 
     Notes
     -----
@@ -70,7 +74,8 @@ def estimate(
     usable, flux, weight = _weights(
         flux_ujy[:, columns], flux_err_ujy[:, columns], status[:, columns], known, settings
     )
-    enough = np.flatnonzero(usable.sum(axis=1) >= settings.min_bands)
+    measured = status[:, bands.index(detection_band)] == MEASURED
+    enough = np.flatnonzero(measured & (usable.sum(axis=1) >= settings.min_bands))
     table = _empty(len(flux_ujy))
     table["photoz_bands"] = usable.sum(axis=1).astype(np.int16)
     if not enough.size:
@@ -84,12 +89,16 @@ def estimate(
         rows = enough[start : start + BATCH]
         result = photoz_posterior.posterior(flux[rows], weight[rows], reference[rows], grid)
         found = photoz_pdf.summary(result.probability, edges, settings.odds_half_width)
-        table["photoz"][rows], table["photoz_mode"][rows] = found.median, found.mode
-        table["photoz_low"][rows], table["photoz_high"][rows] = found.low, found.high
-        table["photoz_err"][rows] = 0.5 * (found.high - found.low)
-        table["odds"][rows], table["photoz_quantiles"][rows] = found.odds, found.quantiles
-        table["photoz_chi2"][rows], table["photoz_template"][rows] = result.chi2, result.template
+        _fill(table, rows, result, found)
     return table
+
+
+def _fill(table: Table, rows: NDArray[np.int64], result: Posterior, found: Summary) -> None:
+    table["photoz"][rows], table["photoz_mode"][rows] = found.median, found.mode
+    table["photoz_low"][rows], table["photoz_high"][rows] = found.low, found.high
+    table["photoz_err"][rows] = 0.5 * (found.high - found.low)
+    table["odds"][rows], table["photoz_quantiles"][rows] = found.odds, found.quantiles
+    table["photoz_chi2"][rows], table["photoz_template"][rows] = result.chi2, result.template
 
 
 @lru_cache(maxsize=4)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tesela.products.calibrated import AB_ZERO_UJY_MAG
 from tesela.stages.valueadded.photoz_templates import Floats, Templates, fluxes
 
 # Schechter function and evolution of all galaxies in r as seen at z = 0.1, for H0 = 100 km/s/Mpc
@@ -28,7 +29,6 @@ EVOLUTION_ENDS = 0.5
 LIBRARY_REDSHIFT = 0.1
 OMEGA_M = 0.3
 HUBBLE_MPC = 2997.92458  # c / H0 for H0 = 100 km/s/Mpc
-AB_ZERO_UJY_MAG = 23.9
 
 
 @dataclass(frozen=True)

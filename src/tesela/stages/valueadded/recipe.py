@@ -11,6 +11,7 @@ from tesela.errors import ProductError
 from tesela.products.calibrated import AB_ZERO_UJY_MAG, ZeroPoints, calibrated
 from tesela.products.catalogue import Catalogue, Table
 from tesela.products.columns import MEASURED, NOT_DETECTED, VALUEADDED
+from tesela.products.flags import SourceFlag
 from tesela.products.maskbit import MaskBit
 from tesela.stages.valueadded import photoz, stargalaxy
 from tesela.stages.valueadded.settings import (
@@ -20,15 +21,14 @@ from tesela.stages.valueadded.settings import (
     ValueaddedSettings,
 )
 
-_SATURATED_FLAG = 4
 _SMALL, _LARGE = "aper_1_5", "aper_3_0"
 
 
 def valueadded(inputs: ValueaddedInputs, settings: ValueaddedSettings) -> ValueaddedOutputs:
     """Calibrate the fluxes of a dual catalogue; tell stars from galaxies; estimate redshifts.
 
-    Stars have an estimate of a redshift like all sources: the probability to be a star is a column
-    of its own and it is for the reader to join the two.
+    Stars that the detection band measured have an estimate of a redshift like all such sources: the
+    probability to be a star is a column of its own and it is for the reader to join the two.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def _classes(dual: Catalogue, fluxes: Table, band: int, settings: StarGalaxySett
     ]
     value, error = stargalaxy.concentration(*measures)
     columns = dual.columns
-    saturated = (columns["flags"][:, band] & _SATURATED_FLAG) > 0
+    saturated = (columns["flags"][:, band] & SourceFlag.SATURATED) > 0
     saturated |= (columns["mask_flags"][:, band] & MaskBit.SATURATED) > 0
     seen = np.isin(columns["status"][:, band], (MEASURED, NOT_DETECTED))
     auto = fluxes["flux_auto"][:, band].astype(np.float64)
