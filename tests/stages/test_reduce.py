@@ -11,7 +11,7 @@ from tesela.config import Reference
 from tesela.errors import QualityError, TeselaError
 from tesela.pixels import background
 from tesela.products.images import card_dict
-from tesela.products.maskbit import MaskBit
+from tesela.products.maskbit import UNUSABLE, MaskBit
 from tesela.sky import match
 from tesela.sky.wcs import Wcs
 from tesela.stages import reduce
@@ -163,6 +163,15 @@ def test_stars_are_not_taken_for_cosmic_rays(plain: reduce.ReduceOutputs) -> Non
     assert not (plain.image.mask[y, x] & MaskBit.COSMIC_RAY).any()
     assert (plain.image.mask[y, x] & MaskBit.OBJECT).all()
     assert np.mean((plain.image.mask & MaskBit.COSMIC_RAY) > 0) < 1e-4
+
+
+def test_the_picture_colours_defects_and_leaves_sources_grey(plain: reduce.ReduceOutputs) -> None:
+    mask = plain.image.mask[::-1]
+    assert plain.picture.shape == (*mask.shape, 3), "small enough to be shown pixel by pixel"
+    coloured = np.ptp(plain.picture.astype(int), axis=2) > 0
+    assert (mask == MaskBit.OBJECT).any()
+    assert not coloured[(mask & UNUSABLE) == 0].any()
+    assert coloured[(mask & UNUSABLE) != 0].mean() > 0.9
 
 
 def test_flat_and_gain_error_cancel(plain: reduce.ReduceOutputs) -> None:
