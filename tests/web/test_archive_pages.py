@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import html
 import io
 import json
@@ -16,12 +17,15 @@ import httpx
 import numpy as np
 import pytest
 from PIL import Image
+from starlette.requests import Request
 
 from tesela.sciencedb.release import Release
-from tesela.sciencedb.shelf import Shelf
+from tesela.sciencedb.shelf import Served, Shelf
 from tesela.web.archive import home, sky
 from tesela.web.archive.app import create_app
+from tesela.web.archive.context import Archive, Missing
 from tesela.web.archive.settings import ArchiveSettings
+from tesela.web.shared.pages import Pages
 
 from .browser import serving
 
@@ -143,7 +147,9 @@ def test_latest_leads_to_the_release_that_it_is(client: httpx.Client, path: str)
     ("/dr2/object/77.json", "has no source 77"), ("/dr2/object/77/stamp/rSDSS.jpg", "no source 77"),
     (f"/dr2/object/{SOURCE}/stamp/xBAND.jpg", "no image of tile"), ("/dr2/image/NOPE", "SYN-00002"),
     ("/dr2/tiles/..%2Frelease.json", "has no file"), ("/dr2/images/SYN-00001/none.fits", "no file"),
-    ("/dr2/nothing", "There is no page"), ("/static/none.css", "There is no page"),
+    ("/dr2/columns?table=nope", "has no table &#39;nope&#39;"),
+    ("/dr2/sky/nearest", "There is no page"), ("/dr2/nothing", "There is no page"),
+    ("/static/none.css", "There is no page"),
     ("/static/vendor/none.js", "There is no page"), ("/dr2/object/" + "9" * 40, "not the name"),
 ])  # fmt: skip
 def test_what_is_not_there_is_told_with_what_is(
@@ -281,6 +287,70 @@ def test_a_click_on_the_still_picture_leads_to_the_source_there(
     assert answer.headers["location"] == f"/dr2/object/{SOURCE}"
 
 
+def test_a_key_on_the_still_picture_is_told_to_click(client: httpx.Client) -> None:
+    answer = client.get("/dr2/sky/at?map.x=0&map.y=0")
+    assert answer.status_code == 200
+    assert "A key names no place" in answer.text
+
+
+def test_the_sky_page_works_under_any_address(shelf: Path) -> None:
+    settings = ArchiveSettings(base_url="https://archive.example")
+    with serving(create_app(shelf, settings)) as address:
+        text = httpx.get(f"{address}/dr2/sky?pos=210.0+57.0&fov=180").text
+    if "data-hips" in text:
+        assert 'data-hips="/dr2/hips/colour"' in text
+        assert 'data-fov="90.0"' in text
+    assert "<title>210.0 57.0 · Sky" in text
+
+
+def test_snippets_use_the_address_of_the_request(client: httpx.Client) -> None:
+    there = client.get("/dr2/", headers={"Host": "localhost:9999"}).text
+    assert "http://localhost:9999/dr2/vo/cone?RA=" in there
+
+
+def test_sources_are_counted_once_on_all_pages(client: httpx.Client, release: Release) -> None:
+    once = sum(b.column(0).true_count for b in release.scan("objects", ["is_primary"]))
+    rows = release.model.rows["objects"]
+    assert once < rows
+    for path in ("/", "/dr2/"):
+        text = client.get(path).text
+        assert f"<dd>{once}</dd>" in text
+        assert f"{once} sources in {rows} rows" in text
+    found = client.get("/dr2/search?pos=210+57&radius=180&unit=deg").text
+    assert f"<strong>{once}</strong>" in found
+
+
+def test_a_redshift_of_a_likely_star_holds_only_for_a_galaxy(
+    client: httpx.Client, release: Release
+) -> None:
+    rows = release.scan("objects", ["source_id", "photoz", "prob_star"]).table().to_pylist()
+    known = [r for r in rows if r["photoz"] is not None and r["prob_star"] is not None]
+    for star in (True, False):
+        number = next(r["source_id"] for r in known if (r["prob_star"] > 0.5) is star)
+        text = client.get(f"/dr2/object/{number}").text
+        assert ("if it is a galaxy</li>" in text) is star
+        assert ("More likely a star than a galaxy" in text) is star
+
+
+def test_copies_are_kept_unasked_only_under_the_right_version(client: httpx.Client) -> None:
+    address = re.search(r'src="([^"]+/preview\.jpg\?v=[^"]+)"', client.get("/dr2/").text)
+    assert address is not None
+    assert "immutable" in client.get(address[1]).headers["cache-control"]
+    for path in ("/dr2/preview.jpg", "/dr2/preview.jpg?v=1", "/dr2/release.json"):
+        answer = client.get(path)
+        assert answer.headers["cache-control"] == "no-cache"
+        again = client.get(path, headers={"If-None-Match": answer.headers["etag"]})
+        assert again.status_code == 304
+    other = address[1].replace("/dr2/", "/dr1/")
+    assert client.get(other).headers["cache-control"] == "no-cache"
+
+
+def test_a_wrong_method_is_told_with_the_right_ones(client: httpx.Client) -> None:
+    answer = client.post("/dr2/search")
+    assert answer.status_code == 405
+    assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD"}
+
+
 def test_files_are_served_with_ranges(client: httpx.Client, shelf: Path) -> None:
     path = "images/SYN-00001/SYN-00001.rSDSS.fits"
     answer = client.get(f"/dr2/{path}", headers={"Range": "bytes=0-79"})
@@ -302,11 +372,31 @@ def test_a_still_picture_without_a_place_is_none(tmp_path: Path, content: str) -
     assert sky.still(tmp_path) is None
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"checks": 3}', '{"checks": [1]}'])
-def test_a_damaged_validation_is_not_shown(release: Release, tmp_path: Path, content: str) -> None:
-    (tmp_path / "dr2.validation.json").write_text(content)
-    moved = Release(tmp_path / "dr2", release.model, release._connection)
-    assert home.validation(moved) is None
+def validated(release: Release, folder: Path, content: str) -> dict | None:
+    """What is shown of a validation with this content; `SHA` stands for the right checksum."""
+    (folder / "dr2").mkdir()
+    (folder / "dr2" / "release.json").write_text("{}")
+    checksum = hashlib.sha256(b"{}").hexdigest()
+    (folder / "dr2.validation.json").write_text(content.replace("SHA", checksum))
+    return home.validation(Release(folder / "dr2", release.model, release._connection))
+
+
+@pytest.mark.parametrize("content", [
+    "{", "[]", '{"sha256": "SHA", "checks": 3}', '{"sha256": "SHA", "checks": [1]}',
+    '{"checks": [], "passed": true}', '{"sha256": "other", "checks": [], "passed": true}',
+])  # fmt: skip
+def test_a_validation_that_is_damaged_or_of_another_release_is_not_shown(
+    release: Release, tmp_path: Path, content: str
+) -> None:
+    assert validated(release, tmp_path, content) is None
+
+
+@pytest.mark.parametrize(("said", "passed"), [("true", True), ("false", False), ('"no"', False)])
+def test_only_a_validation_that_says_so_has_passed(
+    release: Release, tmp_path: Path, said: str, passed: bool
+) -> None:
+    content = f'{{"sha256": "SHA", "checks": [], "passed": {said}}}'
+    assert validated(release, tmp_path, content) == {"passed": passed, "checks": []}
 
 
 def test_an_empty_shelf_says_what_to_do(tmp_path: Path) -> None:
@@ -316,7 +406,9 @@ def test_an_empty_shelf_says_what_to_do(tmp_path: Path) -> None:
         assert httpx.get(f"{address}/latest", follow_redirects=True).status_code == 200
 
 
-def test_a_damaged_release_does_not_hide_the_others(shelf: Path, tmp_path: Path) -> None:
+def test_a_damaged_release_does_not_hide_the_others(
+    shelf: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     for name in ("dr1", "dr2"):
         shutil.copytree(shelf / name, tmp_path / name)
         Shelf(tmp_path).publish(name)
@@ -327,8 +419,45 @@ def test_a_damaged_release_does_not_hide_the_others(shelf: Path, tmp_path: Path)
         assert first.status_code == 200
         assert "cannot be read at the moment" in first.text
         assert "Synthetic release dr1" in first.text
-        assert httpx.get(f"{address}/dr2/").status_code == 503
+        damaged = httpx.get(f"{address}/dr2/")
+        assert damaged.status_code == 503
+        assert "Release dr2 is damaged" in damaged.text
+        assert "duckdb" not in damaged.text
+        assert str(tmp_path) not in damaged.text
         assert httpx.get(f"{address}/dr1/").status_code == 200
+    assert str(broken) in caplog.text
+
+
+def test_a_published_release_that_is_gone_does_not_hide_the_others(
+    shelf: Path, tmp_path: Path
+) -> None:
+    for name in ("dr1", "dr2"):
+        shutil.copytree(shelf / name, tmp_path / name)
+        Shelf(tmp_path).publish(name)
+    shutil.rmtree(tmp_path / "dr2")
+    with serving(create_app(tmp_path)) as address:
+        first = httpx.get(address)
+        assert first.status_code == 200
+        assert "Synthetic release dr1" in first.text
+        gone = httpx.get(f"{address}/dr2/")
+        assert gone.status_code == 503
+        assert str(tmp_path) not in gone.text
+        assert httpx.get(f"{address}/dr1/").status_code == 200
+
+
+def test_a_release_withdrawn_while_it_is_asked_for_is_not_found(
+    shelf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = Served(Shelf(shelf))
+    monkeypatch.setattr(served, "names", lambda: ["dr9", "dr2"])
+    archive = Archive(served, Pages("archive", "x"), ArchiveSettings())
+    request = Request({"type": "http", "path_params": {"release": "dr9"}})
+    with pytest.raises(Missing, match="no release 'dr9'"):
+        archive.release(request)
+    asked = {"type": "http", "path": "/", "headers": [], "query_string": b"", "path_params": {}}
+    first = bytes(home._index(archive, Request(asked)).body)
+    assert b"Synthetic release dr2" in first
+    assert b"dr9" not in first
 
 
 def test_a_damaged_image_leaves_the_page_whole(shelf: Path, tmp_path: Path) -> None:
@@ -339,7 +468,10 @@ def test_a_damaged_image_leaves_the_page_whole(shelf: Path, tmp_path: Path) -> N
     image.write_bytes(b"nothing")
     with serving(create_app(tmp_path)) as address:
         assert httpx.get(f"{address}/dr1/object/{SOURCE}").status_code == 200
-        assert httpx.get(f"{address}/dr1/object/{SOURCE}/stamp/rSDSS.jpg").status_code == 503
+        stamp = httpx.get(f"{address}/dr1/object/{SOURCE}/stamp/rSDSS.jpg")
+    assert stamp.status_code == 503
+    assert stamp.headers["content-type"] == "image/svg+xml"
+    assert "This image is damaged" in stamp.text
 
 
 def test_a_release_without_pictures_still_has_a_sky_page(shelf: Path, tmp_path: Path) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -14,9 +16,10 @@ import pyarrow.parquet as pq
 import pytest
 from astropy.io import votable
 
+from tesela.errors import BadInput
 from tesela.sciencedb.release import Release
 from tesela.vo.settings import VoSettings
-from tesela.web.archive import listing
+from tesela.web.archive import listing, search
 from tesela.web.archive.app import create_app
 from tesela.web.archive.search import Query, parse
 from tesela.web.archive.settings import ArchiveSettings
@@ -198,6 +201,71 @@ def test_a_file_that_would_be_cut_is_refused(shelf: Path) -> None:
     assert answer.status_code == 400
     assert "more than 100 rows" in answer.text
     assert small.status_code == 200
+
+
+def test_the_program_on_the_page_gives_the_sources_of_the_page(
+    client: httpx.Client, inside: list[dict]
+) -> None:
+    text = client.get(f"/dr2/search?{QUERY}").text
+    code = re.search(r"<code>(import pyvo.*?)</code>", text, re.DOTALL)
+    assert code is not None
+    names_of: dict = {}
+    exec(html.unescape(code[1]), names_of)  # noqa: S102 - what the page shows
+    found = sorted(int(v) for v in names_of["table"]["source_id"])
+    assert found == sorted(r["source_id"] for r in inside)
+    every = client.get(f"/dr2/search?{QUERY}&duplicates=1").text
+    assert "is_primary" not in every.split("import pyvo")[1].split("</pre>")[0]
+
+
+def test_the_program_asks_for_as_many_rows_as_the_page_reads(shelf: Path) -> None:
+    settings = ArchiveSettings(vo=VoSettings(default_records=50))
+    with serving(create_app(shelf, settings)) as address:
+        text = httpx.get(f"{address}/dr2/search?{QUERY}").text
+        url = html.unescape(re.findall(r"<code>(http[^<]+)</code>", text)[0])
+        rows = votable.parse(io.BytesIO(httpx.get(url).content)).get_first_table().array
+        plain = httpx.get(url.split("&MAXREC")[0]).content
+    assert "MAXREC=" in url
+    assert sum(bool(v) for v in rows["is_primary"]) == int(
+        re.search(r"<strong>(\d+)</strong>", text)[1]
+    )
+    assert b"OVERFLOW" in plain
+
+
+def test_a_set_of_columns_of_another_table_becomes_its_summary(client: httpx.Client) -> None:
+    answer = client.get(f"/dr2/search?{QUERY}&table=detections&show=psfcor")
+    assert answer.status_code == 200
+    assert "mag_psf " not in answer.text
+    assert "sort-fwhm" in answer.text
+    assert client.get(f"/dr2/search.csv?{QUERY}&table=detections&show=photoz").status_code == 200
+
+
+def test_the_form_offers_the_sets_of_each_table(client: httpx.Client) -> None:
+    text = client.get("/dr2/search?table=detections&show=shape").text
+    groups = dict(re.findall(r'<optgroup label="(\w+)"[^>]*>(.*?)</optgroup>', text))
+    assert list(groups) == ["objects", "detections"]
+    assert 'value="photoz"' in groups["objects"]
+    assert 'value="photoz"' not in groups["detections"]
+    assert "selected" not in groups["objects"]
+    assert 'value="shape" selected' in groups["detections"]
+
+
+def test_a_release_without_detections_can_be_searched(release: Release) -> None:
+    kept = tuple(t for t in release.model.tables if t.name != "detections")
+    model = replace(release.model, tables=kept)
+    bare = Release(release.folder, model, release._connection)
+    assert search.tables(bare) == ["objects"]
+    assert parse({}, search.tables(bare)).table == "objects"
+    with pytest.raises(BadInput, match="no such table"):
+        parse({"table": "detections"}, search.tables(bare))
+
+
+def test_the_title_tells_the_position(client: httpx.Client) -> None:
+    assert "<title>210.0 57.0 · Search" in client.get(f"/dr2/search?{QUERY}").text
+
+
+def test_distances_in_csv_have_no_needless_digits(client: httpx.Client) -> None:
+    rows = list(csv.DictReader(io.StringIO(client.get(f"/dr2/search.csv?{QUERY}").text)))
+    assert all(re.fullmatch(r"\d+\.\d{4}", r["distance"]) for r in rows)
 
 
 def test_a_query_is_its_address() -> None:
