@@ -39,8 +39,16 @@ def aperture(image: np.ndarray, radius_px: float) -> float:
     return float((image * inside).sum())
 
 
+def one_kernel(narrow: np.ndarray, broad: np.ndarray, radius_px: float) -> psfmatch.MatchingKernel:
+    """The same kernel everywhere."""
+    zero = np.zeros(1)
+    return psfmatch.varying_kernel(
+        narrow[None], broad[None], zero, zero, radius_px=radius_px, degree=0
+    )
+
+
 def matched(narrow: np.ndarray, broad: np.ndarray) -> tuple[psfmatch.MatchingKernel, np.ndarray]:
-    kernel = psfmatch.matching_kernel(narrow, broad, radius_px=RADIUS_PX)
+    kernel = one_kernel(narrow, broad, RADIUS_PX)
     return kernel, psfmatch.convolve(narrow.astype(np.float32), kernel)[0]
 
 
@@ -157,7 +165,7 @@ def test_wings_order_psfs_of_equal_core() -> None:
 )
 def test_what_is_no_psf_is_refused(narrow, broad, radius_px, words) -> None:
     with pytest.raises(QualityError, match=words):
-        psfmatch.matching_kernel(narrow, broad, radius_px=radius_px)
+        one_kernel(narrow, broad, radius_px)
 
 
 def test_too_few_places_for_a_polynomial_are_refused() -> None:

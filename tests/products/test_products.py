@@ -2,6 +2,7 @@
 
 import datetime as dt
 from pathlib import Path
+from typing import Any
 
 import fitsio
 import numpy as np
@@ -110,6 +111,20 @@ def test_what_gives_pixels_their_meaning_is_in_the_data_hash(
     value = float(rng.normal(200, 10))
     assert hash_with(value) != hash_with(value * (1 + 1e-9))
     assert hash_with(None) == hash_with(float("nan")) != hash_with(0.0)
+
+
+def test_facts_within_facts_are_in_the_data_hash() -> None:
+    """A dual catalogue has a zero point a band."""
+
+    def hash_with(facts: dict[str, Any]) -> str:
+        return Catalogue({"number": np.arange(3, dtype=np.int32)}, facts, "dual").data_hash()
+
+    zero = {"gSDSS": 22.5, "rSDSS": 22.0}
+    first = hash_with({"zeropoint_mag": zero, "tile": "T"})
+    assert first == hash_with({"tile": "U", "zeropoint_mag": dict(reversed(zero.items()))})
+    assert first != hash_with({"zeropoint_mag": {**zero, "rSDSS": 22.1}})
+    assert first != hash_with({"zeropoint_mag": {"gSDSS": 22.0, "rSDSS": 22.5}})
+    assert first != hash_with({"depth_psf_mag": zero})
 
 
 def test_numbers_of_any_length_survive_the_header_for_the_data_hash(

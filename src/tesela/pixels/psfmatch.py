@@ -82,21 +82,6 @@ def effective_sigma_px(stamps: NDArray[np.floating]) -> float:
     return float(np.mean(np.sqrt(1.0 / (4.0 * np.pi * power))))
 
 
-def matching_kernel(
-    narrow: NDArray[np.floating], broad: NDArray[np.floating], *, radius_px: float
-) -> MatchingKernel:
-    """Fit the one kernel that turns `narrow` into `broad`, each (n, n); see `varying_kernel`."""
-    zero = np.zeros(1)
-    return varying_kernel(
-        np.asarray(narrow)[np.newaxis],
-        np.asarray(broad)[np.newaxis],
-        zero,
-        zero,
-        radius_px=radius_px,
-        degree=0,
-    )
-
-
 def varying_kernel(
     narrow: NDArray[np.floating],
     broad: NDArray[np.floating],
@@ -138,13 +123,7 @@ def varying_kernel(
     choose the direction by `effective_sigma_px`.
     """
     start, goal = _checked(narrow, broad, radius_px)
-    n_terms = (degree + 1) * (degree + 2) // 2
-    if len(start) < n_terms:
-        raise QualityError(
-            f"a PSF kernel of degree {degree}",
-            found=f"PSFs at {len(start)} places",
-            expected=f"at least {n_terms}",
-        )
+    n_terms = _terms_of(degree, len(start))
     half = start.shape[1] // 2
     sigma = effective_sigma_px(goal)
     reach = min(half, int(np.ceil(_REACH * WIDTHS[-1] * sigma)))
@@ -162,6 +141,18 @@ def varying_kernel(
         max(residual for _, residual in fitted),
         float(np.sqrt(np.sum(np.square(kernels[0])))),
     )
+
+
+def _terms_of(degree: int, places: int) -> int:
+    """Terms of the polynomial, if there are places enough for them."""
+    n_terms = (degree + 1) * (degree + 2) // 2
+    if places < n_terms:
+        raise QualityError(
+            f"a PSF kernel of degree {degree}",
+            found=f"PSFs at {places} places",
+            expected=f"at least {n_terms}",
+        )
+    return n_terms
 
 
 def convolve(

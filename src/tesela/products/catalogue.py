@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,9 @@ Table = dict[str, NDArray[Any]]
 
 KIND = "table"
 """Fact that says which table of `products.columns` a file follows."""
+
+PROVENANCE = "provenance"
+"""Fact that says how a file came to be."""
 
 
 @dataclass
@@ -57,13 +60,21 @@ class Catalogue:
         return cls(columns, facts, str(facts.pop(KIND, "single")))
 
     def data_hash(self) -> str:
-        """Hash of the columns and of the numbers among the facts: zero point, depths ..."""
-        numbers = {
-            name: value
-            for name, value in self.facts.items()
-            if isinstance(value, (int, float)) and not isinstance(value, bool)
-        }
-        return files.data_hash(self.columns, numbers)
+        """Hash of the columns and of the numbers among the facts: zero points, depths ...
+
+        The history, under `PROVENANCE`, has no part in it.
+        """
+        facts = {name: value for name, value in self.facts.items() if name != PROVENANCE}
+        return files.data_hash(self.columns, dict(_numbers(facts)))
+
+
+def _numbers(facts: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """Numbers by their names, those of facts within facts too: `zeropoint_mag/rSDSS`."""
+    for name, value in facts.items():
+        if isinstance(value, Mapping):
+            yield from ((f"{name}/{inner}", number) for inner, number in _numbers(value))
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            yield name, value
 
 
 def write_parquet(
