@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from tesela.bands import filters
 from tesela.products import columns as names
@@ -20,6 +22,20 @@ CENTRE = (210.0, 57.0)
 SIDE_DEG = 0.2
 PIXELS = 72
 CREATED = "2026-01-01T00:00:00Z"
+
+
+@dataclass(frozen=True)
+class Held:
+    """Rows in memory in place of a tile's file."""
+
+    data: pa.Table
+    table: TableModel
+
+    def cells(self) -> Any:
+        return arrow.to_numpy(self.data.column(arrow.HEALPIX))
+
+    def rows(self) -> pa.Table:
+        return arrow.conform(self.data, self.table, "held rows")
 
 
 def make_release(
@@ -56,8 +72,8 @@ def make_release(
     folder.mkdir(parents=True)
     for key, table in tables.items():
         if table.on_sky:
-            hats.write_hats(folder / "hats" / key, table, data[key])
-            serving.write_serving(folder / "serve", table, data[key])
+            hats.write_hats(folder / "hats" / key, table, [Held(data[key], table)])
+            serving.write_serving(folder / "serve", table, folder / "hats" / key)
         else:
             arrow.write_table(folder / "tables" / f"{key}.parquet", table, data[key])
     for tile, ra, dec in where:

@@ -125,13 +125,6 @@ def test_rows_are_sorted_by_cell_then_number() -> None:
     assert arrow.order(table, plain) is table
 
 
-def test_repeated_numbers_are_refused() -> None:
-    table = arrow.from_numpy(columns(source_id=np.array([5, 7, 5])), TABLE)
-    with pytest.raises(ProductError, match="source_id 5"):
-        arrow.check_unique(table, TABLE)
-    arrow.check_unique(table, replace(TABLE, id_column=""))
-
-
 def test_cells_must_be_those_of_the_positions() -> None:
     cells = columns()["_healpix_29"]
     arrow.check_cells(arrow.from_numpy(columns(), TABLE), TABLE)

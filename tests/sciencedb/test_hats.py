@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tests.sciencedb.conftest import BANDS
+from tests.sciencedb.synthetic import Held
 
 from tesela.errors import ProductError
 from tesela.products.catalogue import Catalogue
@@ -59,7 +60,8 @@ def divided(release_folder: Path, objects: pa.Table, tmp_path_factory: Any) -> P
     folder = Path(tmp_path_factory.mktemp("hats")) / "objects"
     table = table_of(release_folder)
     shuffled = objects.take(np.random.default_rng(3).permutation(len(objects)))
-    hats.write_hats(folder, table, shuffled, rows_per_partition=100)
+    halves = [Held(shuffled.slice(0, 900), table), Held(shuffled.slice(900), table)]
+    hats.write_hats(folder, table, halves, rows_per_partition=100)
     return folder
 
 
@@ -107,7 +109,10 @@ def test_same_rows_give_the_same_bytes(
     divided: Path, release_folder: Path, objects: pa.Table, tmp_path: Path
 ) -> None:
     again = tmp_path / "objects"
-    hats.write_hats(again, table_of(release_folder), objects, rows_per_partition=100)
+    table = table_of(release_folder)
+    assert hats.write_hats(again, table, [Held(objects, table)], rows_per_partition=100) == len(
+        objects
+    )
     names = sorted(p.relative_to(divided) for p in divided.rglob("*") if p.is_file())
     assert names == sorted(p.relative_to(again) for p in again.rglob("*") if p.is_file())
     for name in names:
@@ -164,7 +169,7 @@ def test_the_package_of_the_standard_finds_it_valid(divided: Path) -> None:
 def test_a_catalogue_without_rows_is_one(release_folder: Path, tmp_path: Path) -> None:
     table = table_of(release_folder)
     empty = arrow.schema(table.columns).empty_table()
-    hats.write_hats(tmp_path / "objects", table, empty)
+    hats.write_hats(tmp_path / "objects", table, [Held(empty, table)])
     assert partitions(tmp_path / "objects") == []
     assert (tmp_path / "objects" / "partition_info.csv").read_text() == "Norder,Npix\n"
 
@@ -172,13 +177,25 @@ def test_a_catalogue_without_rows_is_one(release_folder: Path, tmp_path: Path) -
 def test_writing_refuses(release_folder: Path, objects: pa.Table, tmp_path: Path) -> None:
     table = table_of(release_folder)
     with pytest.raises(ProductError, match="nothing is overwritten"):
-        hats.write_hats(tmp_path, table, objects)
+        hats.write_hats(tmp_path, table, [])
     tiles = ReleaseModel.read(release_folder).table("tiles")
     with pytest.raises(ProductError, match="table on the sky"):
-        hats.write_hats(tmp_path / "tiles", tiles, objects)
+        hats.write_hats(tmp_path / "tiles", tiles, [])
     with pytest.raises(ProductError, match="no source_id"):
-        hats.write_hats(tmp_path / "objects", table, objects.drop_columns(["source_id"]))
-    assert not (tmp_path / "objects").exists()
+        lacking = Held(objects.drop_columns(["source_id"]), table)
+        hats.write_hats(tmp_path / "objects", table, [lacking])
+
+
+def test_rows_that_change_while_they_are_frozen_are_noticed(
+    release_folder: Path, objects: pa.Table, tmp_path: Path
+) -> None:
+    class Shrinking(Held):
+        def rows(self) -> pa.Table:
+            return self.data.slice(1)
+
+    table = table_of(release_folder)
+    with pytest.raises(ProductError, match=r"1499 rows in cell .* the 1500 that were counted"):
+        hats.write_hats(tmp_path / "objects", table, [Shrinking(objects, table)])
 
 
 def test_rows_at_one_place_cannot_be_divided(tmp_path: Path) -> None:
@@ -191,7 +208,8 @@ def test_rows_at_one_place_cannot_be_divided(tmp_path: Path) -> None:
     table = TableModel("same", "", columns, "n", on_sky=True)
     values = {"n": np.arange(5), "_healpix_29": np.full(5, healpix.index(1.0, 2.0)),
               "ra": np.full(5, 1.0), "dec": np.full(5, 2.0)}  # fmt: skip
-    hats.write_hats(tmp_path / "same", table, arrow.from_numpy(values, table), rows_per_partition=2)
+    same = Held(arrow.from_numpy(values, table), table)
+    hats.write_hats(tmp_path / "same", table, [same], rows_per_partition=2)
     assert [
         (order, len(pq.read_table(path))) for order, _, path in partitions(tmp_path / "same")
     ] == [(29, 5)]

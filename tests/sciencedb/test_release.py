@@ -13,9 +13,10 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
+from tests.sciencedb.synthetic import Held
 
 from tesela.errors import BadInput, ProductError
-from tesela.sciencedb import answer, arrow, model, serving, sql
+from tesela.sciencedb import answer, arrow, hats, model, serving, sql
 from tesela.sciencedb.model import ColumnModel, FileModel, ReleaseModel, TableModel
 from tesela.sciencedb.release import Release
 from tesela.sky import healpix
@@ -51,7 +52,8 @@ def globe(tmp_path_factory: pytest.TempPathFactory) -> Release:
     n = np.arange(4000)
     values = {"n": n, "_healpix_29": healpix.index(ra, dec), "ra": ra, "dec": dec, "twice": 2 * n}
     folder = tmp_path_factory.mktemp("globe") / "dr1"
-    serving.write_serving(folder / "serve", table, arrow.from_numpy(values, table))
+    hats.write_hats(folder / "hats", table, [Held(arrow.from_numpy(values, table), table)])
+    serving.write_serving(folder / "serve", table, folder / "hats")
     ReleaseModel(
         "dr1", "", "", "", "0", "r", (), (table,), (), {"stars": 4000}
     ).write(folder)  # fmt: skip

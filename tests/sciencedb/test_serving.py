@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
+from tests.sciencedb.synthetic import Held
 
 from tesela.errors import ProductError
-from tesela.sciencedb import arrow, serving
+from tesela.sciencedb import arrow, hats, serving
 from tesela.sciencedb.model import ReleaseModel, TableModel
 from tesela.sciencedb.release import Release
 
@@ -23,6 +25,14 @@ def table(release_folder: Path) -> TableModel:
 @pytest.fixture(scope="module")
 def objects(release: Release) -> pa.Table:
     return release.scan("objects").table()
+
+
+def write(folder: Path, table: TableModel, data: pa.Table, most: int = 500) -> None:
+    """Serving files of some rows, in several partitions."""
+    with tempfile.TemporaryDirectory() as place:
+        catalogue = Path(place) / table.name
+        hats.write_hats(catalogue, table, [Held(data, table)], rows_per_partition=most)
+        serving.write_serving(folder, table, catalogue)
 
 
 def test_each_family_has_a_file_with_number_and_cell_first(
@@ -66,7 +76,7 @@ def test_rows_come_back_as_they_were_written(
     assert np.isnan(mags).any()
     assert objects.column("mag_auto").null_count == 0
     shuffled = objects.take(np.random.default_rng(2).permutation(len(objects)))
-    serving.write_serving(tmp_path / "serve", table, shuffled)
+    write(tmp_path / "serve", table, shuffled)
     for family in table.families:
         columns = serving.family_columns(table, family)
         path = serving.serving_path(tmp_path / "serve", "objects", family)
@@ -79,30 +89,30 @@ def test_rows_come_back_as_they_were_written(
 def test_nothing_but_the_files_is_left(
     objects: pa.Table, table: TableModel, tmp_path: Path
 ) -> None:
-    serving.write_serving(tmp_path, table, objects)
+    write(tmp_path, table, objects)
     assert {path.suffix for path in tmp_path.iterdir()} == {".duckdb"}
     with pytest.raises(ProductError, match="nothing is overwritten"):
-        serving.write_serving(tmp_path, table, objects)
+        write(tmp_path, table, objects)
 
 
 def test_repeated_numbers_and_wrong_cells_write_nothing(
     objects: pa.Table, table: TableModel, tmp_path: Path
 ) -> None:
     with pytest.raises(ProductError, match="more than once"):
-        serving.write_serving(tmp_path, table, pa.concat_tables([objects, objects.slice(3, 1)]))
+        write(tmp_path, table, pa.concat_tables([objects, objects.slice(3, 1)]))
     moved = objects.set_column(
         objects.schema.get_field_index("ra"), objects.schema.field("ra"), objects.column("dec")
     )
     with pytest.raises(ProductError, match="not the cell of their position"):
-        serving.write_serving(tmp_path, table, moved)
+        write(tmp_path, table, moved)
     assert not list(tmp_path.iterdir())
 
 
-def test_tables_that_are_not_on_the_sky_are_refused(
-    release_folder: Path, objects: pa.Table, tmp_path: Path
-) -> None:
+def test_tables_that_are_not_on_the_sky_are_refused(release_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ProductError, match="table tiles"):
-        serving.write_serving(tmp_path, ReleaseModel.read(release_folder).table("tiles"), objects)
+        serving.write_serving(
+            tmp_path, ReleaseModel.read(release_folder).table("tiles"), release_folder / "hats"
+        )
 
 
 def test_what_the_engine_cannot_write_is_told(
@@ -111,5 +121,5 @@ def test_what_the_engine_cannot_write_is_told(
     """A limit of memory below all use stands for a full disk; nothing is left behind."""
     monkeypatch.setattr(serving, "MEMORY_LIMIT", "100KB")
     with pytest.raises(ProductError, match="disk is full"):
-        serving.write_serving(tmp_path, table, objects)
+        write(tmp_path, table, objects)
     assert not list(tmp_path.iterdir())

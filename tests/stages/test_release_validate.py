@@ -283,6 +283,23 @@ def test_source_with_two_or_no_primary_rows_is_refused(folder: Path, value: bool
     assert wrong == rest.split()[0]
 
 
+def test_sources_without_a_primary_row_are_counted(folder: Path) -> None:
+    """The tile that owns the place has no sighting there: a note, for faint ones are lost so."""
+
+    def move(table: pa.Table) -> pa.Table:
+        tile, primary = (table.column(n).to_pylist() for n in ("tile", "is_primary"))
+        dec = table.column("dec").to_pylist()
+        gone = [d + 0.002 * (t == "T-2" and p) for d, t, p in zip(dec, tile, primary)]
+        return set_column(table, "dec", gone)
+
+    rewrite(folder / OBJECTS, move)
+    note = next(
+        c for c in release.validate(folder).checks if c.name == "sources without a primary row"
+    )
+    assert note.passed is None
+    assert 5 < int(note.found.split()[0]) < 60
+
+
 def test_tile_that_nothing_was_measured_in_is_refused(folder: Path) -> None:
     def spoil(table: pa.Table) -> pa.Table:
         status = [

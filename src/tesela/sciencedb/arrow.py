@@ -192,20 +192,6 @@ def is_ordered(data: pa.Table, keys: Sequence[str]) -> bool:
     return True
 
 
-def check_unique(data: pa.Table, table: TableModel) -> None:
-    """Refuse numbers that occur twice."""
-    if not table.id_column:
-        return
-    numbers, times = np.unique(to_numpy(data.column(table.id_column)), return_counts=True)
-    if (times > 1).any():
-        raise ProductError(
-            f"table {table.name}",
-            found=f"{int((times > 1).sum())} numbers more than once, such as "
-            f"{table.id_column} {int(numbers[times > 1][0])}",
-            expected="unique numbers",
-        )
-
-
 def check_cells(data: pa.Table, table: TableModel) -> None:
     """Refuse rows whose cell is not that of their position: no cone would find them."""
     ra, dec = to_numpy(data.column("ra")), to_numpy(data.column("dec"))

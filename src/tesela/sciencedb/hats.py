@@ -7,8 +7,10 @@ readers the footers of the files.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +26,8 @@ from tesela.sky import healpix
 
 ROWS_PER_PARTITION = 500_000
 _FILES_PER_FOLDER = 10_000
+_COUNT_ORDER = 10
+_COUNT_SHIFT = 2 * (healpix.ORDER - _COUNT_ORDER)
 
 
 def read_tables(paths: Iterable[Path], table: TableModel) -> pa.Table:
@@ -53,14 +57,62 @@ def read_tables(paths: Iterable[Path], table: TableModel) -> pa.Table:
     return arrow.order(whole, table).combine_chunks()
 
 
+class Source(Protocol):
+    """Rows of one tile, read when they are asked for."""
+
+    def cells(self) -> NDArray[np.int64]:
+        """`_healpix_29` of every row, in any order."""
+        ...
+
+    def rows(self) -> pa.Table:
+        """All rows, of exactly the model's columns, in any order."""
+        ...
+
+
+@dataclass(frozen=True)
+class TileFile:
+    """A tile's file of the working database."""
+
+    path: Path
+    table: TableModel
+    change: Callable[[pa.Table], pa.Table] | None = None
+    """What the release changes of its rows."""
+
+    def cells(self) -> NDArray[np.int64]:
+        """Read one column."""
+        return arrow.to_numpy(read_arrow(self.path, [arrow.HEALPIX]).column(0))
+
+    def rows(self) -> pa.Table:
+        """Read the file whole; raises `ProductError` naming it if it does not fit."""
+        rows = arrow.conform(read_arrow(self.path), self.table, str(self.path))
+        return rows if self.change is None else self.change(rows)
+
+
+@dataclass(frozen=True)
+class Partition:
+    """A HEALPix cell whose rows lie in one file."""
+
+    order: int
+    cell: int
+    rows: int
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """First cell of order 29 inside, and the one after the last."""
+        shift = 2 * (healpix.ORDER - self.order)
+        return self.cell << shift, (self.cell + 1) << shift
+
+
 def write_hats(
     folder: Path,
     table: TableModel,
-    data: pa.Table,
+    sources: Sequence[Source],
     *,
     rows_per_partition: int = ROWS_PER_PARTITION,
-) -> None:
-    """Write a HATS catalogue.
+) -> int:
+    """Write a HATS catalogue, and return its number of rows.
+
+    Cells are counted first; then each partition is put together from the tiles that touch it.
 
     Parameters
     ----------
@@ -68,15 +120,20 @@ def write_hats(
         New; its name is the catalogue's.
     table : TableModel
         A table on the sky.
-    data : pa.Table
-        Of exactly the model's columns. It is sorted if it is not yet.
+    sources : sequence of Source
+        The tiles. Each is read once to count and once for each partition that it touches.
     rows_per_partition : int
         Cells with more rows are divided in four.
+
+    Notes
+    -----
+    Memory: the rows of one partition, twice while they are sorted, those of one tile, and 16 bytes
+    for each cell of order 10 (12 square arcmin) that a tile touches.
 
     Raises
     ------
     ProductError
-        The folder exists, the table is not on the sky, or the data are not of the model.
+        The folder exists, the table is not on the sky, or the rows are not of the model.
     """
     if not table.on_sky:
         raise ProductError(
@@ -84,27 +141,28 @@ def write_hats(
         )
     if folder.exists():
         raise ProductError(str(folder), found="a file of that name", do="nothing is overwritten")
-    data = arrow.order(arrow.conform(data, table, f"table {table.name}"), table)
-    cells = np.asarray(data.column(arrow.HEALPIX).to_numpy())
-    partitions = list(_partitions(cells, rows_per_partition))
+    counts = [_count(source) for source in sources]
+    partitions = list(_divide(sources, counts, rows_per_partition))
     dataset = folder / "dataset"
     files.make_folder(dataset)
     footers = []
-    for order, cell, start, stop in partitions:
-        name = partition_path(order, cell)
+    for partition in partitions:
+        name = partition_path(partition.order, partition.cell)
         files.make_folder((dataset / name).parent)
-        write_arrow(dataset / name, data.slice(start, stop - start))
+        touching = [s for s, c in zip(sources, counts) if _touches(c, partition)]
+        write_arrow(dataset / name, _gather(touching, partition, table))
         footer = pq.read_metadata(dataset / name)
         footer.set_file_path(name.as_posix())
         footers.append(footer)
-    _write_metadata(dataset, data.schema, footers)
+    _write_metadata(dataset, arrow.schema(table.columns), footers)
     _write_text(
         folder / "partition_info.csv",
-        "Norder,Npix\n" + "".join(f"{order},{cell}\n" for order, cell, _, _ in partitions),
+        "Norder,Npix\n" + "".join(f"{p.order},{p.cell}\n" for p in partitions),
     )
-    properties = _properties(folder.name, data, partitions)
+    properties = _properties(folder.name, partitions)
     for text_name in ("properties", "hats.properties"):  # older and newer readers
         _write_text(folder / text_name, properties)
+    return sum(partition.rows for partition in partitions)
 
 
 def partition_path(order: int, cell: int) -> Path:
@@ -113,17 +171,101 @@ def partition_path(order: int, cell: int) -> Path:
     return Path(f"Norder={order}") / f"Dir={folder}" / f"Npix={cell}.parquet"
 
 
-def _partitions(
-    cells: NDArray[np.int64], most: int, order: int = 0, cells_of_order: Iterable[int] = range(12)
-) -> Iterator[tuple[int, int, int, int]]:
-    """Order, cell, first row and the row after the last, in the order of the sky."""
-    for cell in cells_of_order:
-        shift = 2 * (healpix.ORDER - order)
-        start, stop = np.searchsorted(cells, [cell << shift, (cell + 1) << shift]).tolist()
-        if stop - start > most and order < healpix.ORDER:
-            yield from _partitions(cells, most, order + 1, range(4 * cell, 4 * cell + 4))
-        elif stop > start:
-            yield order, cell, start, stop
+def partition_files(folder: Path) -> list[Path]:
+    """Parquet files of a HATS catalogue, in the order of the sky."""
+    found = (folder / "dataset").glob("Norder=*/Dir=*/Npix=*.parquet")
+
+    def place(path: Path) -> int:
+        order, cell = (int(part.partition("=")[2]) for part in (path.parts[-3], path.stem))
+        return cell << 2 * (healpix.ORDER - order)
+
+    return sorted(found, key=place)
+
+
+@dataclass(frozen=True)
+class _Count:
+    """Rows of a tile by cell of order `_COUNT_ORDER`, the cells sorted."""
+
+    cells: NDArray[np.int64]
+    rows: NDArray[np.int64]
+
+
+def _count(source: Source) -> _Count:
+    return _Count(*np.unique(source.cells() >> _COUNT_SHIFT, return_counts=True))
+
+
+def _touches(count: _Count, partition: Partition) -> bool:
+    first, stop = partition.bounds
+    last = (stop - 1) >> _COUNT_SHIFT
+    low, high = np.searchsorted(count.cells, [first >> _COUNT_SHIFT, last + 1])
+    return bool(high > low)
+
+
+def _divide(sources: Sequence[Source], counts: Sequence[_Count], most: int) -> Iterator[Partition]:
+    """Partitions in the order of the sky, none with more than `most` rows but of order 29."""
+    every = np.concatenate([c.cells for c in counts]) if counts else np.zeros(0, np.int64)
+    cells, place = np.unique(every, return_inverse=True)
+    rows = np.zeros(len(cells), np.int64)
+    if counts:
+        np.add.at(rows, place, np.concatenate([c.rows for c in counts]))
+    before = np.concatenate([[0], np.cumsum(rows)])
+
+    def below(order: int, cell: int) -> Iterator[Partition]:
+        shift = 2 * (_COUNT_ORDER - order)
+        low, high = np.searchsorted(cells, [cell << shift, (cell + 1) << shift]).tolist()
+        number = int(before[high] - before[low])
+        if number > most and order == _COUNT_ORDER:
+            crowded = Partition(order, cell, number)
+            touching = [s for s, c in zip(sources, counts) if _touches(c, crowded)]
+            inside = np.sort(np.concatenate([_inside(s.cells(), crowded) for s in touching]))
+            yield from _divide_crowded(inside, crowded, most)
+        elif number > most:
+            for child in range(4 * cell, 4 * cell + 4):
+                yield from below(order + 1, child)
+        elif number:
+            yield Partition(order, cell, number)
+
+    for base in range(12):
+        yield from below(0, base)
+
+
+def _divide_crowded(
+    cells: NDArray[np.int64], partition: Partition, most: int
+) -> Iterator[Partition]:
+    """Parts of a cell, from the sorted cells of order 29 of its rows."""
+    if partition.rows <= most or partition.order == healpix.ORDER:
+        yield from [partition] * (partition.rows > 0)
+        return
+    for child in range(4 * partition.cell, 4 * partition.cell + 4):
+        empty = Partition(partition.order + 1, child, 0)
+        low, high = np.searchsorted(cells, empty.bounds).tolist()
+        yield from _divide_crowded(cells[low:high], replace(empty, rows=high - low), most)
+
+
+def _inside(cells: NDArray[np.int64], partition: Partition) -> NDArray[np.int64]:
+    first, stop = partition.bounds
+    return cells[(cells >= first) & (cells < stop)]
+
+
+def _gather(sources: Sequence[Source], partition: Partition, table: TableModel) -> pa.Table:
+    """Sorted rows of a partition."""
+    first, stop = partition.bounds
+    parts = []
+    for source in sources:
+        rows = source.rows()
+        cells = arrow.to_numpy(rows.column(arrow.HEALPIX))
+        mine = (cells >= first) & (cells < stop)
+        if mine.any():
+            parts.append(rows if mine.all() else rows.filter(pa.array(mine)))
+    data = arrow.order(pa.concat_tables(parts), table).combine_chunks()
+    if len(data) != partition.rows:
+        raise ProductError(
+            f"table {table.name}",
+            found=f"{len(data)} rows in cell {partition.cell} of order {partition.order}",
+            expected=f"the {partition.rows} that were counted",
+            do="let nothing change the files while they are frozen",
+        )
+    return data
 
 
 def _write_metadata(dataset: Path, schema: pa.Schema, footers: list[pq.FileMetaData]) -> None:
@@ -133,19 +275,19 @@ def _write_metadata(dataset: Path, schema: pa.Schema, footers: list[pq.FileMetaD
         files.sync(dataset / name)
 
 
-def _properties(name: str, data: pa.Table, partitions: list[tuple[int, int, int, int]]) -> str:
-    covered = sum(4.0**-order for order, _, _, _ in partitions) / 12
+def _properties(name: str, partitions: Sequence[Partition]) -> str:
+    covered = sum(4.0**-p.order for p in partitions) / 12
     values = {
         "obs_collection": name,
         "dataproduct_type": "object",
-        "hats_nrows": len(data),
+        "hats_nrows": sum(p.rows for p in partitions),
         "hats_col_ra": "ra",
         "hats_col_dec": "dec",
         "hats_col_healpix": arrow.HEALPIX,
         "hats_col_healpix_order": healpix.ORDER,
         "hats_npix_suffix": ".parquet",
-        "hats_order": max((order for order, _, _, _ in partitions), default=0),
-        "hats_max_rows": max((stop - start for _, _, start, stop in partitions), default=0),
+        "hats_order": max((p.order for p in partitions), default=0),
+        "hats_max_rows": max((p.rows for p in partitions), default=0),
         "hats_frame": "equatorial",
         "hats_builder": "Tesela",
         "hats_version": "v0.1",

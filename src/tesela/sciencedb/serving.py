@@ -7,19 +7,20 @@ cell; the others hold both once more, so that each can be asked by itself.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
-import pyarrow as pa
 
 from tesela.errors import ProductError
 from tesela.products import files
-from tesela.sciencedb import arrow, sql
+from tesela.products.catalogue import read_arrow
+from tesela.sciencedb import arrow, hats, sql
 from tesela.sciencedb.model import ColumnModel, TableModel
 
 CORE = "core"
 MEMORY_LIMIT = "2GB"
-"""Most that the writer takes beside the table itself."""
+"""Most that DuckDB takes while it writes."""
 
 
 def serving_path(folder: Path, table: str, family: str) -> Path:
@@ -34,8 +35,8 @@ def family_columns(table: TableModel, family: str) -> tuple[ColumnModel, ...]:
     return (*keys, *own)
 
 
-def write_serving(folder: Path, table: TableModel, data: pa.Table) -> None:
-    """Write the DuckDB files of a table on the sky.
+def write_serving(folder: Path, table: TableModel, catalogue: Path) -> None:
+    """Write the DuckDB files of a table on the sky from its HATS catalogue.
 
     Parameters
     ----------
@@ -43,11 +44,15 @@ def write_serving(folder: Path, table: TableModel, data: pa.Table) -> None:
         Made if it is not there.
     table : TableModel
         With `id_column` and on the sky; one of its families is `core`.
-    data : pa.Table
-        Of the model's columns. It is sorted if it is not yet.
+    catalogue : Path
+        Folder of a HATS catalogue of the same table: its partitions are appended in the order of
+        the sky, one family after the other.
 
     Notes
     -----
+    Memory: a family's columns of one partition, DuckDB's buffers within `MEMORY_LIMIT`, and the
+    index of the numbers while it is made, which must fit into that limit too.
+
     The same rows give files that answer alike, but not the same bytes: DuckDB leaves the padding
     of its compressed blocks as it found the memory.
 
@@ -66,18 +71,16 @@ def write_serving(folder: Path, table: TableModel, data: pa.Table) -> None:
     taken = [p for f in table.families if (p := serving_path(folder, table.name, f)).exists()]
     if taken:
         raise ProductError(str(taken[0]), found="a file of that name", do="nothing is overwritten")
-    data = arrow.order(arrow.conform(data, table, f"table {table.name}"), table)
-    arrow.check_unique(data, table)
-    arrow.check_cells(data, table)
     files.make_folder(folder)
     for family in table.families:
         final = serving_path(folder, table.name, family)
         with files.atomic_copy_target(final) as temporary:
-            _write_family(temporary, table, family, data)
+            _write_family(temporary, table, family, hats.partition_files(catalogue))
 
 
-def _write_family(path: Path, table: TableModel, family: str, data: pa.Table) -> None:
+def _write_family(path: Path, table: TableModel, family: str, partitions: Sequence[Path]) -> None:
     columns = family_columns(table, family)
+    names = [c.name for c in columns]
     declared = ", ".join(f"{sql.quoted(c.name)} {sql.sql_type(c)}" for c in columns)
     name = sql.quoted(table.name)
     settings: dict[str, str | bool | int | float | list[str]] = {
@@ -89,12 +92,15 @@ def _write_family(path: Path, table: TableModel, family: str, data: pa.Table) ->
     try:
         with duckdb.connect(path, config=settings) as connection:
             connection.execute(f"CREATE TABLE {name} ({declared})")
-            connection.register("incoming", data.select([c.name for c in columns]))
-            connection.execute(f"INSERT INTO {name} SELECT * FROM incoming")
-            connection.unregister("incoming")
+            for partition in partitions:
+                data = read_arrow(partition, names)
+                if family == CORE:
+                    arrow.check_cells(data, table)
+                connection.register("incoming", data)
+                connection.execute(f"INSERT INTO {name} SELECT * FROM incoming")
+                connection.unregister("incoming")
             if family == CORE:
-                number = sql.quoted(table.id_column)
-                connection.execute(f"CREATE UNIQUE INDEX by_number ON {name} ({number})")
+                _index(connection, table)
             connection.execute("CHECKPOINT")
     except duckdb.Error as error:
         raise ProductError(
@@ -102,3 +108,16 @@ def _write_family(path: Path, table: TableModel, family: str, data: pa.Table) ->
         ) from error
     finally:
         path.with_name(f"{path.name}.wal").unlink(missing_ok=True)
+
+
+def _index(connection: duckdb.DuckDBPyConnection, table: TableModel) -> None:
+    """Index the numbers, which must be unique."""
+    number, name = sql.quoted(table.id_column), sql.quoted(table.name)
+    try:
+        connection.execute(f"CREATE UNIQUE INDEX by_number ON {name} ({number})")
+    except duckdb.ConstraintException as error:
+        raise ProductError(
+            f"table {table.name}",
+            found=f"numbers more than once: {str(error).splitlines()[0]}",
+            expected="unique numbers",
+        ) from error

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from tesela.products import files
-from tesela.sciencedb import arrow
+from tesela.sciencedb import arrow, hats
 from tesela.sciencedb.model import ReleaseModel, TableModel
 from tesela.sciencedb.release import Release
 from tesela.stages.release import coverage, freeze, hips, preview
@@ -80,34 +81,43 @@ def _disagreement(served: Release, table: TableModel) -> list[str]:
     bad = []
     folder = served.folder / freeze.HATS / table.name
     schema = arrow.schema(table.columns)
-    numbers = []
-    for path in partitions(folder):
+    serving = _Numbers(served, table)
+    rows, same = 0, True
+    partitions = hats.partition_files(folder)
+    for path in partitions:
         with pq.ParquetFile(path) as file:
             if not file.schema_arrow.equals(schema):
                 bad.append(f"{table.name}: other columns in {path.relative_to(served.folder)}")
                 continue
-            numbers.append(arrow.to_numpy(file.read([table.id_column]).column(0)))
-    frozen = np.concatenate(numbers) if numbers else np.zeros(0, np.int64)
-    if len(frozen) != served.model.rows.get(table.name):
-        bad.append(f"{table.name}: {len(frozen)} rows in HATS")
-    serving = arrow.to_numpy(served.scan(table.name, [table.id_column]).table().column(0))
-    if not np.array_equal(np.sort(frozen), np.sort(serving)):
+            frozen = arrow.to_numpy(file.read([table.id_column]).column(0))
+        rows += len(frozen)
+        same &= np.array_equal(frozen, serving.take(len(frozen)))
+    if rows != served.model.rows.get(table.name):
+        bad.append(f"{table.name}: {rows} rows in HATS")
+    if not same or len(serving.take(1)):
         bad.append(f"{table.name}: other numbers in HATS than in DuckDB")
     listed = _listed_partitions(folder)
-    if listed != len(partitions(folder)):
-        bad.append(f"{table.name}: {listed} partitions listed, {len(partitions(folder))} there")
+    if listed != len(partitions):
+        bad.append(f"{table.name}: {listed} partitions listed, {len(partitions)} there")
     return bad
 
 
-def partitions(folder: Path) -> list[Path]:
-    """Parquet files of a HATS catalogue, in the order of the sky."""
-    found = (folder / "dataset").glob("Norder=*/Dir=*/Npix=*.parquet")
+class _Numbers:
+    """Numbers of the rows that are served, in the order of the files, a batch in memory."""
 
-    def place(path: Path) -> float:
-        order, cell = (int(part.partition("=")[2]) for part in (path.parts[-3], path.stem))
-        return cell / 4**order
+    def __init__(self, served: Release, table: TableModel) -> None:
+        self._batches = iter(served.scan(table.name, [table.id_column]))
+        self._held = np.zeros(0, np.int64)
 
-    return sorted(found, key=place)
+    def take(self, number: int) -> NDArray[np.int64]:
+        """Return the next ones, fewer at the end."""
+        parts, held = [self._held], len(self._held)
+        while held < number and (batch := next(self._batches, None)) is not None:
+            parts.append(arrow.to_numpy(batch.column(0)))
+            held += len(parts[-1])
+        joined = np.concatenate(parts)
+        self._held = joined[number:]
+        return joined[:number]
 
 
 def _listed_partitions(folder: Path) -> int:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tesela.products.catalogue import read_arrow
 from tesela.products.columns import MEASURED
 from tesela.sciencedb.model import ReleaseModel
-from tesela.sky import footprint, match, tangent
+from tesela.sky import match, tangent
 from tesela.stages.release import coverage, freeze
-from tesela.stages.release.check_tables import Sources, parts
+from tesela.stages.release.check_tables import Sources, by_tile, parts, tiles_of
 from tesela.stages.release.checks import Check, none_of
+from tesela.stages.release.owners import Owners
 
 SAME_ARCSEC = 0.5
 """Sources of two tiles this near each other are one."""
@@ -48,33 +49,43 @@ def _rows_about_tiles(folder: Path, release: ReleaseModel) -> list[str]:
 def primaries(release: ReleaseModel, objects: Sources) -> list[Check]:
     """Of a source that two tiles see, one row is the primary one."""
     pairs = wrong = 0
-    for one, two in _neighbours(release):
-        near = [np.flatnonzero(objects.tile == place) for place in (one, two)]
-        first, second, _ = match.nearest(
-            objects.ra_deg[near[0]], objects.dec_deg[near[0]],
-            objects.ra_deg[near[1]], objects.dec_deg[near[1]], SAME_ARCSEC,
-        )  # fmt: skip
-        primary = objects.is_primary[near[0][first]].astype(int)
-        primary += objects.is_primary[near[1][second]]
-        pairs += len(first)
-        wrong += int((primary != 1).sum())
+    rows = dict(by_tile(objects.tile))
+    lost = ~objects.is_primary
+    owners = Owners(release.tiles)
+    for one, mine in rows.items():
+        for two in (place for place in owners.neighbours(one) if place > one and place in rows):
+            first, second = _pairs(objects, mine, rows[two])
+            primary = objects.is_primary[first], objects.is_primary[second]
+            pairs += len(first)
+            wrong += int((primary[0] == primary[1]).sum())
+            lost[first[primary[1]]] = lost[second[primary[0]]] = False
+    return [_one_of_each(pairs, wrong), _seen_by_others_alone(int(lost.sum()), len(lost))]
+
+
+def _pairs(
+    objects: Sources, one: NDArray[np.int64], two: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows of two tiles that are the same source."""
+    first, second, _ = match.nearest(
+        objects.ra_deg[one], objects.dec_deg[one],
+        objects.ra_deg[two], objects.dec_deg[two], SAME_ARCSEC,
+    )  # fmt: skip
+    return one[first], two[second]
+
+
+def _one_of_each(pairs: int, wrong: int) -> Check:
     name, expected = "primary sources", f"one of each pair, but for {PAIRS_TOLERANCE:.0%}"
     if not pairs:
-        return [Check(name, None, "no source is seen by two tiles", expected)]
+        return Check(name, None, "no source is seen by two tiles", expected)
     found = f"{wrong} of {pairs} pairs within {SAME_ARCSEC} arcsec have none or two"
-    return [Check(name, wrong <= PAIRS_TOLERANCE * pairs, found, expected)]
+    return Check(name, wrong <= PAIRS_TOLERANCE * pairs, found, expected)
 
 
-def _neighbours(release: ReleaseModel) -> Iterator[tuple[int, int]]:
-    """Places of tiles that overlap."""
-    shapes = [footprint.polygon(*np.array(tile.corners_deg).T) for tile in release.tiles]
-    middle = np.array([shape.mean(axis=0) for shape in shapes])
-    reach = [np.linalg.norm(shape - m, axis=1).max() for shape, m in zip(shapes, middle)]
-    for one in range(len(shapes)):
-        far = np.linalg.norm(middle[one + 1 :] - middle[one], axis=1)
-        for two in np.flatnonzero(far < 2 * max(reach)) + one + 1:
-            if len(footprint.intersection(shapes[one], shapes[two])):
-                yield one, int(two)
+def _seen_by_others_alone(lost: int, rows: int) -> Check:
+    """Note rows of which the tile that owns the place has no sighting: faint ones, mostly."""
+    name, expected = "sources without a primary row", "none, but for the faintest in overlaps"
+    found = f"{lost} of {rows} rows have no primary row within {SAME_ARCSEC} arcsec"
+    return Check(name, None if lost else True, found, expected)
 
 
 def covered(folder: Path, objects: Sources) -> list[Check]:
@@ -92,17 +103,18 @@ def sane(folder: Path, release: ReleaseModel) -> list[Check]:
     """There are sources measured in the detection band of every tile, and stars among them."""
     table = release.table("objects")
     band = release.band_names.index(release.detection_band)
-    measured: Counter[str] = Counter()
+    measured = np.zeros(len(release.tiles), np.int64)
     stars = classified = 0
     for part in parts(folder, table):
         good = part.numpy("status").reshape(part.rows, -1)[:, band] == MEASURED
-        measured.update(part.numpy("tile")[good].tolist())
+        tile = tiles_of(part, release)
+        measured += np.bincount(tile[good & (tile >= 0)], minlength=len(measured))
         chance = part.numpy("prob_star").astype(float)
         classified += int(np.isfinite(chance).sum())
         stars += int((chance >= _STAR).sum())
-    bad = [f"none in {tile.name}" for tile in release.tiles if not measured[tile.name]]
+    bad = [f"none in {tile.name}" for tile, n in zip(release.tiles, measured) if not n]
     expected = f"sources measured in {release.detection_band} in every tile"
-    checks = [none_of("measured sources", bad, expected, f"{sum(measured.values())}")]
+    checks = [none_of("measured sources", bad, expected, f"{measured.sum()}")]
     found = f"{stars} with prob_star >= {_STAR}, of {classified} classified"
     passed = stars > 0 if classified else None
     return [*checks, Check("stars", passed, found, "some stars")]

@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 from tesela.errors import ProductError
 from tesela.products.calibrated import AB_ZERO_UJY_MAG
 from tesela.products.columns import MASKED, MEASURED
-from tesela.sciencedb import arrow
+from tesela.sciencedb import arrow, hats
 from tesela.sciencedb.model import ReleaseModel, TableModel
 from tesela.sky import footprint, healpix, tangent
-from tesela.stages.release.check_files import partitions
 from tesela.stages.release.checks import Check, none_of
 from tesela.stages.release.freeze import HATS, TABLES
 from tesela.stages.release.settings import Progress
@@ -59,7 +58,7 @@ class Part:
 class Sources:
     """What checks across tiles need of every row."""
 
-    tile: NDArray[np.int64]
+    tile: NDArray[np.int32]
     """Place in the release's list of tiles, -1 for another name."""
     ra_deg: NDArray[np.float64]
     dec_deg: NDArray[np.float64]
@@ -68,7 +67,7 @@ class Sources:
 
 def parts(folder: Path, table: TableModel) -> Iterator[Part]:
     """Partitions of a table on the sky."""
-    for path in partitions(folder / HATS / table.name):
+    for path in hats.partition_files(folder / HATS / table.name):
         yield Part(path, table)
 
 
@@ -78,7 +77,11 @@ _Look = Callable[[Part, ReleaseModel], list[str]]
 def rows(
     folder: Path, release: ReleaseModel, table: TableModel, progress: Progress
 ) -> tuple[list[Check], Sources]:
-    """Check every row of a table on the sky; what checks across tiles need comes back too."""
+    """Check every row of a table on the sky; what checks across tiles need comes back too.
+
+    Memory: some columns of one partition, and of all rows 8 bytes for the number and 21 for
+    what comes back.
+    """
     looks: Mapping[str, tuple[_Look, str]] = {
         "required values": (_required, "never NULL"),
         "no NaN": (_nan, "NULL where nothing was measured"),
@@ -90,7 +93,7 @@ def rows(
     }
     bad: dict[str, list[str]] = {name: [] for name in looks}
     numbers, sources = [], []
-    number = len(partitions(folder / HATS / table.name))
+    number = len(hats.partition_files(folder / HATS / table.name))
     for done, part in enumerate(parts(folder, table), 1):
         for name, (look, _) in looks.items():
             bad[name] += look(part, release)
@@ -168,16 +171,25 @@ def _nan(part: Part, release: ReleaseModel) -> list[str]:
 
 
 def _positions(part: Part, release: ReleaseModel) -> list[str]:
-    ra, dec, tile = (part.numpy(name) for name in ("ra", "dec", "tile"))
+    ra, dec = part.numpy("ra"), part.numpy("dec")
     legal = (ra >= 0) & (ra < 360) & (np.abs(dec) <= 90)
     bad = _counted(~legal, "illegal positions")
-    present = set(part.arrow("tile").unique().to_pylist())
-    for one in (tile for tile in release.tiles if tile.name in present):
-        mine = legal & (tile == one.name)
+    for place, mine in by_tile(tiles_of(part, release)):
+        one = release.tiles[place]
+        mine = mine[legal[mine]]
         corners = _widened(*np.array(one.corners_deg).T)
         outside = ~footprint.contains(corners, ra[mine], dec[mine])
         bad += _counted(outside, f"sources of {one.name} outside of its corners")
     return bad
+
+
+def by_tile(tile: NDArray[np.int32]) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Places of tiles that have rows, and these rows, from the place of each row's tile."""
+    order = np.argsort(tile, kind="stable")
+    values, first = np.unique(tile[order], return_index=True)
+    for value, rows in zip(values.tolist(), np.split(order, first[1:])):
+        if value >= 0:
+            yield value, rows
 
 
 def _widened(ra: NDArray[np.float64], dec: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -238,12 +250,19 @@ def _magnitudes(part: Part, release: ReleaseModel) -> list[str]:
 
 
 def _sources(part: Part, release: ReleaseModel) -> Sources:
-    place = {tile.name: i for i, tile in enumerate(release.tiles)}
-    tile = np.array([place.get(name, -1) for name in part.arrow("tile").to_pylist()], np.int64)
     primary = (
         part.numpy("is_primary").astype(bool) if "is_primary" in part else np.ones(part.rows, bool)
     )
-    return Sources(tile, part.numpy("ra"), part.numpy("dec"), primary)
+    return Sources(tiles_of(part, release), part.numpy("ra"), part.numpy("dec"), primary)
+
+
+def tiles_of(part: Part, release: ReleaseModel) -> NDArray[np.int32]:
+    """Place of each row's tile in the release's list, -1 for another name."""
+    place = {tile.name: i for i, tile in enumerate(release.tiles)}
+    encoded = part.arrow("tile").combine_chunks().dictionary_encode()
+    known = [place.get(name, -1) for name in encoded.dictionary.to_pylist()]
+    codes = encoded.indices.fill_null(len(known)).to_numpy(zero_copy_only=False)
+    return np.array([*known, -1], np.int32)[codes]
 
 
 def _joined(sources: list[Sources]) -> Sources:
@@ -252,6 +271,6 @@ def _joined(sources: list[Sources]) -> Sources:
         return np.concatenate(values) if values else np.zeros(0, dtype)
 
     return Sources(
-        join("tile", np.int64), join("ra_deg", float), join("dec_deg", float),
+        join("tile", np.int32), join("ra_deg", float), join("dec_deg", float),
         join("is_primary", bool),
     )  # fmt: skip

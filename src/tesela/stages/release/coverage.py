@@ -15,6 +15,7 @@ from tesela.errors import ProductError
 from tesela.products import files
 from tesela.sky import healpix
 from tesela.sky.wcs import Wcs
+from tesela.stages.release.owners import Owners
 from tesela.stages.release.settings import Progress, ReleaseInputs, ReleaseSettings
 
 FILE = "moc.fits"
@@ -62,11 +63,12 @@ def measure(inputs: ReleaseInputs, settings: ReleaseSettings, progress: Progress
     by its outermost corner; where pixels are too coarse for that, so are the cells.
     """
     cells: dict[str, NDArray[np.int64]] = {}
-    seen: list[_Seen] = []
+    owners = Owners(inputs.tiles)
+    seen: dict[int, _Seen] = {}
     area = 0.0
     orders: dict[str, int] = {}
     order = settings.moc_order
-    for done, tile in enumerate(inputs.tiles, 1):
+    for place, tile in enumerate(inputs.tiles):
         path = tile.coadds[inputs.detection_band]
         fits = files.read_fits(path, ["WEIGHT"])
         wcs = Wcs.from_cards(fits.cards["IMAGE"], fits.data["WEIGHT"].shape)
@@ -75,10 +77,14 @@ def measure(inputs: ReleaseInputs, settings: ReleaseSettings, progress: Progress
         ra, dec, covered = _look(wcs, fits.data["WEIGHT"], step)
         cells[tile.name] = healpix.index(ra[covered], dec[covered], order)
         orders[tile.name] = order
-        new = covered & ~_already(seen, ra, dec)
+        neighbours = owners.neighbours(place)
+        new = covered & ~_already([seen[p] for p in neighbours if p < place], ra, dec)
         area += new.mean() * wcs.shape[0] * wcs.shape[1] * (wcs.pixel_scale_arcsec / 3600) ** 2
-        seen.append(_Seen(wcs, covered, step))
-        progress("coverage", done, len(inputs.tiles))
+        seen[place] = _Seen(wcs, covered, step)
+        for past in [p for p in (place, *neighbours) if p in seen]:
+            if all(p <= place for p in owners.neighbours(past)):
+                del seen[past]  # no tile that is still to come overlaps it
+        progress("coverage", place + 1, len(inputs.tiles))
     if not any(len(found) for found in cells.values()):
         raise ProductError(
             f"release {inputs.name}",
@@ -126,13 +132,9 @@ def _look(
 def _already(
     seen: list[_Seen], ra: NDArray[np.float64], dec: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
-    """Whether earlier tiles have data at the positions."""
+    """Whether earlier tiles, which overlap this one, have data at the positions."""
     found = np.zeros(ra.shape, bool)
-    middle = ra[ra.shape[0] // 2, ra.shape[1] // 2], dec[ra.shape[0] // 2, ra.shape[1] // 2]
     for one in seen:
-        reach = np.hypot(*one.wcs.shape) * one.wcs.pixel_scale_arcsec / 3600
-        if healpix.separation_deg(*one.wcs.centre, *middle) > reach:
-            continue
         x, y = one.wcs.sky_to_pix(ra, dec)
         column = np.rint((x - one.step // 2) / one.step)
         row = np.rint((y - one.step // 2) / one.step)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from tesela.products import files
 from tesela.sciencedb import arrow, hats, model, serving
 from tesela.sciencedb.model import FILE, FileModel, ReleaseModel, TableModel
 from tesela.stages.release import hips
+from tesela.stages.release.owners import PRIMARY, Owners
 from tesela.stages.release.settings import Progress, ReleaseInputs, ReleaseSettings
 
 IMAGES, SERVE, HATS, TABLES = "images", "serve", "hats", "tables"
@@ -29,7 +31,9 @@ def write_tables(
     settings: ReleaseSettings,
     progress: Progress,
 ) -> tuple[dict[str, int], pa.Table]:
-    """Write every published table; one table at a time is in memory.
+    """Write every published table.
+
+    Memory: see `hats.write_hats` and `serving.write_serving`; the table `tiles` is held whole.
 
     Returns
     -------
@@ -41,25 +45,37 @@ def write_tables(
     rows = {}
     about_tiles = None
     for done, table in enumerate(models, 1):
-        data = _read(inputs, table)
-        rows[table.name] = len(data)
         if table.on_sky:
-            arrow.check_unique(data, table)
-            hats.write_hats(
-                folder / HATS / table.name,
+            catalogue = folder / HATS / table.name
+            rows[table.name] = hats.write_hats(
+                catalogue,
                 table,
-                data,
+                _sources(inputs, table),
                 rows_per_partition=settings.rows_per_partition,
             )
-            serving.write_serving(folder / SERVE, table, data)
+            serving.write_serving(folder / SERVE, table, catalogue)
         else:
+            data = _read(inputs, table)
+            rows[table.name] = len(data)
             arrow.write_table(folder / TABLES / f"{table.name}.parquet", table, data)
-        if table.name == "tiles":
-            about_tiles = data
+            about_tiles = data if table.name == "tiles" else about_tiles
         progress("tables", done, len(models))
     if about_tiles is None:
         raise ProductError("published tables", found="no table `tiles`", expected="one")
     return rows, about_tiles
+
+
+def _sources(inputs: ReleaseInputs, table: TableModel) -> list[hats.TileFile]:
+    """The tiles' files; of objects, it is decided anew which sighting is the primary one."""
+    owners = Owners(inputs.tiles)
+    return [
+        hats.TileFile(
+            getattr(tile, table.name),
+            table,
+            partial(owners.decide, place) if PRIMARY in {c.name for c in table.columns} else None,
+        )
+        for place, tile in enumerate(inputs.tiles)
+    ]
 
 
 def _read(inputs: ReleaseInputs, table: TableModel) -> pa.Table:
