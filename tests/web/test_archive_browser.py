@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
-from .browser import DARK, LIGHT, LOOKS, NARROW, opened
+from tesela.web.archive.app import create_app
+from tesela.web.archive.settings import ArchiveSettings
+
+from .browser import DARK, LIGHT, LOOKS, NARROW, opened, serving
 
 SOURCE = 1_000_000_017
 PAGES = {
@@ -21,6 +27,7 @@ PAGES = {
     "source": f"/dr2/object/{SOURCE}",
     "tile": "/dr2/image/SYN-00001",
     "missing": "/dr2/object/77",
+    "by key": "/dr2/sky/at?map.x=0&map.y=0",
 }
 EXPECTED = {"refused": 400, "missing": 404}
 BESIDE = r"/hips/.*Npix\d+\.jpg$"
@@ -91,6 +98,53 @@ def test_results_are_sorted_in_place_and_back_works(chromium: Any, archive: str)
         shown.seen.require_nothing()
 
 
+def test_a_theme_keeps_the_address_that_results_have(chromium: Any, archive: str) -> None:
+    with opened(chromium, archive + PAGES["results"]) as shown:
+        page = shown.page
+        page.click('[id="sort-photoz"]')
+        shown.wait("location.search.includes('sort=photoz')")
+        page.click("button:has-text('Dark')")
+        shown.wait("document.documentElement.dataset.theme === 'dark'")
+        assert "sort=photoz" in page.url
+        shown.seen.require_nothing()
+
+
+def test_another_page_of_results_begins_at_its_top_with_the_focus_kept(
+    chromium: Any, archive: str
+) -> None:
+    with opened(chromium, archive + PAGES["results"]) as shown:
+        page = shown.page
+        page.focus("#page-next")
+        page.keyboard.press("Enter")
+        shown.wait("document.querySelector('[role=status]').textContent.includes('page 2 of')")
+        shown.wait("document.activeElement?.id === 'page-next'")
+        top = page.evaluate("document.querySelector('#results').getBoundingClientRect().top")
+        assert abs(top) < 5 or page.evaluate("scrollY") == 0
+        page.click("#page-last")
+        shown.wait("!document.getElementById('page-next')")
+        shown.wait("document.activeElement?.closest('.pages') !== null")
+        shown.judge()
+
+
+def test_the_sets_of_columns_are_those_of_the_table(chromium: Any, archive: str) -> None:
+    with opened(chromium, f"{archive}/dr2/search?show=photoz") as shown:
+        page = shown.page
+        offered = (
+            "[...document.querySelectorAll('#show option')]"
+            ".filter(o => !o.closest('optgroup').disabled).map(o => o.value)"
+        )
+        assert "photoz" in page.evaluate(offered)
+        assert page.input_value("#show") == "photoz"
+        page.select_option("#table", "detections")
+        assert page.evaluate(offered) == ["summary", "shape"]
+        assert page.input_value("#show") == "summary"
+        page.fill("#pos", "210.0 57.0")
+        page.click("form.card button")
+        shown.wait("document.getElementById('sort-band') !== null")
+        assert "table=detections" in page.url
+        shown.seen.require_nothing()
+
+
 def test_columns_are_filtered_while_typing(chromium: Any, archive: str) -> None:
     with opened(chromium, f"{archive}/dr2/columns") as shown:
         shown.page.locator("#q").press_sequentially("redshift")
@@ -136,6 +190,25 @@ def test_the_map_moves_and_a_click_tells_the_source(
         shown.judge()
 
 
+def test_the_map_works_under_another_name_of_the_server(shelf: Path, chromium: Any) -> None:
+    with serving(create_app(shelf, ArchiveSettings(base_url="http://127.0.0.1:1"))) as address:
+        there = address.replace("127.0.0.1", "localhost")
+        with opened(chromium, f"{there}/dr2/sky", may_miss=BESIDE) as shown:
+            shown.wait("window.ready === true && window.sourcesShown > 0", 60)
+            shown.seen.require_nothing()
+
+
+def test_the_brightest_sources_are_links_beside_the_map(chromium: Any, archive: str) -> None:
+    with opened(chromium, f"{archive}/dr2/sky", may_miss=BESIDE) as shown:
+        shown.wait("document.querySelectorAll('#brightest a').length === 10", 60)
+        assert shown.page.is_visible(".credit")
+        name = shown.page.inner_text("#brightest a >> nth=0")
+        shown.page.focus("#brightest a >> nth=0")
+        shown.page.keyboard.press("Enter")
+        shown.page.wait_for_load_state()
+        assert shown.page.inner_text("h1") == name
+
+
 def test_the_map_is_steered_by_buttons_and_keys(chromium: Any, archive: str) -> None:
     with opened(chromium, f"{archive}/dr2/sky", may_miss=BESIDE) as shown:
         page = shown.page
@@ -169,8 +242,39 @@ def test_without_webgl_the_still_picture_says_why(chromium: Any, archive: str) -
         page.wait_for_selector("#fallback-note", state="visible")
         assert "WebGL 2" in page.inner_text("#fallback-note")
         assert page.locator("#still input[type=image]").is_visible()
+        assert not page.is_visible(".credit")
     finally:
         context.close()
+
+
+@pytest.mark.parametrize(("fails", "words"), [
+    ("/hips/colour/properties", "the server answered 503"),
+    ("/static/vendor/aladin.js", "sky viewer could not be started"),
+])  # fmt: skip
+def test_what_fails_of_the_map_is_told_over_the_still_picture(
+    chromium: Any, archive: str, fails: str, words: str
+) -> None:
+    context = chromium.new_context()
+    page = context.new_page()
+    page.route(re.compile(re.escape(fails)), lambda route: route.fulfill(status=503, body="x"))
+    try:
+        page.goto(f"{archive}/dr2/sky")
+        page.wait_for_selector("#fallback-note", state="visible")
+        assert words in page.inner_text("#fallback-note")
+        assert page.locator("#still input[type=image]").is_visible()
+    finally:
+        context.close()
+
+
+def test_browser_packages_are_kept_under_their_version(packages: None, archive: str) -> None:
+    address = re.search(r'src="(/static/vendor/htmx[^"]+)"', httpx.get(archive).text)
+    assert address is not None
+    assert "immutable" in httpx.get(archive + address[1]).headers["cache-control"]
+    plain = httpx.get(archive + address[1].split("?")[0])
+    assert plain.headers["cache-control"] == "no-cache"
+    assert plain.headers["content-encoding"] == "gzip"
+    again = httpx.get(str(plain.url), headers={"If-None-Match": plain.headers["etag"]})
+    assert again.status_code == 304
 
 
 def test_a_click_on_the_still_picture_opens_a_source(chromium: Any, archive: str) -> None:
