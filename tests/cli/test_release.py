@@ -84,6 +84,50 @@ def test_publish_withdraw_and_list(site: Path) -> None:
     assert not any(row["served"] or row["latest"] for row in rows)
 
 
+def test_a_dry_build_says_what_would_be_frozen_and_what_refuses(site: Path) -> None:
+    said = well("release", "build", "dr2", "--dry-run", "--site", site)
+    first, second, last = said.out.splitlines()
+    assert first.startswith("would freeze T-1 version 1: ")
+    assert second.startswith("would freeze T-2 version 1: ")
+    assert last.endswith(" objects; nothing was written")
+    data = well("release", "build", "dr2", "--dry-run", "--json", "--site", site).data
+    assert [one["tile"] for one in data["tiles"]] == ["T-1", "T-2"]
+    assert data["tiles"][0]["rows"]["objects"] > 50
+    well("flag", "T-2.rSDSS.frame", "--reason", "clouds", "--yes", "--site", site)
+    said = tesela("release", "build", "dr2", "--dry-run", "--site", site)
+    assert said.code == 1
+    assert said.out.splitlines()[1].startswith("refused: T-2: ")
+    assert said.out.rstrip().endswith("1 reason against it")
+    assert not (site / "releases" / "dr2").exists()
+    _refused(tesela("release", "build", "dr1", "--dry-run", "--site", site), 2, "never changed")
+
+
+def test_dry_publishing_changes_nothing(site: Path) -> None:
+    dry = ("--dry-run", "--site", site)
+    assert well("release", "publish", "dr1", *dry).out == "would be served: dr1\n"
+    _refused(tesela("release", "withdraw", "dr1", *dry), 2, "not published")
+    well("release", "publish", "dr1", "--site", site)
+    assert well("release", "withdraw", "dr1", *dry).out == "would be served: no release\n"
+    rows = well("release", "list", "--site", site, "--json").data
+    assert [row["latest"] for row in rows] == [True]
+
+
+def test_an_archive_without_site_and_ledger_has_its_verbs(site: Path, tmp_path: Path) -> None:
+    """Only the folder of releases is there."""
+    folder = (site / "releases").rename(tmp_path / "served")
+    at = ("--releases", folder)
+    assert well("release", "list", *at).out.rstrip().endswith("validation passed, not served")
+    assert well("release", "publish", "dr1", "--dry-run", *at).out == "would be served: dr1\n"
+    assert well("release", "publish", "dr1", *at).out == "served now: dr1\n"
+    assert well("release", "withdraw", "dr1", "--dry-run", *at).out.startswith("would")
+    assert well("release", "withdraw", "dr1", *at).out == "served now: no release\n"
+    assert well("release", "validate", "dr1", *at).out.rstrip().endswith("checks, passed")
+    (folder / "dr1.validation.json").unlink()
+    _refused(tesela("release", "publish", "dr1", *at), 1, "no validation of it")
+    nowhere = tesela("release", "list", "--releases", tmp_path / "nowhere")
+    _refused(nowhere, 2, "no such folder")
+
+
 def test_a_damaged_release_fails_its_validation_and_is_not_published(site: Path) -> None:
     next((site / "releases" / "dr1" / "serve").glob("*.duckdb")).unlink()
     _refused(tesela("release", "publish", "dr1", "--site", site), 1, ".duckdb", "gone")
