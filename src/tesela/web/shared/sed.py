@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 from markupsafe import escape
 
+from tesela.products.calibrated import AB_ZERO_UJY_MAG
 from tesela.web.shared import show, svg
 from tesela.web.shared.svg import Frame, Plot
 
@@ -19,7 +20,6 @@ LIMIT_SIGMA: Final = 3.0
 
 Unit = Literal["mag", "flux"]
 
-_AB_ZERO_UJY_MAG: Final = 23.9
 _FRAME: Final = Frame(720, 420, left=64, right=16, top=48, bottom=46)
 _LABEL_ROWS: Final = 3
 _SPAN_PX: Final = 40.0
@@ -88,7 +88,7 @@ def is_narrow(band: str, fwhm_nm: float) -> bool:
 
 def ab_mag(flux_ujy: float) -> float:
     """AB magnitude of a flux density in microjansky; NaN if it is not positive."""
-    return _AB_ZERO_UJY_MAG - 2.5 * math.log10(flux_ujy) if flux_ujy > 0 else math.nan
+    return AB_ZERO_UJY_MAG - 2.5 * math.log10(flux_ujy) if flux_ujy > 0 else math.nan
 
 
 def limits(series: Sequence[Sequence[SedPoint]], unit: Unit) -> tuple[float, float]:
