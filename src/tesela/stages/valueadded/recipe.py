@@ -65,7 +65,10 @@ def valueadded(inputs: ValueaddedInputs, settings: ValueaddedSettings) -> Valuea
 
 
 def _classes(dual: Catalogue, fluxes: Table, band: int, settings: StarGalaxySettings) -> Table:
-    """`prob_star` and `concentration`, from the detection band."""
+    """`prob_star` and `concentration`, from the detection band, of what is measured there.
+
+    Fainter sources help to fit the classes, but their concentration tells nothing of their own.
+    """
     measures = [
         fluxes[f"flux_{aperture}{suffix}"][:, band].astype(np.float64)
         for aperture in (_SMALL, _LARGE)
@@ -88,7 +91,11 @@ def _classes(dual: Catalogue, fluxes: Table, band: int, settings: StarGalaxySett
         seen & ~saturated,
         settings,
     )
-    return {"prob_star": prob, "concentration": excess}
+    measured = columns["status"][:, band] == MEASURED
+    return {
+        "prob_star": np.where(measured, prob, np.nan),
+        "concentration": np.where(measured, excess, np.nan),
+    }
 
 
 def _metrics(table: Table) -> dict[str, Any]:
