@@ -34,8 +34,8 @@ class Held:
     def cells(self) -> Any:
         return arrow.to_numpy(self.data.column(arrow.HEALPIX))
 
-    def rows(self) -> pa.Table:
-        return arrow.conform(self.data, self.table, "held rows")
+    def rows(self, first: int, stop: int) -> pa.Table:
+        return arrow.conform(hats.in_cells(self.data, first, stop), self.table, "held rows")
 
 
 def make_release(

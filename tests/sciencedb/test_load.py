@@ -115,6 +115,8 @@ def test_depths_move_with_the_zero_point() -> None:
     assert tiles["m50_mag"] == pytest.approx([20.8 + 1.9, 20.8 + 2.9])
     assert tiles["zeropoint_mag"] == pytest.approx([COADD_ZERO_MAG + 1.9, COADD_ZERO_MAG + 2.9])
     assert tiles["n_frames"].tolist() == [6, 6]
+    assert tiles["image_zeropoint_mag"].tolist() == [22.25, 22.25]
+    assert tiles["zeropoint_mag"].tolist() == pytest.approx([23.9, 24.9])
     assert tiles["n_sources"].tolist() == [50, 55]
     assert tiles["mjd_mean"] == pytest.approx([57000.25] * 2)
 

@@ -86,6 +86,7 @@ def tile_load(
     }  # fmt: skip
     cards = {
         "FWHM": 1.2, "ELLIPTIC": 0.03, "NCOMBINE": 6, "TEXPSUM": 300.0, "MJD-MEAN": 57000.25,
+        "MAGZP": 22.25,
     }  # fmt: skip
     return TileLoad(
         tile,

@@ -117,7 +117,7 @@ def test_facts_say_what_pages_show(folder: Path) -> None:
     step = 0.25 * np.cos(np.radians(57.0))
     assert facts["area_deg2"] == pytest.approx((width + step) * height, rel=0.02)
     assert facts["depth_psf_mag"] == {"gSDSS": 21.0, "rSDSS": 21.25, "iSDSS": 21.5}
-    assert facts["epoch_min_mjd"] == facts["epoch_max_mjd"] == 57937.5
+    assert facts["mean_epoch_min_mjd"] == facts["mean_epoch_max_mjd"] == 57937.5
     assert facts["centre_deg"] == pytest.approx([210.125, 57.0], abs=0.02)
     assert facts["colour"]["red"] == {"iSDSS": 1.0}
     assert facts["hips"]["order"] == 6

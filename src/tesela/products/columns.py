@@ -376,6 +376,11 @@ TILES = _by_name(
             "colour_coefficient", "colour_pivot", "origin",
         )
     ),
+    Column(
+        "image_zeropoint_mag", "float64", "mag", "phot.mag;arith.zp",
+        "Zero point that the image's header carries (MAGZP): that of its frames; fluxes of the "
+        "tables are by zeropoint_mag",
+    ),
     Column("depth_psf_mag", "float32", "mag", "phot.mag;stat.max", "5 sigma limit, point source"),
     Column("depth_3arcsec_mag", "float32", "mag", "phot.mag;stat.max", "5 sigma limit in 3 arcsec"),
     Column("m50_mag", "float32", "mag", "phot.mag", "Half of the stars are found here"),

@@ -64,8 +64,8 @@ class Source(Protocol):
         """`_healpix_29` of every row, in any order."""
         ...
 
-    def rows(self) -> pa.Table:
-        """All rows, of exactly the model's columns, in any order."""
+    def rows(self, first: int, stop: int) -> pa.Table:
+        """Rows in a range of cells, half-open, of exactly the model's columns, in any order."""
         ...
 
 
@@ -82,10 +82,18 @@ class TileFile:
         """Read one column."""
         return arrow.to_numpy(read_arrow(self.path, [arrow.HEALPIX]).column(0))
 
-    def rows(self) -> pa.Table:
-        """Read the file whole; raises `ProductError` naming it if it does not fit."""
-        rows = arrow.conform(read_arrow(self.path), self.table, str(self.path))
+    def rows(self, first: int, stop: int) -> pa.Table:
+        """Read the file; raises `ProductError` naming it if it does not fit."""
+        inside = in_cells(read_arrow(self.path), first, stop)
+        rows = arrow.conform(inside, self.table, str(self.path))
         return rows if self.change is None else self.change(rows)
+
+
+def in_cells(rows: pa.Table, first: int, stop: int) -> pa.Table:
+    """Rows in a range of cells, half-open."""
+    cells = arrow.to_numpy(rows.column(arrow.HEALPIX))
+    mine = (cells >= first) & (cells < stop)
+    return rows if mine.all() else rows.filter(pa.array(mine))
 
 
 @dataclass(frozen=True)
@@ -249,14 +257,7 @@ def _inside(cells: NDArray[np.int64], partition: Partition) -> NDArray[np.int64]
 
 def _gather(sources: Sequence[Source], partition: Partition, table: TableModel) -> pa.Table:
     """Sorted rows of a partition."""
-    first, stop = partition.bounds
-    parts = []
-    for source in sources:
-        rows = source.rows()
-        cells = arrow.to_numpy(rows.column(arrow.HEALPIX))
-        mine = (cells >= first) & (cells < stop)
-        if mine.any():
-            parts.append(rows if mine.all() else rows.filter(pa.array(mine)))
+    parts = [source.rows(*partition.bounds) for source in sources]
     data = arrow.order(pa.concat_tables(parts), table).combine_chunks()
     if len(data) != partition.rows:
         raise ProductError(

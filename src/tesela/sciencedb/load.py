@@ -282,6 +282,7 @@ def _depths(inputs: TileLoad, band: str) -> dict[str, Any]:
 
 def _image(cards: Mapping[str, Any]) -> dict[str, Any]:
     names = {
+        "image_zeropoint_mag": "MAGZP",
         "fwhm_arcsec": "FWHM",
         "ellipticity": "ELLIPTIC",
         "n_frames": "NCOMBINE",

@@ -24,6 +24,11 @@ from tesela.stages.release.colours import CoaddFacts, Planes
 from tesela.stages.release.coverage import Coverage
 from tesela.stages.release.settings import Progress, ReleaseInputs, ReleaseSettings, silent
 
+_ZERO_POINTS = (
+    "Tables hold calibrated fluxes and magnitudes, by zeropoint_mag of the table tiles. The images "
+    "carry in MAGZP the zero point of their frames, image_zeropoint_mag of that table: take "
+    "zeropoint_mag in its place to measure on the scale of the tables."
+)
 CoaddTable = dict[tuple[str, str], CoaddFacts]
 
 
@@ -137,15 +142,17 @@ def _facts(rows: dict[str, int], covered: Coverage, about_tiles: pa.Table) -> di
         "objects": rows["objects"],
         "detections": rows["detections"],
         "depth_psf_mag": freeze.depth_medians(about_tiles),
+        "zero_points": _ZERO_POINTS,
     }
 
 
 def _epochs(mjd: NDArray[np.float64]) -> dict[str, float]:
+    """First and last of the coadds' mean epochs: single exposures are from before and after."""
     if not mjd.size:
         return {}
     return {
-        "epoch_min_mjd": round(float(mjd.min()), 5),
-        "epoch_max_mjd": round(float(mjd.max()), 5),
+        "mean_epoch_min_mjd": round(float(mjd.min()), 5),
+        "mean_epoch_max_mjd": round(float(mjd.max()), 5),
     }
 
 
