@@ -137,9 +137,12 @@ def test_allsky_holds_the_tile_of_order_3_in_its_place(drawn: Path) -> None:
 
 
 def test_order_follows_the_pixels_of_the_coadds() -> None:
-    assert hips.order_of_scale(0.55) == 9
     assert hips.pixel_arcsec(9) == pytest.approx(0.805, abs=1e-3)
-    assert hips.order_of_scale(0.227) == 10
+    assert hips.order_of_scale(0.55) == 10
+    assert hips.order_of_scale(0.68) == 9
+    assert hips.order_of_scale(0.227) == 11
+    for scale in np.geomspace(0.15, 30.0, 40):
+        assert 0.6 * scale < hips.pixel_arcsec(hips.order_of_scale(scale)) <= 1.2 * scale
     assert hips.order_of_scale(3600.0) == 3
 
 

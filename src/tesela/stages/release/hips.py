@@ -48,8 +48,8 @@ WIDTH = 512
 _GRID_STEP = 16
 """Positions are exact every so many pixels, bilinear between: to 0.001 of a pixel."""
 _ALLSKY_ORDER, _ALLSKY_COLUMNS, _ALLSKY_PX = 3, 27, 64
-_FINER = 0.9
-"""A pixel is not much smaller than one of the coadds."""
+_COARSEST = 1.2
+"""A pixel is at most so many of the coadds' pixels wide."""
 
 
 @dataclass
@@ -61,8 +61,8 @@ class _Picture:
 
 
 def order_of_scale(scale_arcsec: float) -> int:
-    """Finest order whose pixels are not much smaller than the given ones; 3 to 13."""
-    order = int(np.floor(np.log2(pixel_arcsec(0) / (_FINER * scale_arcsec))))
+    """Coarsest order that keeps what pixels of a scale show; 3 to 13."""
+    order = int(np.ceil(np.log2(pixel_arcsec(0) / (_COARSEST * scale_arcsec))))
     return min(max(order, _ALLSKY_ORDER), 13)
 
 
