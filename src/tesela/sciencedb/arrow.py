@@ -40,7 +40,7 @@ def arrow_type(column: ColumnModel) -> pa.DataType:
         raise ProductError(
             f"column {column.name}", found=f"type {column.dtype!r}", expected=", ".join(_TYPES)
         ) from None
-    return pa.list_(kind, column.length) if column.length > 1 else kind
+    return pa.list_(kind, column.length) if column.is_vector else kind
 
 
 def field(column: ColumnModel) -> pa.Field:

@@ -310,13 +310,11 @@ def _conform(
     result: Table = {}
     for name, column in table.items():
         length = n_band if column.length == PER_BAND else column.length
-        shape = (n,) if length == 1 else (n, length)
+        shape = (n,) if column.length == 1 else (n, length)
         if name not in values:
             result[name] = _absent(column, shape)
             continue
         array = np.asarray(values[name])
-        if length == 1 and array.shape == (n, 1):
-            array = array[:, 0]  # as the model of a survey of one band has it
         if array.shape != shape:
             raise ProductError(
                 f"column {name}", found=f"shape {array.shape}", expected=f"{shape}",

@@ -39,6 +39,11 @@ class ColumnModel:
     family: str = "core"
     required: bool = False
 
+    @property
+    def is_vector(self) -> bool:
+        """Whether a row holds an array: one value a band is one, also of a single band."""
+        return self.per_band or self.length > 1
+
 
 @dataclass(frozen=True)
 class TableModel:

@@ -231,6 +231,6 @@ def _unknown(kind: str, name: str, known: Sequence[str]) -> BadInput:
 
 
 def _value(column: pa.ChunkedArray, model: ColumnModel) -> Any:
-    if model.length == 1:
+    if not model.is_vector:
         return column[0].as_py()
     return np.asarray(arrow.to_numpy(column)[0])

@@ -40,7 +40,7 @@ def text(value: str) -> str:
 def sql_type(column: ColumnModel) -> str:
     """DuckDB's name of a column's type."""
     kind = _TYPES[column.dtype]
-    return f"{kind}[{column.length}]" if column.length > 1 else kind
+    return f"{kind}[{column.length}]" if column.is_vector else kind
 
 
 def names(columns: Iterable[str]) -> str:

@@ -22,6 +22,12 @@ def text(array: pa.Array) -> pa.StringArray:
     return pc.fill_null(plain, "") if plain.null_count else plain
 
 
+def unwrapped(field: Field, array: pa.Array) -> pa.Array:
+    """Vectors of one element as plain values: a VOTable knows no difference."""
+    nested = pa.types.is_nested(array.type)
+    return flat(field, array) if nested and field.length == 1 else array
+
+
 def flat(field: Field, array: pa.Array) -> pa.Array:
     """All elements of a column of vectors, one row after the other; NULL rows give NULLs.
 

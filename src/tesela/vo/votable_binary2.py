@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tesela.errors import BadInput
-from tesela.vo.cells import elements, null_rows, text
+from tesela.vo.cells import elements, null_rows, text, unwrapped
 from tesela.vo.fields import Field
 
 OPEN = b'<DATA><BINARY2><STREAM encoding="base64">\n'
@@ -73,7 +73,7 @@ def records(fields: Sequence[Field], batch: pa.RecordBatch) -> bytes:
     flags = table["flags"]
     ragged: list[tuple[int, NDArray[np.bool_]]] = []
     for i, field in enumerate(fields):
-        array = batch.column(i)
+        array = unwrapped(field, batch.column(i))
         if array.null_count:
             flags[:, i // 8] |= null_rows(array).astype(np.uint8) << np.uint8(7 - i % 8)
         if i in texts:

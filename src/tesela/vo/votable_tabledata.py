@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tesela.vo.cells import flat, text
+from tesela.vo.cells import flat, text, unwrapped
 from tesela.vo.fields import Field
 from tesela.vo.xml import ILLEGAL
 
@@ -47,7 +47,8 @@ class TableData:
         return b""
 
 
-def _cells(field: Field, array: pa.Array) -> pa.StringArray:
+def _cells(field: Field, column: pa.Array) -> pa.StringArray:
+    array = unwrapped(field, column)
     if field.is_text:
         return _escaped(text(array))
     if field.length == 1:

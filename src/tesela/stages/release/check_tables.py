@@ -156,7 +156,7 @@ def _required(part: Part, release: ReleaseModel) -> list[str]:
     for column in part.table.columns:
         if column.required:
             values = part.arrow(column.name)
-            nulls = values.null_count + (_flat(values).null_count if column.length > 1 else 0)
+            nulls = values.null_count + (_flat(values).null_count if column.is_vector else 0)
             bad += [f"{nulls} NULL in {column.name}"] if nulls else []
     return bad
 

@@ -143,14 +143,14 @@ def _csv(rows: Found) -> Generator[bytes, None, None]:
 
 def labels(column: ColumnModel, bands: Sequence[str]) -> list[str]:
     """Names of the fields of a column."""
-    if column.length == 1:
+    if not column.is_vector:
         return [column.name]
     ends = bands if column.per_band else [str(k + 1) for k in range(column.length)]
     return [f"{column.name}_{end}" for end in ends]
 
 
 def _cells(values: pa.Array, column: ColumnModel) -> list[list[Any]]:
-    if column.length == 1:
+    if not column.is_vector:
         return [_texts(values.to_pylist(), column)]
     flat = [v if v is not None else [None] * column.length for v in values.to_pylist()]
     return [_texts([row[k] for row in flat], column) for k in range(column.length)]

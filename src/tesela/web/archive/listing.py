@@ -89,9 +89,11 @@ def columns(release: Release, table: str, key: str) -> list[Shown]:
     if key == "summary":
         wanted = [n for n in _SUMMARY[table] if n in known]
     elif key == "photoz":
-        wanted = [n for n, c in known.items() if c.length == 1 and n.startswith(("photoz", "odds"))]
+        wanted = [
+            n for n, c in known.items() if not c.is_vector and n.startswith(("photoz", "odds"))
+        ]
     else:
-        wanted = [n for n, c in known.items() if c.length == 1 and _is_shape(c)]
+        wanted = [n for n, c in known.items() if not c.is_vector and _is_shape(c)]
     return [
         shown
         for name in wanted
@@ -124,7 +126,7 @@ def _expand(
     error = f"{name}_err" if f"{name}_err" in known else ""
     number = column.dtype != "str"
     digits = 0 if column.dtype.startswith(("int", "bool")) else 3
-    if column.length == 1:
+    if not column.is_vector:
         return [
             Shown(name, name, column.unit, name, None, "", digits, error, number,
                   column.description)

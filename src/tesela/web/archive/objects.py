@@ -106,21 +106,12 @@ def _row(archive: Archive, request: Request) -> tuple[Release, _ROW]:
             "Look for it by its position:",
             (("Search", f"/{release.model.name}/search"),),
         )
-    return release, {**row, **_vectors_of_one(release, row)}
-
-
-def _vectors_of_one(release: Release, row: _ROW) -> _ROW:
-    """Values a band of a release with one band, where a vector of one is stored as a number."""
-    return {
-        column.name: np.array([math.nan if row[column.name] is None else row[column.name]])
-        for column in release.table("objects").columns
-        if column.per_band and column.length == 1
-    }
+    return release, row
 
 
 def of_band(values: Any, place: int) -> Any:
-    """One band's value out of a row, None if there is none; one band's is stored as a number."""
-    return values[place] if isinstance(values, list) else values
+    """One band's value out of a row, None if there is none."""
+    return values[place] if values else None
 
 
 def _page(archive: Archive, request: Request) -> Response:
@@ -278,7 +269,7 @@ def outside_links(ra_deg: float, dec_deg: float) -> tuple[tuple[str, str], ...]:
 def _all_columns(release: Release, row: _ROW) -> list[dict[str, Any]]:
     """Every column with its value, unit and description."""
     return [
-        {"model": column, "value": row[column.name], "vector": column.length > 1 or column.per_band}
+        {"model": column, "value": row[column.name], "vector": column.is_vector}
         for column in release.table("objects").columns
     ]
 
