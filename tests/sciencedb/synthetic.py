@@ -163,7 +163,7 @@ def _filled(
     """Give the columns that have no values yet small positive numbers."""
     filled = {}
     for c in table.columns:
-        shape = (rows, c.length) if c.length > 1 else (rows,)
+        shape = (rows, c.length) if c.is_vector else (rows,)
         if c.name in values:
             filled[c.name] = values[c.name]
         elif c.dtype.startswith("int"):

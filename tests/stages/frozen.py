@@ -186,11 +186,13 @@ def _table(values: dict[str, Any], table: model.TableModel) -> pa.Table:
     kinds = {column.name: column for column in table.columns}
     arrays = {}
     for name, value in values.items():
-        kind = arrow.arrow_type(replace(kinds[name], length=1))
+        kind = arrow.arrow_type(replace(kinds[name], length=1, per_band=False))
         values_1d = np.asarray(value).reshape(-1)
         flat = pa.array(values_1d.tolist(), from_pandas=True).cast(kind)
-        length = kinds[name].length
-        arrays[name] = flat if length == 1 else pa.FixedSizeListArray.from_arrays(flat, length)
+        vector, length = kinds[name].is_vector, kinds[name].length
+        arrays[name] = (
+            pa.FixedSizeListArray.from_arrays(flat, length) if vector else flat
+        )
     return pa.table(arrays)
 
 
