@@ -190,9 +190,7 @@ def _table(values: dict[str, Any], table: model.TableModel) -> pa.Table:
         values_1d = np.asarray(value).reshape(-1)
         flat = pa.array(values_1d.tolist(), from_pandas=True).cast(kind)
         vector, length = kinds[name].is_vector, kinds[name].length
-        arrays[name] = (
-            pa.FixedSizeListArray.from_arrays(flat, length) if vector else flat
-        )
+        arrays[name] = pa.FixedSizeListArray.from_arrays(flat, length) if vector else flat
     return pa.table(arrays)
 
 
