@@ -138,7 +138,7 @@ def write_hats(
     Memory: the rows of one partition, twice while they are sorted, those of one tile, and 16 bytes
     for each cell of order 10 (12 square arcmin) that a tile touches.
     Measured with a million objects of twelve bands (2.6 kB each) in ten tiles and partitions of at
-    most 250 000 rows: 1.5 GB at most, whatever the number of partitions.
+    most 250 000 rows: 1.5 GB.
 
     Raises
     ------

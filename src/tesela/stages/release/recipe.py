@@ -14,7 +14,9 @@ from tesela.products import files
 from tesela.sciencedb import arrow
 from tesela.sciencedb.model import (
     FILE,
+    FileModel,
     ReleaseModel,
+    TableModel,
     TileModel,
     band_models,
     published_tables,
@@ -77,7 +79,21 @@ def build(
         "colour": recipe.as_dict(),
         "hips": {"path": hips.FOLDER, "order": order, "format": "jpeg"},
     }
-    release = ReleaseModel(
+    listed = freeze.list_files(folder, checksums, tell)
+    release = _model(inputs, tables, rows, listed, facts)
+    release.write(folder)
+    files.sync(folder / FILE)
+    return release
+
+
+def _model(
+    inputs: ReleaseInputs,
+    tables: tuple[TableModel, ...],
+    rows: dict[str, int],
+    listed: tuple[FileModel, ...],
+    facts: dict[str, Any],
+) -> ReleaseModel:
+    return ReleaseModel(
         name=inputs.name,
         title=inputs.title,
         survey=inputs.survey,
@@ -88,12 +104,9 @@ def build(
         tables=tables,
         tiles=_tiles(inputs),
         rows=rows,
-        files=freeze.list_files(folder, checksums, tell),
+        files=listed,
         facts=facts,
     )
-    release.write(folder)
-    files.sync(folder / FILE)
-    return release
 
 
 def _require_empty(folder: Path) -> None:
