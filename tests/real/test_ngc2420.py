@@ -29,7 +29,7 @@ SCALE_ARCSEC = 0.53
 
 def test_everything_is_made_and_nothing_failed(cluster: Cluster) -> None:
     assert cluster.summary["dead"] == cluster.summary["skipped"] == 0
-    assert cluster.summary["done"] == 2 + 5 + 1 + 1
+    assert cluster.summary["done"] == 2 + 5 + 1 + 1 + 4  # masters, images, band, whole tile
     assert cluster.keys("reduced") == sorted([*SHORT, *ZEROPOINTS])
     assert cluster.keys("coadd") == cluster.keys("catalogue") == ["NGC-2420.V"]
 
