@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -96,3 +97,16 @@ def test_more_than_the_server_can_hold_is_refused_for_a_while(
 
 def _busy(_gate: Gate) -> None:
     raise Busy
+
+
+@pytest.mark.parametrize("published", ['{"published": ["gone"]}', "no JSON", None])
+def test_a_server_starts_whatever_lies_on_its_shelf(tmp_path: Path, published: str | None) -> None:
+    if published is not None:
+        (tmp_path / "published.json").write_text(published)
+    app = create_app(tmp_path)
+
+    async def start() -> bool:
+        async with app.router.lifespan_context(app):
+            return True
+
+    assert asyncio.run(start())

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
@@ -50,6 +53,7 @@ def create_app(shelf_folder: Path, settings: ArchiveSettings | None = None) -> S
     archive = Archive(served, pages, settings)
     hosts = allowed_hosts([settings.base_url], settings.hosts)
     return SecureApp(
+        lifespan=partial(_warm, archive),
         routes=[
             Route("/robots.txt", _robots),
             *pages.routes(),
@@ -72,6 +76,21 @@ def create_app(shelf_folder: Path, settings: ArchiveSettings | None = None) -> S
             Busy: partial(_busy, pages),
         },
     )
+
+
+@contextlib.asynccontextmanager
+async def _warm(archive: Archive, _app: Starlette) -> AsyncIterator[None]:
+    """Open the releases and compile the templates before the first request comes."""
+    await run_in_threadpool(_open, archive)
+    yield
+
+
+def _open(archive: Archive) -> None:
+    archive.pages.compile()
+    with contextlib.suppress(TeselaError):  # a damaged shelf has pages that say so
+        for name in archive.served.names():
+            with contextlib.suppress(TeselaError):
+                archive.served.get(name)
 
 
 def _latest(archive: Archive, _request: Request) -> Response:

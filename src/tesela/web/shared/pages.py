@@ -63,6 +63,11 @@ class Pages:
         """Address of one of our static files; it changes with the content."""
         return f"/static/{name}?v={self._files[name][1]}"
 
+    def compile(self) -> None:
+        """Compile all templates now rather than at the first request."""
+        for name in self.environment.list_templates():
+            self.environment.get_template(name)
+
     def render(
         self,
         request: Request,
