@@ -269,3 +269,12 @@ def test_a_table_that_cannot_be_searched_is_not_found(
     assert answer.status_code == 404
     assert f"table '{table}': not searchable; expected objects, detections" in answer.text
     assert status(answer.content) == ["ERROR"]
+
+
+@pytest.mark.parametrize("given", [{}, {"RA": "x"}])
+def test_a_missing_right_ascension_is_told_its_range(
+    ask: Callable[..., httpx.Response], given: dict[str, str]
+) -> None:
+    answer = ask(**given, DEC=1, SR=1).text
+    assert "0 to 360" in answer
+    assert "-inf" not in answer

@@ -53,7 +53,10 @@ class ConeQuery:
 def parse(parameters: Parameters, settings: VoSettings) -> ConeQuery:
     """Read RA, DEC, SR, VERB, MAXREC, RESPONSEFORMAT and UCD; `BadInput` names what is wrong."""
     ra_deg = parameters.number(
-        "RA", low=-math.inf, high=math.inf, meaning="right ascension (ICRS) in decimal degrees"
+        "RA",
+        low=-math.inf,
+        high=math.inf,
+        meaning="right ascension (ICRS) in decimal degrees, 0 to 360",
     )
     dec_deg = parameters.number(
         "DEC", low=-90.0, high=90.0, meaning="declination (ICRS) in decimal degrees"

@@ -7,6 +7,7 @@ are ignored.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -42,15 +43,14 @@ class Parameters:
     def number(self, name: str, *, low: float, high: float, meaning: str) -> float:
         """A decimal number that must be there, low <= number <= high."""
         value = self.text(name)
+        wanted = f"{meaning}, {low:g} to {high:g}" if math.isfinite(high - low) else meaning
         if value is None:
-            raise BadInput(name, found="nothing", expected=f"{meaning}, {low:g} to {high:g}")
+            raise BadInput(name, found="nothing", expected=wanted)
         if not _NUMBER.fullmatch(value.strip()):
-            raise BadInput(
-                name, found=quoted(value), expected=f"{meaning}, {low:g} to {high:g}, as 123.45"
-            )
+            raise BadInput(name, found=quoted(value), expected=f"{wanted}, as 123.45")
         number = float(value)
         if not low <= number <= high:
-            raise BadInput(name, found=quoted(value), expected=f"{meaning}, {low:g} to {high:g}")
+            raise BadInput(name, found=quoted(value), expected=wanted)
         return number
 
     def integer(self, name: str, default: int) -> int:
