@@ -95,7 +95,10 @@ def test_survey_finds_bands_by_any_of_their_names(tmp_path: Path) -> None:
         (MINIMAL + "[flow]\nworkers = -1", "flow.workers: -1; expected zero or a positive"),
         (MINIMAL + "[flow]\nquiet_s = nan", "flow.quiet_s: nan"),
         (MINIMAL + "[flow]\nconfirm_above = -5", "flow.confirm_above: -5"),
-        (MINIMAL + "[calibration]\nvalidity_days = 0", "validity_days: 0; expected a positive"),
+        (
+            MINIMAL + "[calibration]\nvalidity_days = { FLAT = 0 }",
+            "validity_days.FLAT: 0; expected a positive",
+        ),
     ],
 )
 def test_survey_refuses_nonsense(tmp_path: Path, text: str, words: str) -> None:

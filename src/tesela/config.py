@@ -7,6 +7,7 @@ own their settings classes. `Survey` is the one file of an installation, `survey
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import hashlib
 import json
 import math
@@ -152,17 +153,61 @@ class Filter:
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """Masters: how many frames, how long they hold, how far one may reach."""
+class Intervention:
+    """Something that was done to telescope or camera: masters do not hold across it."""
 
-    minimum: dict[str, int] = field(default_factory=lambda: {"BIAS": 3, "FLAT": 3})
-    """Fewest frames of a master, by kind; with fewer it is not made."""
-    wanted: dict[str, int] = field(default_factory=lambda: {"BIAS": 10, "FLAT": 5})
-    """Frames of a good master, by kind; with fewer it is made with a warning."""
-    validity_days: float = 1.0
-    """A master holds this long from the noon before its night, a day at the least."""
-    fallback_days: dict[str, float] = field(default_factory=lambda: {"BIAS": 30.0, "FLAT": 30.0})
+    at: str
+    """Evening date (`2016-05-26`: before the noon of that day it was as before), or an instant in
+    UTC (`2016-05-26T10:30:00`)."""
+    what: str
+    """Baffle work, warm-up, mirrors cleaned."""
+    kinds: tuple[str, ...] = ("FLAT", "DOMEFLAT", "ILLUMINATION", "FRINGE", "PATTERN")
+    """Kinds of masters that are no longer right."""
+    cameras: tuple[str, ...] = ()
+    """Cameras concerned; empty: all."""
+
+
+@dataclass(frozen=True)
+class SkyFrames:
+    """Science frames from which a kind of master is built: each is reduced a first time for it."""
+
+    bands: tuple[str, ...] = ()
+    """Bands in which it is built; empty: in none."""
+    objects: tuple[str, ...] = ("*",)
+    """Patterns of the OBJECT of the frames taken."""
+    most: int = 40
+    """Frames of a period that are used at the most, spread in time."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Masters: how many frames, how often, how long they hold, how far one may reach.
+
+    Tables by kind of master replace the defaults of the kinds they name.
+    """
+
+    required: tuple[str, ...] = ("BIAS", "FLAT")
+    """Kinds without which no frame is reduced; it waits for them."""
+    unused: tuple[str, ...] = ()
+    """Kinds that are neither made nor applied."""
+    minimum: dict[str, int] = field(default_factory=dict)
+    """Fewest frames of a master; with fewer it is not made. 1 by default."""
+    wanted: dict[str, int] = field(default_factory=dict)
+    """Frames of a good master; with fewer it is made with a warning, and made again as more come."""
+    cadence_days: dict[str, float] = field(default_factory=dict)
+    """One master is made of all frames of such a period, a night at the least."""
+    validity_days: dict[str, float] = field(default_factory=dict)
+    """A master holds this long from the noon before its period, a day at the least."""
+    fallback_days: dict[str, float] = field(default_factory=dict)
     """A frame outside every validity takes the nearest master within so many days."""
+    interventions: tuple[Intervention, ...] = ()
+    """The survey's calendar of what ends the validity of masters and makes new ones due."""
+    fringe: SkyFrames = field(default_factory=SkyFrames)
+    """Frames of FRINGE masters."""
+    pattern: SkyFrames = field(default_factory=SkyFrames)
+    """Frames of PATTERN masters."""
+    illumination: SkyFrames = field(default_factory=SkyFrames)
+    """Frames of ILLUMINATION masters: dithered exposures rich in stars."""
     certify: bool = True
     """Certify a master that passes its gates; otherwise it stays proposed."""
 
@@ -300,8 +345,20 @@ def _check_numbers(survey: Survey, where: str) -> None:
             raise ConfigError(
                 f"{where}.flow.{name}", found=f"{value:g}", expected="zero or a positive number"
             )
-    days = survey.calibration.validity_days
-    if not 0 < days < math.inf:
-        raise ConfigError(
-            f"{where}.calibration.validity_days", found=f"{days:g}", expected="a positive number"
-        )
+    for name in ("cadence_days", "validity_days", "fallback_days", "minimum", "wanted"):
+        for kind, value in getattr(survey.calibration, name).items():
+            if not 0 < value < math.inf:
+                raise ConfigError(
+                    f"{where}.calibration.{name}.{kind}",
+                    found=f"{value:g}",
+                    expected="a positive number",
+                )
+    for i, intervention in enumerate(survey.calibration.interventions):
+        try:
+            dt.datetime.fromisoformat(intervention.at)
+        except ValueError:
+            raise ConfigError(
+                f"{where}.calibration.interventions[{i}].at",
+                found=repr(intervention.at),
+                expected="a date like 2016-05-26 or an instant like 2016-05-26T10:30:00",
+            ) from None

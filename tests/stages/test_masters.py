@@ -36,11 +36,16 @@ def flat_frames(n: int, light: np.ndarray | float = 30000.0, seed: int = 0) -> l
     return [drawn.raw(scene, seed + i, CAMERA) for i in range(n)]
 
 
-def inputs(kind: str, frames: Sequence[np.ndarray], **more: object) -> masters.MasterInputs:
+def inputs(kind: str, frames: Sequence[np.ndarray], **more: object) -> masters.RawInputs:
     facts = [drawn.facts(f"{kind}{i}", kind, size=SIZE) for i in range(len(frames))]
-    return masters.MasterInputs(
-        f"{kind.upper()}.test", facts, [{}] * len(frames), frames, CAMERA, **more
-    )  # type: ignore[arg-type]
+    return masters.RawInputs(
+        f"{kind.upper()}.test",
+        CAMERA,
+        facts=facts,
+        headers=[{}] * len(frames),
+        pixels=frames,
+        **more,  # type: ignore[arg-type]
+    )
 
 
 def bias(frames: Sequence[np.ndarray], **more: object) -> masters.MasterOutputs:
@@ -48,7 +53,7 @@ def bias(frames: Sequence[np.ndarray], **more: object) -> masters.MasterOutputs:
 
 
 def flat(frames: Sequence[np.ndarray], **more: object) -> masters.MasterOutputs:
-    more = {"bias": drawn.perfect("BIAS", SIZE), **more}
+    more = {"masters": {"BIAS": drawn.perfect("BIAS", SIZE)}, **more}
     return masters.build_flat(inputs("flat", frames, **more), SETTINGS)
 
 
@@ -179,7 +184,7 @@ def test_flats_of_any_level_weigh_by_their_light_and_stray_levels_are_rejected()
 
 def test_flat_without_a_bias_is_refused() -> None:
     with pytest.raises(QualityError, match="no master bias"):
-        flat(flat_frames(3), bias=None)
+        flat(flat_frames(3), masters={})
 
 
 def test_cold_pixels_are_bad_and_vignetting_is_not() -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tesela.errors import ProductError
 from tesela.products import files, maskbit
 from tesela.products.files import Card, Hdu
 
@@ -99,43 +100,74 @@ def to_columns(records: NDArray[Any]) -> Table:
 
 @dataclass
 class Master:
-    """A combined calibration frame in the geometry of the trimmed image.
+    """A combined calibration frame in the geometry of the trimmed image, or numbers alone.
 
-    `image` is float32: ADU for a bias, relative response (1 on average) for a flat. `mask` is
-    uint8 with `MaskBit.BAD` where the detector cannot be trusted.
+    `image` is float32: ADU for a bias, electrons a second for a dark, relative response (1 on
+    average) for a flat, relative to the sky for fringes and patterns; (0, 0) for kinds that hold
+    only `arrays`. `mask` is uint8 with `MaskBit.BAD` where the detector cannot be trusted and
+    `MaskBit.HOLE` where a pattern has no data; it may be empty too.
+
+    `arrays` are named float arrays:
+
+    LINEARITY     `coefficients` (n_amp, k): true = x (1 + sum_k c_k (x / pivot)^(k+1)), x in ADU
+                  above bias; `pivot_adu` (1,)
+    CROSSTALK     `matrix` and `error` (n_amp, n_amp), [victim, aggressor], electron per electron
+    ILLUMINATION  `map` and `error` (my, mx), mag, instrumental minus true: nodes spread evenly from
+                  the centre of the first pixel to that of the last
     """
 
     kind: str
     image: NDArray[np.float32]
     mask: NDArray[np.uint8]
     cards: list[Card] = field(default_factory=list)
+    arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
 
     def write(self, path: Path) -> None:
-        """Write IMAGE and MASK."""
-        unit = "adu" if self.kind == "BIAS" else ""
-        files.write_fits(
-            path,
-            [
-                Hdu("IMAGE", self.image, [("BUNIT", unit, "unit of the pixels"), *self.cards]),
-                Hdu("MASK", self.mask, maskbit.cards(), compress=True),
-            ],
-        )
+        """Write IMAGE, MASK and ARRAYS, those that are not empty."""
+        hdus = []
+        cards: list[Card] = [("BUNIT", _MASTER_UNITS.get(self.kind, ""), ""), *self.cards]
+        if self.image.size:
+            hdus.append(Hdu("IMAGE", self.image, cards))
+        if self.mask.size:
+            mask_cards = maskbit.cards() if self.image.size else [*maskbit.cards(), *cards]
+            hdus.append(Hdu("MASK", self.mask, mask_cards, compress=True))
+        if self.arrays:
+            hdus.append(Hdu("ARRAYS", _one_row(self.arrays), [] if hdus else cards))
+        files.write_fits(path, hdus)
 
     @classmethod
     def read(cls, path: Path) -> Master:
         """Read a master back."""
-        fits = files.read_fits(path, ["IMAGE", "MASK"])
-        cards = fits.cards["IMAGE"]
+        fits = files.read_fits(path)
+        first = next((name for name in ("IMAGE", "MASK", "ARRAYS") if name in fits.data), None)
+        if first is None:
+            raise ProductError(
+                str(path), found="no extension IMAGE, MASK or ARRAYS", expected="a master"
+            )
+        cards = fits.cards[first]
+        row = fits.data.get("ARRAYS")
         return cls(
             str(cards.get("MSTKIND", "")),
-            fits.data["IMAGE"],
-            fits.data["MASK"],
+            fits.data.get("IMAGE", np.empty((0, 0), np.float32)),
+            fits.data.get("MASK", np.empty((0, 0), np.uint8)),
             [(k, v, "") for k, v in cards.items()],
+            {}
+            if row is None
+            else {n: np.ascontiguousarray(row[n][0]) for n in row.dtype.names or ()},
         )
 
     def data_hash(self) -> str:
-        """Hash of the pixels."""
-        return files.data_hash({"IMAGE": self.image, "MASK": self.mask})
+        """Hash of the pixels and numbers."""
+        return files.data_hash(
+            {
+                "IMAGE": self.image,
+                "MASK": self.mask,
+                **{f"ARRAYS.{k}": v for k, v in self.arrays.items()},
+            }
+        )
+
+
+_MASTER_UNITS = {"BIAS": "adu", "DARK": "electron/s"}
 
 
 @dataclass

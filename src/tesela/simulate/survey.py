@@ -28,7 +28,6 @@ size_px = [{ny}, {nx}]
 [calibration]
 minimum = {{ BIAS = {n_bias}, FLAT = {n_flat} }}
 wanted = {{ BIAS = 10, FLAT = 5 }}
-validity_days = 1.0
 
 [steps.reduce.sky]
 mesh_px = {mesh}

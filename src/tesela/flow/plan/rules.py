@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from tesela.config import Calibration, Survey
 from tesela.ledger.keys import MasterKey, clean
 from tesela.products.frame import night_span
+from tesela.products.masterkind import KINDS
 from tesela.products.validity import Validity
 
 Corners = Sequence[tuple[float, float]]
@@ -67,12 +68,14 @@ class Rules:
 
     def fallback_days(self, master_kind: str) -> float:
         """How far from its interval a master may be used."""
-        return self.calibration.fallback_days.get(master_kind, 0.0)
+        return self.calibration.fallback_days.get(master_kind, KINDS[master_kind].fallback_days)
 
     def validity(self, key: MasterKey) -> Validity:
         """When a master holds if no other begins before its end: from noon, at least one night."""
         begin, end = night_span(key.night, self.longitude_deg.get(key.configuration.camera, 0.0))
-        return Validity(begin, max(end, begin + self.calibration.validity_days))
+        kind = KINDS[key.master_kind]
+        days = self.calibration.validity_days.get(kind.name, kind.validity_days)
+        return Validity(begin, max(end, begin + days))
 
     def middle(self, key: MasterKey) -> float:
         """MJD of the middle of a master's night."""

@@ -119,13 +119,13 @@ def run_master(order: Order) -> Outcome:
     facts = [FrameFacts.from_dict(ref.facts) for ref in raws]
     opened = [rawfile.read(Path(ref.path)) for ref in raws]
     previous = order.of_kind("master", "evidence")
-    inputs = masters_stage.MasterInputs(
+    inputs = masters_stage.RawInputs(
         key=order.key,
         facts=facts,
         headers=[header for header, _ in opened],
         pixels=[pixels for _, pixels in opened],
         camera=_camera(order, facts[0].camera),
-        bias=_member(order, "BIAS") if kind == "FLAT" else None,
+        masters={"BIAS": _member(order, "BIAS")} if kind == "FLAT" else {},
         previous=_master(previous[0].path) if previous else None,
         wanted=int(order.settings["wanted"].get(kind, 1)),
         minimum=int(order.settings["minimum"].get(kind, 1)),

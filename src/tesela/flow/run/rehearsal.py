@@ -157,10 +157,14 @@ def _facts(name: str, obstype: str, camera: Camera) -> FrameFacts:
 
 def _inputs(
     stage: _Stage, kind: str, frames: list[NDArray[np.uint16]], bias: Master | None
-) -> masters.MasterInputs:
-    facts = [_facts(f"{kind}{i}", kind, stage.camera) for i in range(len(frames))]
-    return masters.MasterInputs(
-        kind.upper(), facts, [{}] * len(frames), frames, stage.camera, bias=bias
+) -> masters.RawInputs:
+    return masters.RawInputs(
+        kind.upper(),
+        stage.camera,
+        masters={} if bias is None else {"BIAS": bias},
+        facts=[_facts(f"{kind}{i}", kind, stage.camera) for i in range(len(frames))],
+        headers=[{}] * len(frames),
+        pixels=frames,
     )
 
 

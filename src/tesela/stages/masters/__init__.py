@@ -2,6 +2,24 @@
 
 from tesela.stages.masters.bias import build_bias
 from tesela.stages.masters.flat import build_flat
-from tesela.stages.masters.settings import MasterInputs, MasterOutputs, MastersSettings
+from tesela.stages.masters.settings import (
+    CombinedInputs,
+    Detrended,
+    ImageInputs,
+    MasterInputs,
+    MasterOutputs,
+    MastersSettings,
+    RawInputs,
+)
 
-__all__ = ["MasterInputs", "MasterOutputs", "MastersSettings", "build_bias", "build_flat"]
+__all__ = [
+    "CombinedInputs",
+    "Detrended",
+    "ImageInputs",
+    "MasterInputs",
+    "MasterOutputs",
+    "MastersSettings",
+    "RawInputs",
+    "build_bias",
+    "build_flat",
+]

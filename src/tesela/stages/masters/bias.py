@@ -11,10 +11,10 @@ from tesela.products.images import Master, Operation
 from tesela.products.maskbit import MaskBit
 from tesela.stages.masters import compare, enough
 from tesela.stages.masters.calibrate import level_and_trim
-from tesela.stages.masters.settings import MasterInputs, MasterOutputs, MastersSettings
+from tesela.stages.masters.settings import MasterOutputs, MastersSettings, RawInputs
 
 
-def build_bias(inputs: MasterInputs, settings: MastersSettings) -> MasterOutputs:
+def build_bias(inputs: RawInputs, settings: MastersSettings) -> MasterOutputs:
     """Level, reject, combine, find hot pixels, compare.
 
     Memory: one float32 image a frame. Raises `QualityError` if too few frames are usable.

@@ -13,7 +13,7 @@ from tesela.products.images import Master, Operation
 from tesela.products.maskbit import MaskBit
 from tesela.stages.masters import compare, enough
 from tesela.stages.masters.calibrate import level_and_trim
-from tesela.stages.masters.settings import MasterInputs, MasterOutputs, MastersSettings
+from tesela.stages.masters.settings import MasterOutputs, MastersSettings, RawInputs
 
 
 @dataclass
@@ -26,16 +26,17 @@ class _Usable:
     rejected: dict[str, str] = field(default_factory=dict)
 
 
-def build_flat(inputs: MasterInputs, settings: MastersSettings) -> MasterOutputs:
+def build_flat(inputs: RawInputs, settings: MastersSettings) -> MasterOutputs:
     """Level, bias and gain; reject by level; scale by the mode; combine; normalise by ONE number.
 
     The normalisation is never per amplifier: the gains' errors belong to the flat. Memory: one
     float32 image a frame. Raises `QualityError` if too few frames are usable.
     """
-    if inputs.bias is None:
+    if "BIAS" not in inputs.masters:
         raise QualityError(inputs.key, found="no master bias", expected="one to subtract")
-    bad = (inputs.bias.mask & MaskBit.BAD) > 0
-    usable = _select(inputs, inputs.bias.image, bad, settings)
+    bias = inputs.masters["BIAS"]
+    bad = (bias.mask & MaskBit.BAD) > 0
+    usable = _select(inputs, bias.image, bad, settings)
     n = len(usable.planes)
     enough.require(inputs, "flat", n, usable.rejected)
     image = _response(usable, bad, settings)
@@ -75,7 +76,7 @@ def build_flat(inputs: MasterInputs, settings: MastersSettings) -> MasterOutputs
 
 
 def _select(
-    inputs: MasterInputs,
+    inputs: RawInputs,
     bias: NDArray[np.float32],
     bad: NDArray[np.bool_],
     settings: MastersSettings,
