@@ -193,7 +193,7 @@ class Calibration:
     minimum: dict[str, int] = field(default_factory=dict)
     """Fewest frames of a master; with fewer it is not made. 1 by default."""
     wanted: dict[str, int] = field(default_factory=dict)
-    """Frames of a good master; with fewer it is made with a warning, and made again as more come."""
+    """Frames of a good master; with fewer it is made with a warning, and again as more come."""
     cadence_days: dict[str, float] = field(default_factory=dict)
     """One master is made of all frames of such a period, a night at the least."""
     validity_days: dict[str, float] = field(default_factory=dict)

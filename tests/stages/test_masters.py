@@ -49,12 +49,12 @@ def inputs(kind: str, frames: Sequence[np.ndarray], **more: object) -> masters.R
 
 
 def bias(frames: Sequence[np.ndarray], **more: object) -> masters.MasterOutputs:
-    return masters.build_bias(inputs("bias", frames, **more), SETTINGS)
+    return masters.build_bias(inputs("bias", frames, **more), SETTINGS.bias)
 
 
 def flat(frames: Sequence[np.ndarray], **more: object) -> masters.MasterOutputs:
     more = {"masters": {"BIAS": drawn.perfect("BIAS", SIZE)}, **more}
-    return masters.build_flat(inputs("flat", frames, **more), SETTINGS)
+    return masters.build_flat(inputs("flat", frames, **more), SETTINGS.flat)
 
 
 def test_bias_gives_back_a_pattern_and_the_read_noise() -> None:

@@ -131,8 +131,10 @@ def run_master(order: Order) -> Outcome:
         minimum=int(order.settings["minimum"].get(kind, 1)),
     )
     settings = config.build(masters_stage.MastersSettings, order.settings["stage"], "steps.master")
-    build = masters_stage.build_flat if kind == "FLAT" else masters_stage.build_bias
-    made = build(inputs, settings)
+    if kind == "FLAT":
+        made = masters_stage.build_flat(inputs, settings.flat)
+    else:
+        made = masters_stage.build_bias(inputs, settings.bias)
     made.master.cards.extend(provenance(order))
     temporary = order.out("master.fits")
     made.master.write(temporary)

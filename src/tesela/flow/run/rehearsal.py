@@ -171,7 +171,8 @@ def _inputs(
 def _bias(stage: _Stage) -> None:
     dark = np.zeros((_SIZE, _SIZE))
     frames = [_raw(dark, stage.camera, seed) for seed in (11, 12, 13)]
-    made = masters.build_bias(_inputs(stage, "bias", frames, None), masters.MastersSettings())
+    inputs = _inputs(stage, "bias", frames, None)
+    made = masters.build_bias(inputs, masters.MastersSettings().bias)
     stage.results["bias"] = made.master
 
 
@@ -179,7 +180,7 @@ def _flat(stage: _Stage) -> None:
     light = np.full((_SIZE, _SIZE), 30000.0)
     frames = [_raw(light, stage.camera, seed) for seed in (21, 22, 23)]
     inputs = _inputs(stage, "flat", frames, stage.results["bias"])
-    stage.results["flat"] = masters.build_flat(inputs, masters.MastersSettings()).master
+    stage.results["flat"] = masters.build_flat(inputs, masters.MastersSettings().flat).master
 
 
 def _reduce(stage: _Stage) -> None:

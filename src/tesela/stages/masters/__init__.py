@@ -2,15 +2,15 @@
 
 from tesela.stages.masters.bias import build_bias
 from tesela.stages.masters.flat import build_flat
-from tesela.stages.masters.settings import (
+from tesela.stages.masters.inputs import (
     CombinedInputs,
     Detrended,
     ImageInputs,
     MasterInputs,
     MasterOutputs,
-    MastersSettings,
     RawInputs,
 )
+from tesela.stages.masters.settings import MastersSettings
 
 __all__ = [
     "CombinedInputs",

@@ -11,10 +11,11 @@ from tesela.products.images import Master, Operation
 from tesela.products.maskbit import MaskBit
 from tesela.stages.masters import compare, enough
 from tesela.stages.masters.calibrate import level_and_trim
-from tesela.stages.masters.settings import MasterOutputs, MastersSettings, RawInputs
+from tesela.stages.masters.inputs import MasterOutputs, RawInputs
+from tesela.stages.masters.settings import BiasSettings
 
 
-def build_bias(inputs: RawInputs, settings: MastersSettings) -> MasterOutputs:
+def build_bias(inputs: RawInputs, settings: BiasSettings) -> MasterOutputs:
     """Level, reject, combine, find hot pixels, compare.
 
     Memory: one float32 image a frame. Raises `QualityError` if too few frames are usable.
@@ -26,7 +27,7 @@ def build_bias(inputs: RawInputs, settings: MastersSettings) -> MasterOutputs:
         )
     )
     names = [facts.name for facts in inputs.facts]
-    rejected = _reject(names, planes, inputs.camera, settings.bias_level_tolerance_adu)
+    rejected = _reject(names, planes, inputs.camera, settings.level_tolerance_adu)
     kept = [i for i, name in enumerate(names) if name not in rejected]
     enough.require(inputs, "bias", len(kept), rejected)
     noise_adu = float(np.median([noises[i] for i in kept]))

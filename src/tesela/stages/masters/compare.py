@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tesela.products.images import Master, card_dict
-from tesela.stages.masters.settings import MastersSettings
+from tesela.stages.masters.settings import BiasSettings, FlatSettings
 
 
 @dataclass
@@ -20,7 +20,7 @@ class Agreement:
 
 
 def biases(
-    master: Master, previous: Master | None, noise_adu: float, settings: MastersSettings
+    master: Master, previous: Master | None, noise_adu: float, settings: BiasSettings
 ) -> Agreement:
     """A bias agrees when enough pixels lie within so many sigma of the predecessor."""
     if previous is None:
@@ -45,7 +45,7 @@ def biases(
     return agreement
 
 
-def flats(master: Master, previous: Master | None, settings: MastersSettings) -> Agreement:
+def flats(master: Master, previous: Master | None, settings: FlatSettings) -> Agreement:
     """A flat agrees when its ratio to the predecessor scatters little and is one in the middle."""
     if previous is None:
         return Agreement({"compared": False})
@@ -55,9 +55,9 @@ def flats(master: Master, previous: Master | None, settings: MastersSettings) ->
     scatter = float(1.4826 * np.median(np.abs(ratio - middle)))
     agreement = Agreement({"compared": True, "median_ratio": middle, "scatter_ratio": scatter})
     for name, value in (("median", abs(middle - 1)), ("scatter", scatter)):
-        if value > settings.flat_change:
+        if value > settings.change:
             agreement.reasons.append(
                 f"{name} of the ratio to the previous master differs by {100 * value:.2f} %, "
-                f"{100 * settings.flat_change:.2f} % allowed"
+                f"{100 * settings.change:.2f} % allowed"
             )
     return agreement

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tesela.errors import QualityError
-from tesela.stages.masters.settings import MasterInputs
+from tesela.stages.masters.inputs import MasterInputs
 
 
 def require(inputs: MasterInputs, kind: str, n: int, rejected: Mapping[str, str]) -> None:

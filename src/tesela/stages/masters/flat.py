@@ -13,7 +13,8 @@ from tesela.products.images import Master, Operation
 from tesela.products.maskbit import MaskBit
 from tesela.stages.masters import compare, enough
 from tesela.stages.masters.calibrate import level_and_trim
-from tesela.stages.masters.settings import MasterOutputs, MastersSettings, RawInputs
+from tesela.stages.masters.inputs import MasterOutputs, RawInputs
+from tesela.stages.masters.settings import FlatSettings
 
 
 @dataclass
@@ -26,7 +27,7 @@ class _Usable:
     rejected: dict[str, str] = field(default_factory=dict)
 
 
-def build_flat(inputs: RawInputs, settings: MastersSettings) -> MasterOutputs:
+def build_flat(inputs: RawInputs, settings: FlatSettings) -> MasterOutputs:
     """Level, bias and gain; reject by level; scale by the mode; combine; normalise by ONE number.
 
     The normalisation is never per amplifier: the gains' errors belong to the flat. Memory: one
@@ -79,7 +80,7 @@ def _select(
     inputs: RawInputs,
     bias: NDArray[np.float32],
     bad: NDArray[np.bool_],
-    settings: MastersSettings,
+    settings: FlatSettings,
 ) -> _Usable:
     """Level every frame, subtract the bias and leave out those too dark or too bright."""
     found = _Usable()
@@ -91,7 +92,7 @@ def _select(
             np.median(inputs.camera.with_header(header, facts.name).values("gain_e_per_adu"))
         )
         mode = combine.mode(image, mask=bad)
-        reason = _unfit(mode / gain, settings.flat_level_adu)
+        reason = _unfit(mode / gain, settings.level_adu)
         if reason:
             found.rejected[facts.name] = reason
             continue
@@ -102,7 +103,7 @@ def _select(
 
 
 def _response(
-    usable: _Usable, bad: NDArray[np.bool_], settings: MastersSettings
+    usable: _Usable, bad: NDArray[np.bool_], settings: FlatSettings
 ) -> NDArray[np.float32]:
     """Combine the frames, each scaled by its mode, and normalise by the median good pixel.
 
@@ -129,9 +130,9 @@ def _unfit(level_adu: float, limits: tuple[float, float]) -> str:
 
 
 def _cold_and_hot(
-    image: NDArray[np.float32], bad: NDArray[np.bool_], settings: MastersSettings
+    image: NDArray[np.float32], bad: NDArray[np.bool_], settings: FlatSettings
 ) -> NDArray[np.uint8]:
-    smooth = background.measure(image, bad, mesh_px=settings.flat_neighbourhood_px).level()
+    smooth = background.measure(image, bad, mesh_px=settings.neighbourhood_px).level()
     ratio = image / np.maximum(smooth, np.float32(0.01))
-    unfit = (ratio < settings.flat_low) | (ratio > settings.flat_high) | (image < 0.05)
+    unfit = (ratio < settings.low) | (ratio > settings.high) | (image < 0.05)
     return np.where(bad | unfit, MaskBit.BAD, 0).astype(np.uint8)

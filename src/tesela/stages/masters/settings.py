@@ -1,130 +1,90 @@
-"""What the masters' builders take, give and can be told."""
+"""What the masters' builders can be told: a table for each kind."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
 
-from tesela.cameras import Camera
-from tesela.config import Reference
-from tesela.products.frame import FrameFacts
-from tesela.products.images import Master, Operation, Table
-from tesela.products.monitor import AmpValue
+
+@dataclass(frozen=True)
+class BiasSettings:
+    """Combining biases."""
+
+    clip_sigma: float = 3.0
+    """A value further than this from the median of its pixel is left out."""
+    level_tolerance_adu: float = 50.0
+    """A bias with an amplifier further than this from that amplifier's median is rejected."""
+    hot_sigma: float = 8.0
+    """A pixel this far above its amplifier's median is bad."""
+    compare_sigma: float = 6.0
+    """A new master agrees with its predecessor if this many sigma ..."""
+    compare_fraction: float = 0.95
+    """... hold for this fraction of the pixels (the rule of BANZAI, LCO)."""
+
+
+@dataclass(frozen=True)
+class DarkSettings:
+    """Combining darks."""
+
+
+@dataclass(frozen=True)
+class FlatSettings:
+    """Combining flats of the sky or the dome."""
+
+    clip_sigma: float = 3.0
+    """A value further than this from the median of its pixel is left out."""
+    level_adu: tuple[float, float] = (5000.0, 50000.0)
+    """Flats outside this range of levels are rejected, with the reason."""
+    low: float = 0.92
+    """A pixel below this times its surroundings is bad (cold)."""
+    high: float = 1.08
+    """And one above this times its surroundings (hot)."""
+    neighbourhood_px: int = 21
+    """Side of the cells whose level is the surroundings."""
+    change: float = 0.01
+    """A flat agrees if its ratio to the predecessor scatters by less than this."""
+
+
+@dataclass(frozen=True)
+class BadPixelSettings:
+    """Joining what biases, darks and flats say of pixels."""
+
+
+@dataclass(frozen=True)
+class LinearitySettings:
+    """The response of the amplifiers against level, from exposure ramps."""
+
+
+@dataclass(frozen=True)
+class CrosstalkSettings:
+    """Ghosts of bright sources in other amplifiers."""
+
+
+@dataclass(frozen=True)
+class IlluminationSettings:
+    """The surface of the illumination correction."""
+
+
+@dataclass(frozen=True)
+class PatternSettings:
+    """Fringes and fixed patterns of the sky."""
+
+
+@dataclass(frozen=True)
+class StabilitySettings:
+    """When the pages of a flat call its change an alert."""
 
 
 @dataclass(frozen=True)
 class MastersSettings:
     """Settings of the step `master`."""
 
-    clip_sigma: float = 3.0
-    """A value further than this from the median of its pixel is left out."""
-    hot_sigma: float = 8.0
-    """A bias pixel this far above its amplifier's median is bad."""
-    flat_low: float = 0.92
-    """A flat pixel below this times its surroundings is bad (cold)."""
-    flat_high: float = 1.08
-    """And one above this times its surroundings (hot)."""
-    flat_neighbourhood_px: int = 21
-    """Side of the cells whose level is the surroundings."""
-    flat_level_adu: tuple[float, float] = (5000.0, 50000.0)
-    """Flats outside this range of levels are rejected, with the reason."""
-    bias_level_tolerance_adu: float = 50.0
-    """A bias with an amplifier further than this from that amplifier's median is rejected."""
-    compare_sigma: float = 6.0
-    """A new master agrees with its predecessor if this many sigma ..."""
-    compare_fraction: float = 0.95
-    """... hold for this fraction of the pixels (the rule of BANZAI, LCO)."""
-    flat_change: float = 0.01
-    """A flat agrees if its ratio to the predecessor scatters by less than this."""
-
-
-class Rows(Protocol):
-    """An image of which bands of rows are read when it is sliced: an open file, or an array."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(ny, nx)."""
-
-    def __getitem__(self, rows: slice, /) -> Any:
-        """Rows as an array."""
-
-
-@dataclass
-class MasterInputs:
-    """What every builder is given: chosen by others, opened, in memory as little as possible.
-
-    `masters` are those that the frames need first, by kind; a kind that is not there is not
-    applied. `previous` and `reference` are evidence: the certified predecessor, and the first
-    certified master since the last intervention.
-    """
-
-    key: str
-    camera: Camera
-    masters: Mapping[str, Master] = field(default_factory=dict)
-    previous: Master | None = None
-    reference: Master | None = None
-    wanted: int = 1
-    minimum: int = 1
-
-
-@dataclass
-class RawInputs(MasterInputs):
-    """Raw frames of one configuration."""
-
-    facts: Sequence[FrameFacts] = ()
-    headers: Sequence[dict[str, Any]] = ()
-    pixels: Sequence[Rows] = ()
-    """Of the raw frames: uint16, ADU, (ny_raw, nx_raw)."""
-
-
-@dataclass
-class Detrended:
-    """An image of the profile `detrended`: electrons, flat-fielded, the sky still in it."""
-
-    facts: FrameFacts
-    image: Rows
-    """(ny, nx) float32."""
-    mask: Rows
-    """(ny, nx) uint8, objects included."""
-    cards: Mapping[str, Any]
-    """Of its header: SKYLEVEL, SKYRMS, FWHM, EXPTIME ..."""
-    sources: Table
-    """Its star list, `stages.reduce.finish`; `i_ref` is the row of `refcat`, -1 for none."""
-
-
-@dataclass
-class ImageInputs(MasterInputs):
-    """Detrended images of one filter and period, and the reference for their stars."""
-
-    images: Sequence[Detrended] = ()
-    refcat: Table | None = None
-    band: Reference | None = None
-    """How the band is found in the reference catalogue."""
-
-
-@dataclass
-class CombinedInputs(MasterInputs):
-    """Masters that are combined into another: of a kind there may be several (one a filter)."""
-
-    parts: Mapping[str, Sequence[Master]] = field(default_factory=dict)
-
-
-@dataclass
-class MasterOutputs:
-    """The master, its gates and what was seen on the way."""
-
-    master: Master
-    passed: bool
-    """Whether the gates let it be certified without a person."""
-    reasons: list[str]
-    """Why a gate did not pass."""
-    warnings: list[str] = field(default_factory=list)
-    rejected: dict[str, str] = field(default_factory=dict)
-    """Frames left out, with the reason."""
-    metrics: dict[str, Any] = field(default_factory=dict)
-    operations: list[Operation] = field(default_factory=list)
-    monitored: list[AmpValue] = field(default_factory=list)
-    """What the monitors follow, amplifier by amplifier."""
-    pages: dict[str, bytes] = field(default_factory=dict)
-    """Files about it by name: plots (`ratio.png`), and the data beside them (`ratio.json`)."""
+    bias: BiasSettings = field(default_factory=BiasSettings)
+    dark: DarkSettings = field(default_factory=DarkSettings)
+    flat: FlatSettings = field(default_factory=FlatSettings)
+    badpixel: BadPixelSettings = field(default_factory=BadPixelSettings)
+    linearity: LinearitySettings = field(default_factory=LinearitySettings)
+    crosstalk: CrosstalkSettings = field(default_factory=CrosstalkSettings)
+    illumination: IlluminationSettings = field(default_factory=IlluminationSettings)
+    fringe: PatternSettings = field(default_factory=PatternSettings)
+    pattern: PatternSettings = field(default_factory=PatternSettings)
+    stability: StabilitySettings = field(default_factory=StabilitySettings)
