@@ -53,10 +53,59 @@ class BadPixelSettings:
 class LinearitySettings:
     """The response of the amplifiers against level, from exposure ramps."""
 
+    degree: int = 2
+    """Terms of the polynomial beyond the linear one."""
+    pivot_adu: float = 60000.0
+    """Level at which a coefficient is the fraction that its term adds."""
+    level_adu: tuple[float, float] = (500.0, 60000.0)
+    """Frames with a median level above bias outside this range are rejected, with the reason."""
+    min_levels: int = 6
+    """Fewer different exposure times are no ramp."""
+    min_range: float = 8.0
+    """Nor is a ramp whose brightest level is less than this times its faintest."""
+    part: float = 0.6
+    """Central part of each side of an amplifier over which its level is taken."""
+    fit_shutter: bool = True
+    """Fit an offset of the exposure time, common to all frames."""
+    shutter_sigma_s: float = 0.05
+    """How large that offset may be expected to be."""
+    lamp_sigma: float = 0.001
+    """Scatter of the lamp from frame to frame to begin with; then measured."""
+    clip_sigma: float = 5.0
+    """A frame whose lamp is further off than this is rejected, and so is a single level."""
+    max_error: float = 0.003
+    """Error of the correction at any level of the ramp that may still be certified."""
+    max_residual_mmag: float = 2.0
+    """And the slope of what is left, millimagnitudes a magnitude."""
+    max_correction: float = 0.1
+    """And the largest correction, as a fraction."""
+    change: float = 0.003
+    """A correction agrees with its predecessor within this, at any level."""
+
 
 @dataclass(frozen=True)
 class CrosstalkSettings:
     """Ghosts of bright sources in other amplifiers."""
+
+    source_e: float = 2000.0
+    """Only surroundings of pixels brighter than this above their sky are used."""
+    mesh_px: int = 64
+    """Cells of the sky that is removed from each amplifier first."""
+    clip_sigma: float = 4.0
+    """A pixel further than this from its expected ghost is left out."""
+    object_sigma: float = 6.0
+    """Pixels brighter than this, and what is near them, are no victims."""
+    frame_chi2: float = 2.5
+    """A frame whose coefficients differ more than this from the median of all (chi squared per
+    coefficient) is rejected."""
+    max_error: float = 2e-5
+    """Typical error of a coefficient that may still be certified."""
+    largest: float = 5e-3
+    """A coefficient above this is no crosstalk."""
+    compare_sigma: float = 5.0
+    """A coefficient agrees with its predecessor within this many errors or ..."""
+    change: float = 3e-5
+    """... within this."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +121,19 @@ class PatternSettings:
 @dataclass(frozen=True)
 class StabilitySettings:
     """When the pages of a flat call its change an alert."""
+
+    warn: float = 0.005
+    """An amplifier that changed by more than this against the whole CCD is a warning ..."""
+    alarm: float = 0.009
+    """... and by more than this an alarm: a drift of 1 % may not slip by a hair."""
+    radial_bins: int = 12
+    """Rings around the centre of the CCD, of equal area; they obey the same two limits."""
+    dust_depth: float = 0.004
+    """A compact region that changed by this is dust that came or went: an alarm."""
+    dust_px: tuple[float, float] = (15.0, 100.0)
+    """Smallest and largest extent of such a region, pixels."""
+    dust_sigma: float = 6.0
+    """It must also stand out by this many times the noise of the smoothed ratio."""
 
 
 @dataclass(frozen=True)
