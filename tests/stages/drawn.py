@@ -175,8 +175,7 @@ class Exposure:
             {},
             self.raw(),
             camera(),
-            perfect("BIAS"),
-            perfect("FLAT"),
+            {"BIAS": perfect("BIAS"), "FLAT": perfect("FLAT")},
             stars().refcat(),
             Reference(mag="mag", err="err"),
         )

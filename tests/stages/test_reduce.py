@@ -23,8 +23,8 @@ from . import drawn
 from .drawn import Exposure, reduced
 
 ORDER = [
-    "overscan", "bias", "gain", "saturation", "crosstalk", "flat", "bad pixels",
-    "provisional sky", "sky", "cosmic rays", "trails", "detection", "psf", "psf photometry",
+    "overscan", "bias", "linearity", "gain", "dark", "saturation", "crosstalk", "flat",
+    "illumination", "provisional sky", "fringe", "pattern", "bad pixels", "sky", "cosmic rays", "trails", "detection", "psf", "psf photometry",
     "astrometry", "zero point",
 ]  # fmt: skip
 
@@ -50,7 +50,7 @@ def test_operations_are_recorded_in_the_order_in_which_they_are_done(
     names = [cards[f"TSL OP{n} NAME"] for n in range(1, len(ORDER) + 1)]
     assert names == ORDER
     assert f"TSL OP{len(ORDER) + 1} NAME" not in cards
-    assert cards["TSL OP10 SIGCLIP"] == reduce.ReduceSettings().cosmics.sigclip
+    assert cards["TSL OP15 SIGCLIP"] == reduce.ReduceSettings().cosmics.sigclip
 
 
 def test_zero_point_and_positions_are_those_that_were_drawn(plain: reduce.ReduceOutputs) -> None:
@@ -137,7 +137,7 @@ def along_the_trail(mask: np.ndarray) -> float:
 def test_mask_codes_are_set_where_something_is_wrong() -> None:
     bias = drawn.perfect("BIAS")
     bias.mask[:, 77] = MaskBit.BAD
-    made = reduced(Exposure(spoil=spoil), bias=bias)
+    made = reduced(Exposure(spoil=spoil), masters={"BIAS": bias, "FLAT": drawn.perfect("FLAT")})
     mask = made.image.mask
     assert (mask[:, 77] & MaskBit.BAD).all()
     assert np.count_nonzero(mask & MaskBit.BAD) == drawn.SIZE
@@ -184,7 +184,8 @@ def test_flat_and_gain_error_cancel(plain: reduce.ReduceOutputs) -> None:
     flat.image[:, : drawn.SIZE // 2] = 0.97
     half = drawn.SIZE // 2
     settings = reduce.ReduceSettings(sky=SkySettings(mesh_px=half))
-    made = reduce.reduce(replace(Exposure(spoil=dim).inputs(), flat=flat), settings)
+    masters = {"BIAS": drawn.perfect("BIAS"), "FLAT": flat}
+    made = reduce.reduce(replace(Exposure(spoil=dim).inputs(), masters=masters), settings)
     left, right = np.hsplit(made.image.sky_mesh[0], 2)
     assert left.mean() == pytest.approx(right.mean(), rel=0.005)
     assert made.metrics["zeropoint_mag"] == pytest.approx(plain.metrics["zeropoint_mag"], abs=0.005)

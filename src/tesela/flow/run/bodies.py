@@ -163,8 +163,7 @@ def run_reduce(order: Order) -> Outcome:
         header=header,
         pixels=pixels,
         camera=camera,
-        bias=_member(order, "BIAS"),
-        flat=_member(order, "FLAT"),
+        masters={kind: _member(order, kind) for kind in ("BIAS", "FLAT")},
         refcat=_refcat(refcat.path),
         reference=config.build(config.Reference, filters[facts.band]["reference"], facts.band),
     )

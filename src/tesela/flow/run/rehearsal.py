@@ -196,8 +196,7 @@ def _reduce(stage: _Stage) -> None:
         {},
         _raw(_scene(stars), stage.camera, 31),
         stage.camera,
-        stage.results["bias"],
-        stage.results["flat"],
+        {"BIAS": stage.results["bias"], "FLAT": stage.results["flat"]},
         refcat,
         Reference(mag="mag", err="err"),
     )

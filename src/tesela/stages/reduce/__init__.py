@@ -1,7 +1,8 @@
 """One raw frame and its masters -> image, mask, variance, WCS, PSF, star list, metrics."""
 
 from tesela.bands.reference import check
+from tesela.stages.reduce.detrended import detrend
 from tesela.stages.reduce.recipe import reduce
 from tesela.stages.reduce.settings import ReduceInputs, ReduceOutputs, ReduceSettings
 
-__all__ = ["ReduceInputs", "ReduceOutputs", "ReduceSettings", "check", "reduce"]
+__all__ = ["ReduceInputs", "ReduceOutputs", "ReduceSettings", "check", "detrend", "reduce"]

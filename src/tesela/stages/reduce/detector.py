@@ -1,31 +1,88 @@
-"""What belongs to the detector: zero level, bias, gain, saturation, crosstalk, flat, bad pixels."""
+"""What belongs to the detector and the optics, until electrons lie on a flat response."""
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tesela.errors import QualityError
 from tesela.pixels import badpixels, crosstalk, detrend, overscan, saturation
 from tesela.products.maskbit import MaskBit
+from tesela.stages.reduce import calset
+from tesela.stages.reduce.calset import NOTHING, Calset
 from tesela.stages.reduce.frame import Frame
 from tesela.stages.reduce.settings import ReduceInputs
 
-_NOTHING = np.empty((0, 0), np.float32)
 _MAX_SATURATED = 0.25
+_LEAST_RESPONSE = 0.01
 
 
 def remove_signature(inputs: ReduceInputs) -> Frame:
     """Raw ADU to electrons on a flat detector, with the codes for bad and saturated pixels.
 
-    Saturation is judged on raw ADU; the gain comes before the flat. Raises `QualityError` if the
-    frame is saturated as a whole.
+    Level, bias, linearity, gain, dark, crosstalk, flat and illumination, in this order; saturation
+    is judged on raw ADU. What there is no master of is left out and recorded so. Raises
+    `QualityError` if the frame is saturated as a whole, `BadInput` if a master does not fit.
     """
-    camera = inputs.camera
+    camera, masters = inputs.camera, calset.of_frame(inputs)
     data, dest = camera.sections("data"), camera.sections("dest")
     gain = camera.values("gain_e_per_adu")
     strip = overscan.measure(inputs.pixels, camera.sections("overscan"), data)
+    saturated = _saturated(inputs)
+    flat = masters.effective_flat()
+    extra = {}
+    if masters.dark.size:
+        extra.update(dark=masters.dark, exptime_s=inputs.facts.exptime_s)
+    if masters.linearity.size:
+        extra.update(linearity=masters.linearity, pivot_adu=masters.pivot_adu)
+    image = detrend.apply(
+        inputs.pixels,
+        data,
+        dest,
+        strip.level,
+        gain,
+        masters.bias,
+        # Ghosts are as strong as what was read out, so they go before the response does.
+        NOTHING if masters.crosstalk.size else flat,
+        **extra,
+    )
+    measured = strip.noise_adu * gain
+    noise = np.where(np.isfinite(measured), measured, camera.values("readnoise_e"))
+    frame = Frame(
+        image,
+        np.zeros(camera.shape, np.uint8),
+        np.where(masters.bad, np.float32(1), flat),
+        _dark_noise(inputs, masters, flat, noise),
+    )
+    n_saturated = frame.set(MaskBit.SATURATED, saturated)
+    _record_electrons(frame, inputs, masters, n_saturated)
+    _remove_crosstalk(frame, inputs, masters, noise.astype(np.float32))
+    _record_response(frame, masters)
+    frame.set(MaskBit.BAD, masters.bad)
+    frame.metrics.update(
+        overscan_level_adu=float(np.median(strip.level)),
+        readnoise_e=float(np.median(noise)),
+        fraction_saturated=float(saturated.mean()),
+        fraction_bad=float(masters.bad.mean()),
+    )
+    return frame
+
+
+def fill_bad_pixels(frame: Frame) -> None:
+    """Replace bad pixels by a guess from their neighbours; they keep their code."""
+    bad = (frame.mask & MaskBit.BAD) > 0
+    frame.image = badpixels.fill(frame.image, bad)
+    frame.did("bad pixels", pixels=int(np.count_nonzero(bad)), method="inverse distance, 5x5")
+
+
+def _saturated(inputs: ReduceInputs) -> NDArray[np.bool_]:
+    camera = inputs.camera
     saturated = saturation.find(
-        inputs.pixels, data, dest, camera.values("saturation_adu"), camera.shape
+        inputs.pixels,
+        camera.sections("data"),
+        camera.sections("dest"),
+        camera.values("saturation_adu"),
+        camera.shape,
     )
     if saturated.mean() > _MAX_SATURATED:
         raise QualityError(
@@ -34,62 +91,77 @@ def remove_signature(inputs: ReduceInputs) -> Frame:
             expected=f"less than {100 * _MAX_SATURATED:.0f} %",
             do="check the exposure time and the twilight",
         )
-    image = detrend.apply(
-        inputs.pixels,
-        data,
-        dest,
-        strip.level,
-        gain,
-        inputs.bias.image,
-        _NOTHING if camera.crosstalk else inputs.flat.image,
-    )
-    measured = strip.noise_adu * gain
-    noise = np.where(np.isfinite(measured), measured, camera.values("readnoise_e"))
-    frame = Frame(
-        image,
-        np.zeros(camera.shape, np.uint8),
-        inputs.flat.image,
-        np.empty(camera.shape, np.float32),
-    )
-    for amp, readnoise_e in zip(camera.amplifiers, noise):
-        frame.readnoise_e[amp.dest.slices] = readnoise_e / np.maximum(
-            inputs.flat.image[amp.dest.slices], 0.01
-        )
-    bad = ((inputs.bias.mask | inputs.flat.mask) & MaskBit.BAD) > 0
-    frame.flat = np.where(bad, np.float32(1), inputs.flat.image)
-    n_bad = frame.set(MaskBit.BAD, bad)
-    n_saturated = frame.set(MaskBit.SATURATED, saturated)
+    return saturated
+
+
+def _dark_noise(
+    inputs: ReduceInputs,
+    masters: Calset,
+    flat: NDArray[np.float32],
+    readnoise_e: NDArray[np.float64],
+) -> NDArray[np.float32]:
+    """Noise of a pixel without light, of read-out and dark current, divided by its response."""
+    noise = np.empty(inputs.camera.shape, np.float32)
+    for amp, readout_e in zip(inputs.camera.amplifiers, readnoise_e):
+        part = noise[amp.dest.slices]
+        part[...] = readout_e
+        if masters.dark.size:
+            dark_e = masters.dark[amp.dest.slices] * np.float32(inputs.facts.exptime_s)
+            np.sqrt(part**2 + np.maximum(np.nan_to_num(dark_e), 0), out=part)
+        part /= np.maximum(flat[amp.dest.slices], np.float32(_LEAST_RESPONSE))
+    return noise
+
+
+def _record_electrons(
+    frame: Frame, inputs: ReduceInputs, masters: Calset, n_saturated: int
+) -> None:
+    gain = [round(float(amp.gain_e_per_adu), 4) for amp in inputs.camera.amplifiers]
     frame.did("overscan", method="clipped mean of rows, smoothed")
     frame.did("bias")
-    frame.did("gain", e_per_adu=[round(float(g), 4) for g in gain])
+    if masters.linearity.size:
+        degree = int(masters.linearity.shape[1])
+        frame.did("linearity", source="LINEARITY", degree=degree, pivot_adu=masters.pivot_adu)
+    else:
+        frame.did("linearity", source="none")
+    frame.did("gain", e_per_adu=gain)
+    if masters.dark.size:
+        frame.did("dark", source="DARK", exptime_s=inputs.facts.exptime_s)
+    else:
+        frame.did("dark", source="none")
     frame.did("saturation", pixels=n_saturated)
-    _remove_crosstalk(frame, inputs, noise.astype(np.float32))
-    frame.did("flat", normalised="median of the whole CCD")
-    frame.image = badpixels.fill(frame.image, bad)
-    frame.did("bad pixels", pixels=n_bad, method="inverse distance, 5x5")
-    frame.metrics.update(
-        overscan_level_adu=float(np.median(strip.level)),
-        readnoise_e=float(np.median(noise)),
-        fraction_saturated=float(saturated.mean()),
-        fraction_bad=float(bad.mean()),
-    )
-    return frame
 
 
-def _remove_crosstalk(frame: Frame, inputs: ReduceInputs, readnoise_e: np.ndarray) -> None:
-    camera = inputs.camera
-    if not camera.crosstalk:
-        frame.did("crosstalk", matrix="none known")
+def _record_response(frame: Frame, masters: Calset) -> None:
+    frame.did("flat", source=masters.flat_kind, normalised="median of the whole CCD")
+    if masters.illumination.size:
+        frame.did(
+            "illumination",
+            source="ILLUMINATION",
+            map="instrumental - true, mag",
+            applied="I 10^(+0.4 map)",
+            peak_to_peak_mag=float(np.ptp(masters.illumination)),
+        )
+    else:
+        frame.did("illumination", source="none")
+
+
+def _remove_crosstalk(
+    frame: Frame, inputs: ReduceInputs, masters: Calset, readnoise_e: NDArray[np.float32]
+) -> None:
+    """Subtract ghosts, then divide by the flat, which waited for that."""
+    if not masters.crosstalk.size:
+        frame.did("crosstalk", matrix=masters.crosstalk_source)
         return
+    amplifiers = inputs.camera.amplifiers
     corrected, unsolved = crosstalk.correct(
         frame.image,
-        camera.sections("dest"),
-        np.array(camera.crosstalk, np.float32),
-        np.array([amp.flip_x for amp in camera.amplifiers]),
-        np.array([amp.flip_y for amp in camera.amplifiers]),
+        inputs.camera.sections("dest"),
+        masters.crosstalk,
+        np.array([amp.flip_x for amp in amplifiers]),
+        np.array([amp.flip_y for amp in amplifiers]),
         saturated=(frame.mask & MaskBit.SATURATED) > 0,
         readnoise_e=readnoise_e,
     )
     frame.image = (corrected / frame.flat).astype(np.float32, copy=False)
     pixels = frame.set(MaskBit.INTERPOLATED, unsolved)
-    frame.did("crosstalk", matrix="of the camera", unsolved=pixels)
+    frame.did("crosstalk", matrix=masters.crosstalk_source, unsolved=pixels)

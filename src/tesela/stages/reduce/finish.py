@@ -32,12 +32,19 @@ def assemble(
     wcs: Wcs,
     inputs: ReduceInputs,
     settings: ReduceSettings,
+    *,
+    with_sky: bool = False,
 ) -> ReduceOutputs:
-    """Gather image, mask, variance, sky, PSF, sources and cards."""
+    """Gather image, mask, variance, sky, PSF, sources and cards.
+
+    With `with_sky`, the model of the sky is stored as ever but left in the image.
+    """
     sky_mesh = needed(frame.sky_mesh, "sky model")
     arrays, numbers = psf.to_arrays()
     image = ReducedImage(
-        image=np.ascontiguousarray(frame.image, np.float32),
+        image=np.ascontiguousarray(
+            frame.image + needed(frame.sky, "sky") if with_sky else frame.image, np.float32
+        ),
         mask=frame.mask,
         variance=np.ascontiguousarray(frame.variance(), np.float32),
         sky_mesh=sky_mesh,
@@ -46,6 +53,8 @@ def assemble(
         cards=[
             *_facts_cards(inputs),
             *((key, value, "") for key, value in wcs.to_cards().items()),
+            *(_scale_cards(frame) if "zeropoint_mag" in frame.metrics else ()),
+            ("SKYSUB", not with_sky, "whether the sky is subtracted from IMAGE"),
             *_metric_cards(frame, settings),
             *operation_cards(frame.operations),
         ],
@@ -53,7 +62,7 @@ def assemble(
     footprint = tuple((float(ra), float(dec)) for ra, dec in zip(*wcs.footprint()))
     # What is inside a source is no defect: coloured, it would hide the sources themselves.
     defects = image.mask & np.uint8(UNUSABLE)
-    picture = thumbnail.render(image.image, defects, max_px=paths.PICTURE_PX)
+    picture = thumbnail.render(frame.image, defects, max_px=paths.PICTURE_PX)
     return ReduceOutputs(image, frame.metrics, footprint, picture, frame.warnings)
 
 
@@ -86,7 +95,7 @@ def _facts_cards(inputs: ReduceInputs) -> list[Card]:
     ]
 
 
-def _metric_cards(frame: Frame, settings: ReduceSettings) -> list[Card]:
+def _scale_cards(frame: Frame) -> list[Card]:
     m = frame.metrics
     return [
         ("MAGZP", m["zeropoint_mag"], "[mag] for 1 electron/s, PSF flux"),
@@ -96,6 +105,12 @@ def _metric_cards(frame: Frame, settings: ReduceSettings) -> list[Card]:
         ("COLPIVOT", m["colour_pivot"], "[mag] colour at which MAGZP holds"),
         ("MAGZPAP", m["zeropoint_aperture_mag"], "[mag] for 1 electron/s, aperture"),
         ("APRADIUS", m["zeropoint_aperture_px"], "[pixel] radius of that aperture"),
+    ]
+
+
+def _metric_cards(frame: Frame, settings: ReduceSettings) -> list[Card]:
+    m = frame.metrics
+    return [
         ("FWHM", m["fwhm_arcsec"], "[arcsec] median over the field"),
         ("ELLIPTIC", m["ellipticity"], "1 - b/a of the PSF"),
         ("SKYLEVEL", m["sky_e"], "[electron] median of the sky model"),

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tesela.errors import TeselaError
+from tesela.pixels.background import Background
 from tesela.products import maskbit
 from tesela.products.images import Operation
 from tesela.products.maskbit import MaskBit
@@ -27,8 +28,9 @@ def needed(value: T | None, what: str) -> T:
 class Frame:
     """Arrays are (ny, nx); electrons.
 
-    `readnoise_e` is the read noise of each pixel divided by its flat. `sky` is the model that was
-    subtracted, None before that.
+    `flat` is the response by which the image was divided, illumination included. `readnoise_e` is
+    the noise of each pixel without light, of read-out and dark current, divided by its response.
+    `sky` is the level that was subtracted, of `sky_model`; None before that.
     """
 
     image: NDArray[np.float32]
@@ -38,7 +40,9 @@ class Frame:
     operations: list[Operation] = field(default_factory=list)
     metrics: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    provisional_sky_e: float | None = None
     sky: NDArray[np.float32] | None = None
+    sky_model: Background | None = None
     sky_mesh: NDArray[np.float32] | None = None
     objects: NDArray[np.bool_] | None = None
     fwhm_px: float = 3.0

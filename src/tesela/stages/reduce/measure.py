@@ -28,16 +28,22 @@ class Sources:
         return len(self.table["x"])
 
 
-def detect_sources(frame: Frame, settings: ReduceSettings, camera: Camera) -> Sources:
+def detect_sources(
+    frame: Frame,
+    settings: ReduceSettings,
+    camera: Camera,
+    variance: NDArray[np.float32] | None = None,
+) -> Sources:
     """Final detection, without cosmic rays and trails; the OBJECT code; all apertures.
 
-    The last aperture is the one of the zero point, after the catalogue's eight.
+    The last aperture is the one of the zero point, after the catalogue's eight. `variance` sets the
+    threshold where that of the sky's photons and the read-out is not the whole of it.
     """
     unusable = frame.unusable & ((frame.mask & MaskBit.SATURATED) == 0)
     saturated = (frame.mask & MaskBit.SATURATED) > 0
     objects, segmentation = detect.extract(
         frame.image,
-        frame.sky_variance(),
+        frame.sky_variance() if variance is None else variance,
         unusable,
         threshold_sigma=settings.sky.threshold_sigma,
         min_area_px=settings.sky.min_area_px,

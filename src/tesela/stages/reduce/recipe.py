@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from tesela.stages.reduce import astrometry, contaminants, detector, measure, photometry, sky
+from tesela.stages.reduce import (
+    astrometry,
+    contaminants,
+    detector,
+    measure,
+    patterns,
+    photometry,
+    sky,
+)
 from tesela.stages.reduce.finish import assemble
 from tesela.stages.reduce.settings import ReduceInputs, ReduceOutputs, ReduceSettings
 
@@ -13,6 +21,9 @@ def reduce(inputs: ReduceInputs, settings: ReduceSettings) -> ReduceOutputs:
     Raises `QualityError`, with the reason, if the frame cannot be calibrated.
     """
     frame = detector.remove_signature(inputs)
+    sky.find_objects(frame, settings.sky)
+    patterns.remove(frame, inputs)
+    detector.fill_bad_pixels(frame)
     sky.subtract(frame, settings.sky)
     contaminants.mask_cosmics(frame, settings.cosmics)
     contaminants.mask_trails(frame, settings.trails)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -110,8 +111,9 @@ class ReduceInputs:
     header: dict[str, Any]
     pixels: NDArray[np.uint16]
     camera: Camera
-    bias: Master
-    flat: Master
+    masters: Mapping[str, Master]
+    """By kind: BIAS and FLAT (or what stands in for it) at least; a kind that is not there is not
+    applied."""
     refcat: Table
     reference: Reference
     """How this frame's band is found in the reference catalogue."""

@@ -1,4 +1,4 @@
-"""The sky: provisional level and objects first, then the model that is subtracted."""
+"""The sky: a provisional level and the objects first, later the model that is subtracted."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tesela.pixels import background, detect, seeing
-from tesela.stages.reduce.frame import Frame
+from tesela.stages.reduce.frame import Frame, needed
 from tesela.stages.reduce.settings import SkySettings
 
 CORE_SIGMA = 20.0
@@ -14,26 +14,34 @@ UNKNOWN_FWHM_PX = 2.0
 SHARPEST_FWHM_PX = 1.4
 
 
-def subtract(frame: Frame, settings: SkySettings) -> None:
-    """Model the sky around the objects and subtract it; the mesh is kept, so nothing is lost."""
+def find_objects(frame: Frame, settings: SkySettings) -> None:
+    """A provisional level, and what stands above it: left out wherever the sky is measured."""
     unusable = frame.unusable
     provisional = background.measure(frame.image, unusable, mesh_px=settings.mesh_px)
     level, rms = provisional.level(), provisional.rms()
+    above = frame.image - level
     objects, segmentation = detect.extract(
-        frame.image - level,
+        above,
         rms**2,
         unusable,
         threshold_sigma=settings.threshold_sigma,
         min_area_px=settings.min_area_px,
     )
     frame.objects = detect.object_mask(segmentation, grow_px=settings.object_grow_px)
+    frame.provisional_sky_e = float(np.median(level))
+    frame.fwhm_px = _rough_fwhm(above, unusable, objects, rms)
     frame.did("provisional sky", mesh_px=settings.mesh_px, objects=len(objects["x"]))
-    model = background.measure(frame.image, unusable | frame.objects, mesh_px=settings.mesh_px)
-    frame.sky = model.level()
+
+
+def subtract(frame: Frame, settings: SkySettings) -> None:
+    """Model the sky around the objects and subtract it; the mesh is kept, so nothing is lost."""
+    unusable = frame.unusable
+    objects = needed(frame.objects, "object mask")
+    model = background.measure(frame.image, unusable | objects, mesh_px=settings.mesh_px)
+    frame.sky_model, frame.sky = model, model.level()
     variance = background.measure(frame.sky_variance(), unusable, mesh_px=settings.mesh_px)
     frame.sky_mesh = np.stack([model.mesh_level, variance.mesh_level])
     frame.image = frame.image - frame.sky
-    frame.fwhm_px = _rough_fwhm(frame.image, unusable, objects, rms)
     frame.did("sky", mesh_px=settings.mesh_px, level_e=float(np.median(frame.sky)))
     frame.metrics.update(
         sky_e=float(np.median(frame.sky)),

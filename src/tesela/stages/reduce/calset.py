@@ -1,0 +1,166 @@
+"""The masters of a frame, checked against its camera, as the arrays that the detector needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tesela.errors import BadInput
+from tesela.products.images import Master
+from tesela.products.maskbit import MaskBit
+from tesela.products.masterkind import KINDS, STANDS_IN
+from tesela.stages.reduce.settings import ReduceInputs
+
+NOTHING = np.empty((0, 0), np.float32)
+_REQUIRED = ("BIAS", "FLAT")
+_PLANES = ("BIAS", "DARK", "FLAT", "FRINGE", "PATTERN")
+_DO = "use masters of the same camera, read-out mode and binning"
+
+
+@dataclass(frozen=True)
+class Calset:
+    """Arrays of the masters; what there is none of is empty."""
+
+    bias: NDArray[np.float32]
+    dark: NDArray[np.float32]
+    """(ny, nx) electrons a second."""
+    flat: NDArray[np.float32]
+    flat_kind: str
+    """FLAT, or the kind that stands in for it."""
+    linearity: NDArray[np.float32]
+    """(n_amp, k) coefficients."""
+    pivot_adu: float
+    crosstalk: NDArray[np.float32]
+    """(n_amp, n_amp) [victim, aggressor]."""
+    crosstalk_source: str
+    illumination: NDArray[np.float32]
+    """(my, mx) mag, instrumental minus true, on nodes."""
+    bad: NDArray[np.bool_]
+    """(ny, nx) True where any of the masters says so."""
+
+    def effective_flat(self) -> NDArray[np.float32]:
+        """The response that stars see: flat x 10^(-0.4 f), f the illumination correction.
+
+        Dividing by it multiplies fluxes by 10^(+0.4 f) and their variance by 10^(+0.8 f).
+        """
+        if not self.illumination.size:
+            return self.flat
+        from tesela.pixels import illumination
+
+        ny, nx = self.flat.shape
+        factor = illumination.factor(self.illumination, (ny, nx))
+        return np.multiply(factor, self.flat, out=factor)
+
+
+def of_frame(inputs: ReduceInputs) -> Calset:
+    """Gather the arrays of the masters.
+
+    Raises `BadInput` if a master is missing that every frame needs, or does not fit the camera.
+    """
+    masters, camera = inputs.masters, inputs.camera
+    _check(inputs)
+    line, cross = masters.get("LINEARITY"), masters.get("CROSSTALK")
+    lit, dark = masters.get("ILLUMINATION"), masters.get("DARK")
+    if cross is not None:
+        matrix, source = np.array(cross.arrays["matrix"], np.float32), "of the master"
+    elif camera.crosstalk:
+        matrix, source = np.array(camera.crosstalk, np.float32), "of the camera"
+    else:
+        matrix, source = NOTHING, "none known"
+    return Calset(
+        bias=masters["BIAS"].image,
+        dark=NOTHING if dark is None else dark.image,
+        flat=masters["FLAT"].image,
+        flat_kind=masters["FLAT"].kind,
+        linearity=NOTHING if line is None else np.array(line.arrays["coefficients"], np.float32),
+        pivot_adu=1.0 if line is None else float(np.ravel(line.arrays["pivot_adu"])[0]),
+        crosstalk=matrix,
+        crosstalk_source=source,
+        illumination=NOTHING if lit is None else np.array(lit.arrays["map"], np.float32),
+        bad=_bad(inputs),
+    )
+
+
+def _bad(inputs: ReduceInputs) -> NDArray[np.bool_]:
+    """What the masks call bad, and pixels that no flat can correct."""
+    flat = inputs.masters["FLAT"].image
+    bad = ~((flat > 0) & np.isfinite(flat) & np.isfinite(inputs.masters["BIAS"].image))
+    for kind in ("BIAS", "DARK", "FLAT", "BADPIXEL"):
+        if kind in inputs.masters and inputs.masters[kind].mask.size:
+            bad |= (inputs.masters[kind].mask & MaskBit.BAD) > 0
+    return bad
+
+
+def _check(inputs: ReduceInputs) -> None:
+    missing = [kind for kind in _REQUIRED if kind not in inputs.masters]
+    if missing:
+        raise BadInput(
+            inputs.facts.name,
+            found=f"no master {' and no master '.join(missing)}",
+            expected="a bias and a flat at least",
+            do="build them, or widen their validity",
+        )
+    for kind, master in inputs.masters.items():
+        if kind not in KINDS or master.kind not in (kind, STANDS_IN.get(kind)):
+            raise BadInput(
+                f"master {kind} of {inputs.facts.name}",
+                found=f"a master of kind {master.kind!r}",
+                expected=f"{kind}" if kind in KINDS else f"one of {', '.join(KINDS)}",
+                do="look at what the calset is made of",
+            )
+        _check_planes(kind, master, inputs)
+        _check_arrays(kind, master, inputs)
+
+
+def _check_planes(kind: str, master: Master, inputs: ReduceInputs) -> None:
+    shape = inputs.camera.shape
+    has_mask = kind == "BADPIXEL"
+    for name, plane, is_needed in (
+        ("image", master.image, kind in _PLANES),
+        ("mask", master.mask, has_mask),
+    ):
+        if (is_needed or plane.size) and plane.shape != shape:
+            raise BadInput(
+                f"master {kind} of {inputs.facts.name}",
+                found=f"{name} of shape {plane.shape}",
+                expected=f"{shape}, the trimmed image of {inputs.camera.name}",
+                do=_DO,
+            )
+
+
+def _check_arrays(kind: str, master: Master, inputs: ReduceInputs) -> None:
+    n_amp = len(inputs.camera.amplifiers)
+    if kind == "LINEARITY":
+        _check_array(master, "coefficients", (n_amp, None), inputs)
+        _check_array(master, "pivot_adu", (None,), inputs)
+    elif kind == "CROSSTALK":
+        _check_array(master, "matrix", (n_amp, n_amp), inputs)
+    elif kind == "ILLUMINATION":
+        _check_array(master, "map", (None, None), inputs)
+
+
+def _check_array(
+    master: Master, name: str, shape: tuple[int | None, ...], inputs: ReduceInputs
+) -> None:
+    """`None` is any length but 0."""
+    array: NDArray[Any] | None = master.arrays.get(name)
+    fits = (
+        array is not None
+        and array.size > 0
+        and array.ndim == len(shape)
+        and all(wanted in (None, size) for wanted, size in zip(shape, array.shape))
+        and bool(np.isfinite(array).all())
+    )
+    if not fits:
+        lengths = ", ".join("any" if size is None else str(size) for size in shape)
+        raise BadInput(
+            f"master {master.kind} of {inputs.facts.name}",
+            found=f"no array {name!r}"
+            if array is None
+            else f"{name} of shape {array.shape}, {np.count_nonzero(np.isfinite(array))} finite",
+            expected=f"{name} of shape ({lengths}), all finite",
+            do=_DO,
+        )
