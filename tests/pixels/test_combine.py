@@ -167,3 +167,69 @@ def test_mode_of_a_constant_and_of_nothing():
     assert combine.mode(np.full(10, 7.0)) == 7
     with pytest.raises(QualityError, match="mask"):
         combine.mode(np.ones(3), mask=np.ones(3, bool))
+
+
+@pytest.mark.parametrize("n", [3, 10, 33])
+def test_planes_with_gaps_are_clipped_by_the_values_they_have(n):
+    rng = np.random.default_rng(n)
+    frames = rng.standard_t(2, (n, 30, 70)).astype(np.float32)
+    frames[rng.random(frames.shape) < 0.3] = np.nan
+    frames[:, 3, 4] = np.nan
+    found = combine.clipped_mean(list(frames), noise=0.0, clip_sigma=2.0)
+    many = np.isfinite(frames).sum(axis=0) > 2
+    middle = np.nanmedian(frames[:, many], axis=0)
+    mad = np.nanmedian(np.abs(frames[:, many] - middle), axis=0)
+    kept = np.abs(frames[:, many] - middle) <= 2.0 * np.float32(1.4826) * mad
+    expected = np.where(kept, frames[:, many], 0).sum(axis=0) / kept.sum(axis=0)
+    assert np.array_equal(found.count[many], kept.sum(axis=0))
+    assert np.allclose(found.image[many], expected, atol=1e-5)
+    assert found.count[3, 4] == found.image[3, 4] == 0
+    one = np.isfinite(frames).sum(axis=0) == 1
+    assert np.array_equal(found.image[one], np.nansum(frames, axis=0)[one])
+
+
+def test_sigma_is_that_of_the_values_kept():
+    frames = np.stack(planes(8))
+    frames[2, 5, 5] = 9000
+    found = combine.clipped_mean(list(frames), noise=5.0, clip_sigma=6.0)
+    frames[2, 5, 5] = np.nan
+    assert np.allclose(found.sigma, np.nanstd(frames, axis=0, ddof=1), rtol=1e-4)
+    assert combine.clipped_mean(planes(3), with_sigma=False).sigma.size == 0
+
+
+@pytest.mark.parametrize("n", [2, 7])
+def test_the_plane_that_is_clipped_is_counted(n):
+    frames = planes(n)
+    clean = combine.clipped_mean(frames, noise=5.0, clip_sigma=6.0)
+    assert not clean.clipped.any()
+    frames[1][10:20, 10:20] += 500
+    frames[0][0, 0] = np.nan
+    found = combine.clipped_mean(frames, noise=5.0, clip_sigma=6.0)
+    expected = np.zeros(n, int)
+    expected[1] = 100
+    assert np.array_equal(found.clipped, expected)
+    missing = 1
+    assert found.count.sum() + found.clipped.sum() + missing == n * frames[0].size
+
+
+@pytest.mark.parametrize("n", [1, 2, 6])
+def test_the_result_does_not_depend_on_the_threads(n):
+    frames = planes(n, shape=(40, 150))
+    frames[0][3, 3] = np.nan
+    one = combine.clipped_mean(frames, threads=1)
+    for threads in (2, 3):
+        more = combine.clipped_mean(frames, threads=threads, band_rows=13)
+        assert one.image.tobytes() == more.image.tobytes()
+        assert one.sigma.tobytes() == more.sigma.tobytes()
+        assert np.array_equal(one.clipped, more.clipped)
+
+
+def test_each_plane_is_judged_by_its_own_noise():
+    frames = planes(6, noise=1.0)
+    frames[0] += np.float32(40) * np.random.default_rng(1).standard_normal((40, 50)).astype("f4")
+    noise = [40.0, 1, 1, 1, 1, 1]
+    found = combine.clipped_mean(frames, noise=noise, variance=np.square(noise))
+    assert found.clipped[0] < 30
+    assert found.image.std() < 1.1 / np.sqrt(5)
+    strict = combine.clipped_mean(frames, noise=1.0)
+    assert strict.clipped[0] > 1500
