@@ -24,8 +24,8 @@ from .drawn import Exposure, reduced
 
 ORDER = [
     "overscan", "bias", "linearity", "gain", "dark", "saturation", "crosstalk", "flat",
-    "illumination", "provisional sky", "fringe", "pattern", "bad pixels", "sky", "cosmic rays", "trails", "detection", "psf", "psf photometry",
-    "astrometry", "zero point",
+    "illumination", "provisional sky", "fringe", "pattern", "bad pixels", "sky", "cosmic rays",
+    "trails", "detection", "psf", "psf photometry", "astrometry", "zero point",
 ]  # fmt: skip
 
 

@@ -123,7 +123,7 @@ def read_fits(path: Path, names: Sequence[str] | None = None) -> FitsFile:
                 name = hdu.get_extname()
                 if not name:
                     continue
-                result.cards[name] = _cards(hdu)
+                result.cards[name] = header_cards(hdu)
                 if names is None or name in names:
                     result.data[name] = hdu.read()
     except (OSError, ValueError) as error:
@@ -136,7 +136,8 @@ def read_fits(path: Path, names: Sequence[str] | None = None) -> FitsFile:
     return result
 
 
-def _cards(hdu: Any) -> dict[str, Any]:
+def header_cards(hdu: Any) -> dict[str, Any]:
+    """Cards of an open extension but for those that describe how it is stored."""
     header = hdu.read_header()
     return {
         record["name"]: record["value"]

@@ -2,17 +2,20 @@
 
 A reduced image is one FITS file: IMAGE (electrons, float32, sky subtracted), MASK (uint8, the
 seven codes, compressed without loss), VARIANCE (electrons squared, float32), then SKY (the coarse
-mesh of what was subtracted), PSF and SOURCES. Readers go by the names of the extensions.
+mesh of what was subtracted), PSF and SOURCES. Readers go by the names of the extensions. An image
+of the profile `detrended` has the same form; its sky is modelled but left in, and SKYSUB is F.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import fitsio
 import numpy as np
 from numpy.typing import NDArray
 
@@ -172,14 +175,17 @@ _MASTER_UNITS = {"BIAS": "adu", "DARK": "electron/s"}
 
 @dataclass
 class ReducedImage:
-    """A calibrated frame. Arrays are (ny, nx); electrons, sky subtracted."""
+    """A calibrated frame. Arrays are (ny, nx); electrons, sky subtracted.
+
+    Where the card SKYSUB is F, the image still holds the sky (profile `detrended`).
+    """
 
     image: NDArray[np.float32]
     mask: NDArray[np.uint8]
     variance: NDArray[np.float32]
     sky_mesh: NDArray[np.float32]
-    """(2, my, mx): coarse maps of the sky that was subtracted (electrons) and of its variance
-    without sources (electrons squared); the card `SKYMESH` tells their pitch."""
+    """(2, my, mx): coarse maps of the sky (electrons) and of its variance without sources
+    (electrons squared); the card `SKYMESH` tells their pitch."""
     psf: Psf
     sources: Table
     cards: list[Card]
@@ -229,6 +235,74 @@ class ReducedImage:
             },
             _meaning(self.cards),
         )
+
+
+class FileRows:
+    """An image of an open file, of which bands of rows are read when it is sliced."""
+
+    def __init__(self, path: Path, hdu: Any) -> None:
+        self._path, self._hdu = path, hdu
+        ny, nx = hdu.get_dims()
+        self.shape = (int(ny), int(nx))
+
+    def __getitem__(self, rows: slice) -> NDArray[Any]:
+        """Rows as an array of their own.
+
+        Raises `ProductError` if the file is damaged there.
+        """
+        first, last, step = rows.indices(self.shape[0])
+        if step != 1:
+            raise ValueError(f"rows in steps of {step}: bands of rows are read whole")
+        last = max(first, last)
+        try:
+            # A band without rows comes back without columns.
+            band = self._hdu[first:last, :].reshape(last - first, self.shape[1])
+        except (OSError, ValueError) as error:
+            raise _damaged(self._path, error) from error
+        return np.ascontiguousarray(band)
+
+
+@dataclass(frozen=True)
+class DetrendedFile:
+    """A file of the profile `detrended`, open: pixels are read when they are sliced."""
+
+    image: FileRows
+    """(ny, nx) float32, electrons, the sky in it."""
+    mask: FileRows
+    """(ny, nx) uint8."""
+    cards: dict[str, Any]
+    """Of IMAGE."""
+    sources: Table
+
+
+@contextlib.contextmanager
+def open_detrended(path: Path) -> Iterator[DetrendedFile]:
+    """Open a detrended image once, for builders that combine many by bands of rows.
+
+    Cards and star list are read at once, variance, sky and PSF never. Raises `ProductError` if the
+    file is missing, damaged, or an image whose sky was subtracted.
+    """
+    if not path.is_file():
+        raise ProductError(str(path), found="no such file", do="have the frame detrended again")
+    with contextlib.ExitStack() as stack:
+        try:
+            fits = stack.enter_context(fitsio.FITS(stack.enter_context(files.plain_name(path))))
+            cards = files.header_cards(fits["IMAGE"])
+            sources = to_columns(fits["SOURCES"].read())
+            image, mask = FileRows(path, fits["IMAGE"]), FileRows(path, fits["MASK"])
+        except (OSError, ValueError) as error:
+            raise _damaged(path, error) from error
+        if cards.get("SKYSUB", True):
+            raise ProductError(
+                str(path),
+                found="an image whose sky was subtracted, or may have been",
+                expected="SKYSUB = F, as the profile `detrended` leaves it",
+            )
+        yield DetrendedFile(image, mask, cards, sources)
+
+
+def _damaged(path: Path, error: Exception) -> ProductError:
+    return ProductError(str(path), found=str(error), expected="a whole FITS file")
 
 
 @dataclass

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tesela.errors import BadInput
+from tesela.pixels import illumination
+from tesela.pixels.detrend import NOTHING
 from tesela.products.images import Master
 from tesela.products.maskbit import MaskBit
 from tesela.products.masterkind import KINDS, STANDS_IN
 from tesela.stages.reduce.settings import ReduceInputs
 
-NOTHING = np.empty((0, 0), np.float32)
 _REQUIRED = ("BIAS", "FLAT")
 _PLANES = ("BIAS", "DARK", "FLAT", "FRINGE", "PATTERN")
 _DO = "use masters of the same camera, read-out mode and binning"
@@ -48,8 +49,6 @@ class Calset:
         """
         if not self.illumination.size:
             return self.flat
-        from tesela.pixels import illumination
-
         ny, nx = self.flat.shape
         factor = illumination.factor(self.illumination, (ny, nx))
         return np.multiply(factor, self.flat, out=factor)
@@ -85,9 +84,12 @@ def of_frame(inputs: ReduceInputs) -> Calset:
 
 
 def _bad(inputs: ReduceInputs) -> NDArray[np.bool_]:
-    """What the masks call bad, and pixels that no flat can correct."""
+    """What the masks call bad, and pixels of which a master knows nothing."""
     flat = inputs.masters["FLAT"].image
-    bad = ~((flat > 0) & np.isfinite(flat) & np.isfinite(inputs.masters["BIAS"].image))
+    bad = ~((flat > 0) & np.isfinite(flat))
+    for kind in ("BIAS", "DARK"):
+        if kind in inputs.masters:
+            bad |= ~np.isfinite(inputs.masters[kind].image)
     for kind in ("BIAS", "DARK", "FLAT", "BADPIXEL"):
         if kind in inputs.masters and inputs.masters[kind].mask.size:
             bad |= (inputs.masters[kind].mask & MaskBit.BAD) > 0

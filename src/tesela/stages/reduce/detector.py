@@ -9,7 +9,7 @@ from tesela.errors import QualityError
 from tesela.pixels import badpixels, crosstalk, detrend, overscan, saturation
 from tesela.products.maskbit import MaskBit
 from tesela.stages.reduce import calset
-from tesela.stages.reduce.calset import NOTHING, Calset
+from tesela.stages.reduce.calset import Calset
 from tesela.stages.reduce.frame import Frame
 from tesela.stages.reduce.settings import ReduceInputs
 
@@ -30,11 +30,6 @@ def remove_signature(inputs: ReduceInputs) -> Frame:
     strip = overscan.measure(inputs.pixels, camera.sections("overscan"), data)
     saturated = _saturated(inputs)
     flat = masters.effective_flat()
-    extra = {}
-    if masters.dark.size:
-        extra.update(dark=masters.dark, exptime_s=inputs.facts.exptime_s)
-    if masters.linearity.size:
-        extra.update(linearity=masters.linearity, pivot_adu=masters.pivot_adu)
     image = detrend.apply(
         inputs.pixels,
         data,
@@ -43,8 +38,11 @@ def remove_signature(inputs: ReduceInputs) -> Frame:
         gain,
         masters.bias,
         # Ghosts are as strong as what was read out, so they go before the response does.
-        NOTHING if masters.crosstalk.size else flat,
-        **extra,
+        detrend.NOTHING if masters.crosstalk.size else flat,
+        dark=masters.dark,
+        exptime_s=inputs.facts.exptime_s,
+        linearity=masters.linearity,
+        pivot_adu=masters.pivot_adu,
     )
     measured = strip.noise_adu * gain
     noise = np.where(np.isfinite(measured), measured, camera.values("readnoise_e"))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
+from tesela.pixels import pattern
 from tesela.products.images import Master
 from tesela.products.maskbit import MaskBit
 from tesela.stages.reduce.frame import Frame, needed
 from tesela.stages.reduce.settings import ReduceInputs
 
-_SIGNIFICANT_SIGMA = 5.0
+_LEAST_SIGMA = 3.0
 
 
 def remove(frame: Frame, inputs: ReduceInputs) -> None:
@@ -20,21 +23,22 @@ def remove(frame: Frame, inputs: ReduceInputs) -> None:
 
 
 def _remove(frame: Frame, kind: str, master: Master) -> None:
-    """One pattern, relative to the sky: what of it is in the frame, and away with that."""
-    from tesela.pixels import pattern
-
+    """One pattern, relative to the sky; where it has no data, the image keeps what it had."""
     name, sky_e = kind.lower(), needed(frame.provisional_sky_e, "provisional sky")
-    objects = needed(frame.objects, "object mask")
-    usable = ~(frame.unusable | objects)
-    if master.mask.size:
-        holes = (master.mask & MaskBit.HOLE) > 0
+    holes = (master.mask & MaskBit.HOLE) > 0 if master.mask.size else None
+    usable = ~(frame.unusable | needed(frame.objects, "object mask"))
+    if holes is not None:
         usable &= ~holes
-    fitted = pattern.amplitude(frame.image, master.image, usable, sky_e=sky_e)
-    frame.metrics.update({f"{name}_scale": fitted.value, f"{name}_scale_err": fitted.error})
-    numbers = {"scale": fitted.value, "scale_err": fitted.error, "sky_e": sky_e}
-    if not fitted.value > _SIGNIFICANT_SIGMA * fitted.error:
-        frame.did(name, source=kind, subtracted=False, **numbers)
-        return
-    pattern.subtract(frame.image, master.image, fitted.value * sky_e)
-    n_holes = frame.set(MaskBit.HOLE, holes) if master.mask.size else 0
-    frame.did(name, source=kind, subtracted=True, **numbers, holes=n_holes)
+    found = pattern.NOTHING
+    if sky_e > 0:
+        found = pattern.amplitude(frame.image, master.image, usable, sky_e=sky_e)
+    subtracted = found.significance > _LEAST_SIGMA
+    if subtracted:
+        pattern.subtract(frame.image, master.image, found.value * sky_e)
+        if holes is not None:
+            frame.set(MaskBit.HOLE, holes)
+    error = found.error if math.isfinite(found.error) else None
+    frame.metrics.update({f"{name}_scale": found.value, f"{name}_scale_err": error})
+    frame.did(
+        name, source=kind, subtracted=subtracted, scale=found.value, scale_err=error, sky_e=sky_e
+    )
