@@ -49,15 +49,21 @@ class Ledger:
     @classmethod
     def open(cls, path: Path) -> Ledger:
         """Open an existing ledger; its schema must be the one this version knows."""
-        if not path.is_file():
-            raise LedgerError(
-                str(path),
-                found="no ledger",
-                expected="the database of a site",
-                do="make a site with `tesela init SITE --survey FILE`, or pass --site",
-            )
-        ledger = cls(_sqlite_engine(path))
+        ledger = cls(_sqlite_engine(_existing(path)))
         ledger._check_revision()
+        return ledger
+
+    @classmethod
+    def migrate(cls, path: Path) -> Ledger:
+        """Open an existing ledger, of an older version of Tesela too, and bring it up to date.
+
+        All the revisions it lacks are applied in one transaction; the rows stay.
+        """
+        ledger = cls(_sqlite_engine(_existing(path)))
+        found = ledger._revision()
+        if found > HEAD_REVISION:
+            raise ledger._of_another(found)
+        ledger.upgrade()
         return ledger
 
     def upgrade(self) -> None:
@@ -71,17 +77,23 @@ class Ledger:
             conn.commit()
 
     def _check_revision(self) -> None:
+        found = self._revision()
+        if found != HEAD_REVISION:
+            raise self._of_another(found)
+
+    def _revision(self) -> str:
         # The head is a constant here: loading Alembic would double the time of every verb.
         with self.read() as conn:
-            found = conn.scalar(sa.text("SELECT version_num FROM alembic_version"))
-        if found != HEAD_REVISION:
-            self.close()
-            raise LedgerError(
-                "ledger",
-                found=f"revision {found}",
-                expected=HEAD_REVISION,
-                do="install the version that wrote it, or make a new site and ingest again",
-            )
+            return str(conn.scalar(sa.text("SELECT version_num FROM alembic_version")))
+
+    def _of_another(self, found: str) -> LedgerError:
+        self.close()
+        return LedgerError(
+            "ledger",
+            found=f"revision {found}",
+            expected=HEAD_REVISION,
+            do="install the version that wrote it, or make a new site and ingest again",
+        )
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
@@ -113,7 +125,18 @@ class Ledger:
         self.engine.dispose()
 
 
-HEAD_REVISION = "0001"
+HEAD_REVISION = "0002"
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise LedgerError(
+            str(path),
+            found="no ledger",
+            expected="the database of a site",
+            do="make a site with `tesela init SITE --survey FILE`, or pass --site",
+        )
+    return path
 
 
 def _alembic_config() -> Any:

@@ -2,7 +2,7 @@
 
 what exists          exposure, frame, frame_tile, tile, refcat, project, master
 what was made        product, edge
-what is known of it  quality, verdict, event, refused
+what is known of it  quality, amp_quality, verdict, event, refused
 what is to be done   step, dirty, waiting, task, task_input, attempt
 """
 
@@ -191,6 +191,33 @@ quality = Table(
 )
 Index("ix_quality_fwhm_arcsec", quality.c.fwhm_arcsec)
 Index("ix_quality_zeropoint_mag", quality.c.zeropoint_mag)
+
+amp_quality = Table(
+    "amp_quality",
+    metadata,
+    Column("detector", Text, primary_key=True),  # the configuration without its filter
+    Column("filter", Text, primary_key=True),  # "-" where no filter matters
+    Column("source", Text, primary_key=True),  # kind of the master, or of the product
+    Column("night", Text, primary_key=True),
+    Column("amp", Integer, primary_key=True, autoincrement=False),  # 0 is the whole CCD
+    Column("metric", Text, primary_key=True),
+    Column("value", Float),  # NULL: asked for, could not be measured
+    Column("error", Float),
+    Column("n", Integer, nullable=False),
+    Column("level", Integer, nullable=False),  # 0 quiet, 1 warning, 2 alarm
+    _text("reason", default=""),
+    Column("product_id", Integer, ForeignKey("product.id"), nullable=False),
+    Column("at_mjd", Float, nullable=False),
+)
+Index(
+    "ix_amp_quality_series",
+    amp_quality.c.detector,
+    amp_quality.c.metric,
+    amp_quality.c.amp,
+    amp_quality.c.night,
+)
+Index("ix_amp_quality_night", amp_quality.c.night, amp_quality.c.level)
+Index("ix_amp_quality_product_id", amp_quality.c.product_id)
 
 verdict = Table(
     "verdict",

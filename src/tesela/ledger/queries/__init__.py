@@ -25,6 +25,14 @@ from tesela.ledger.queries.masters import (
     MASTERS_PENDING,
     PREVIOUS_CERTIFIED,
 )
+from tesela.ledger.queries.monitors import (
+    AMP_ALERTS,
+    AMP_FOLLOWED,
+    AMP_NIGHTS,
+    AMP_SERIES,
+    FORGET_AMP_VALUES,
+    PUT_AMP_VALUE,
+)
 from tesela.ledger.queries.people import (
     ATTEMPTS_OF_KEY,
     COUNT_PRODUCTS,
@@ -78,6 +86,10 @@ from tesela.ledger.queries.work import (
 
 __all__ = [
     "ALL_CURRENT",
+    "AMP_ALERTS",
+    "AMP_FOLLOWED",
+    "AMP_NIGHTS",
+    "AMP_SERIES",
     "ATTEMPTS_OF_KEY",
     "BANDS_OF_TILE",
     "CERTIFIED",
@@ -92,6 +104,7 @@ __all__ = [
     "EVENTS_OF_KEY",
     "EVERY_FRAME",
     "FAILED_USERS",
+    "FORGET_AMP_VALUES",
     "FRAMES_AHEAD",
     "FRAMES_BY_SHA",
     "FRAMES_OF_MASTER",
@@ -113,6 +126,7 @@ __all__ = [
     "PAST_USERS",
     "PREVIOUS_CERTIFIED",
     "PRODUCTS_OF_KEY",
+    "PUT_AMP_VALUE",
     "PUT_TASK",
     "READY_TASKS",
     "REDUCED_NEAR",

@@ -1,0 +1,75 @@
+"""Questions about what the monitors follow, amplifier by amplifier and night by night."""
+
+from __future__ import annotations
+
+from sqlalchemy import text
+
+# What any version of this product said before.
+FORGET_AMP_VALUES = text("""
+    DELETE FROM amp_quality WHERE product_id IN (
+        SELECT every.id FROM product one
+        JOIN product every ON every.kind = one.kind AND every.key = one.key
+        WHERE one.id = :product_id)
+""")
+
+# Where several products of a night follow the same quantity, the last one entered stands.
+PUT_AMP_VALUE = text("""
+    INSERT INTO amp_quality (detector, filter, source, night, amp, metric, value, error, n,
+                             level, reason, product_id, at_mjd)
+    VALUES (:detector, :filter, :source, :night, :amp, :metric, :value, :error, :n,
+            :level, :reason, :product_id, :at_mjd)
+    ON CONFLICT (detector, filter, source, night, amp, metric) DO UPDATE
+    SET value = excluded.value, error = excluded.error, n = excluded.n, level = excluded.level,
+        reason = excluded.reason, product_id = excluded.product_id, at_mjd = excluded.at_mjd
+""")
+
+# Values of products that are still held to be good.
+_GOOD = """
+    FROM amp_quality a
+    JOIN product p ON p.id = a.product_id AND p.state = 'valid'
+    LEFT JOIN master m ON m.product_id = a.product_id
+    WHERE COALESCE(m.state, '') NOT IN ('invalid', 'rejected')
+"""
+_SERIES = (
+    _GOOD
+    + """
+      AND a.detector = :detector AND a.night >= :since AND a.night < :before
+      AND (:metric = '' OR a.metric = :metric) AND (:amp < 0 OR a.amp = :amp)
+      AND (:filter = '' OR a.filter = :filter) AND (:source = '' OR a.source = :source)
+"""
+)
+
+# The last nights with a value, so many of them, the oldest first. Each quantity has its own
+# nights: a crosstalk of every month is not pushed out by the biases of every night.
+AMP_SERIES = text(f"""
+    WITH found AS (
+        SELECT a.*, DENSE_RANK() OVER (PARTITION BY a.metric ORDER BY a.night DESC) AS back
+        {_SERIES})
+    SELECT * FROM found WHERE back <= :limit
+    ORDER BY metric, night, filter, source, amp
+""")
+
+AMP_ALERTS = text(f"""
+    SELECT a.* {_GOOD}
+      AND a.night >= :since AND a.level >= :level
+      AND (:detector = '' OR a.detector = :detector)
+    ORDER BY a.night DESC, a.level DESC, a.detector, a.metric, a.filter, a.source, a.amp
+""")
+
+AMP_NIGHTS = text(f"""
+    SELECT a.night, COUNT(*) AS n, SUM(CASE WHEN a.level = 1 THEN 1 ELSE 0 END) AS warnings,
+           SUM(CASE WHEN a.level = 2 THEN 1 ELSE 0 END) AS alarms
+    {_GOOD}
+      AND a.night IN (SELECT DISTINCT night FROM amp_quality ORDER BY night DESC LIMIT :limit)
+      AND (:detector = '' OR a.detector = :detector)
+    GROUP BY a.night ORDER BY a.night DESC
+""")
+
+AMP_FOLLOWED = text(f"""
+    SELECT a.detector, a.filter, a.source, a.metric, COUNT(DISTINCT a.night) AS nights,
+           MAX(a.night) AS latest
+    {_GOOD}
+      AND a.night >= :since
+    GROUP BY a.detector, a.filter, a.source, a.metric
+    ORDER BY a.detector, a.metric, a.filter, a.source
+""")
