@@ -7,9 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numba
 import numpy as np
 import numpy.typing as npt
-from numba import config, njit
+from numba import njit
 from scipy.ndimage import gaussian_filter1d
 
 from tesela.errors import BadInput, QualityError
@@ -92,8 +93,8 @@ def clipped_mean(
     with_sigma : bool
         Whether to make the plane `sigma`.
     threads : int
-        They read the planes of a band and combine its rows; 0 takes numba's number. The result does
-        not depend on it.
+        They read the planes of a band and combine its rows; 0 takes numba's number, which
+        NUMBA_NUM_THREADS limits. The result does not depend on it.
 
     Returns
     -------
@@ -128,7 +129,7 @@ def clipped_mean(
     clipped = np.zeros(n, np.int64)
     band = np.empty((n, min(band_rows, ny), nx), np.float32)
     numbers = np.stack([weights, floor**2, shot])
-    with ThreadPoolExecutor(threads or config.NUMBA_NUM_THREADS) as pool:
+    with ThreadPoolExecutor(threads or n_threads()) as pool:
         for y0 in range(0, ny, band_rows):
             y1 = min(y0 + band_rows, ny)
             rows = band[:, : y1 - y0]
@@ -154,6 +155,11 @@ def clipped_mean(
             for part in parts:
                 clipped += part.result()
     return Combined(image=image, count=count, sigma=sigma, clipped=clipped)
+
+
+def n_threads() -> int:
+    """Threads that kernels may use: the cores, or fewer where NUMBA_NUM_THREADS says so."""
+    return int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
 
 
 def _pieces(n_rows: int) -> Iterator[tuple[int, int]]:

@@ -90,7 +90,7 @@ def apply(
     planes = [np.ascontiguousarray(plane, dtype=np.float32) for plane in (bias, dark, flat)]
     _detrend(
         raw, unit.data, unit.dest, unit.level, unit.gain, unit.coefficients, unit.inverse_pivot,
-        *planes, np.float32(exptime_s), image,
+        planes[0], planes[1], planes[2], np.float32(exptime_s), image,
     )  # fmt: skip
     return image
 
@@ -129,7 +129,8 @@ def rows(
     for first, last, part in unit.parts(y0, y1):
         _detrend(
             as_raw(raw[first:last]), part.data, part.dest, part.level, part.gain,
-            part.coefficients, part.inverse_pivot, *planes, np.float32(exptime_s), image,
+            part.coefficients, part.inverse_pivot, planes[0], planes[1], planes[2],
+            np.float32(exptime_s), image,
         )  # fmt: skip
     return image
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import fitsio
 import numpy as np
 from numpy.typing import NDArray
 
 from tesela.errors import BadInput
-from tesela.products.files import plain_name
+from tesela.products.rawrows import Source, open_source
 
 Judge = Callable[[Mapping[str, Any], tuple[int, int]], None]
 """Called with the cards and (ny, nx); raises `BadInput` to refuse a file before its pixels."""
@@ -43,24 +43,75 @@ def read(path: Path, judge: Judge | None = None) -> tuple[dict[str, Any], NDArra
     claims a huge image costs neither time nor memory. Raises `BadInput` if the file is empty, no
     FITS, truncated, damaged, without an image, or of another type of pixel.
     """
+    with _opened(path, judge, unpack=False) as rows:
+        return rows.header, rows.read()
+
+
+def open_rows(path: Path, judge: Judge | None = None) -> AbstractContextManager[RawRows]:
+    """A raw frame, opened once to be read whole and by bands of rows, closed at the end.
+
+    A gzipped file, which has no rows to jump to, is unpacked once into the folder for temporary
+    files. Raises `BadInput` as `read` does; what only the pixels can tell is told when the first of
+    them are read.
+    """
+    return _opened(path, judge, unpack=True)
+
+
+@contextmanager
+def _opened(path: Path, judge: Judge | None, *, unpack: bool) -> Iterator[RawRows]:
     _refuse_what_is_no_fits(path)
-    try:
-        with plain_name(path) as name, fitsio.FITS(name) as fits:
-            hdu = next((h for h in fits if h.has_data() and h.get_exttype() == "IMAGE_HDU"), None)
-            if hdu is None or len(hdu.get_dims()) != 2:
-                raise BadInput(
-                    path.name,
-                    found="no two-dimensional image",
-                    expected="a raw frame in the first image extension",
-                    do="check what the camera wrote",
-                )
-            header = _cards(hdu, fits[0])
+    with ExitStack() as stack:
+        with _told_as_damage(path):
+            source = open_source(path, stack, unpack=unpack)
             if judge is not None:
-                ny, nx = hdu.get_dims()
-                judge(header, (ny, nx))
-            _refuse_wrong_checksum(path, hdu, header)
-            pixels = hdu.read()
-    except (OSError, ValueError, RuntimeError) as error:
+                judge(source.header, source.shape)
+        yield RawRows(path, source)
+
+
+class RawRows:
+    """The rows of an open raw frame: `rows[y0:y1]` reads them, uint16, native.
+
+    No pixel leaves it unchecked: the whole image is read once to be compared with CHECKSUM and
+    DATASUM, with no second pass where the first slice is the whole image of an uncompressed file.
+    Memory: the slice alone.
+    """
+
+    def __init__(self, path: Path, source: Source) -> None:
+        self.path = path
+        self.header = source.header
+        self.shape = source.shape
+        """(ny, nx)."""
+        self._source = source
+        self._is_checked = False
+
+    def read(self) -> NDArray[np.uint16]:
+        """The whole image."""
+        with _told_as_damage(self.path):
+            if self._is_checked:
+                return self._source.rows(0, self.shape[0])
+            pixels = self._source.whole()
+        self._is_checked = True
+        return pixels
+
+    def __getitem__(self, rows: slice) -> NDArray[np.uint16]:
+        """Rows [y0, y1) as (y1 - y0, nx)."""
+        y0, y1, step = rows.indices(self.shape[0])
+        if step != 1:
+            raise IndexError(f"rows with a step of {step}: they are read in order, one by one")
+        if (y0, y1) == (0, self.shape[0]):
+            return self.read()
+        with _told_as_damage(self.path):
+            if not self._is_checked:
+                self._source.check()
+                self._is_checked = True
+            return self._source.rows(y0, max(y0, y1))
+
+
+@contextmanager
+def _told_as_damage(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError, EOFError, zlib.error) as error:
         reason = " ".join(str(error).split())
         raise BadInput(
             path.name,
@@ -68,7 +119,6 @@ def read(path: Path, judge: Judge | None = None) -> tuple[dict[str, Any], NDArra
             expected="a whole FITS file",
             do="copy it again from the telescope",
         ) from error
-    return header, _as_uint16(path, pixels)
 
 
 def _refuse_what_is_no_fits(path: Path) -> None:
@@ -101,50 +151,3 @@ def _refuse_what_is_no_fits(path: Path) -> None:
             expected="a whole FITS file",
             do="copy it again from the telescope",
         )
-
-
-def _cards(hdu: Any, primary: Any) -> dict[str, Any]:
-    cards: dict[str, Any] = {}
-    for part in (primary, hdu):
-        for record in part.read_header().records():
-            name = record.get("name")
-            if name and name not in ("COMMENT", "HISTORY"):
-                cards[str(name).upper()] = record["value"]
-    return cards
-
-
-def _refuse_wrong_checksum(path: Path, hdu: Any, header: dict[str, Any]) -> None:
-    if "DATASUM" not in header:
-        return
-    try:
-        hdu.verify_checksum()
-    except (OSError, ValueError, RuntimeError) as error:
-        raise BadInput(
-            path.name,
-            found=f"{' '.join(str(error).split())}: the content contradicts CHECKSUM or DATASUM",
-            expected="the checksum that the file states",
-            do="copy it again from the telescope",
-        ) from error
-
-
-def _as_uint16(path: Path, pixels: NDArray[Any]) -> NDArray[np.uint16]:
-    if pixels.dtype.kind in "iu" and pixels.size:
-        low, high = int(pixels.min()), int(pixels.max())
-        if low == high:
-            raise BadInput(
-                path.name,
-                found=f"every pixel is {low}",
-                expected="an exposed or read-out frame",
-                do="check the read-out of that exposure",
-            )
-        if low >= 0 and high <= 65535:
-            return np.ascontiguousarray(pixels, dtype=np.uint16)
-        found = f"pixels from {low} to {high}"
-    else:
-        found = f"pixels of type {pixels.dtype.name}"
-    raise BadInput(
-        path.name,
-        found=found,
-        expected="unsigned 16-bit integers as a camera writes them",
-        do="ingest raw frames only; processed images do not come in here",
-    )

@@ -1,0 +1,261 @@
+"""Where the rows of a raw frame come from: the bytes of a plain file, or the FITS library.
+
+Plain files of unsigned 16-bit integers are read by their bytes, so that one pass gives the pixels
+and the sum that CHECKSUM and DATASUM state. Everything else goes through the library.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import fitsio
+import numpy as np
+from numpy.typing import NDArray
+
+from tesela.errors import BadInput
+from tesela.products.files import plain_name
+
+_CHUNK_ROWS = 256
+_SHORT, _UNSIGNED_SHORT = 16, 20  # CFITSIO's codes of pixels as stored and as meant
+_ALL_ONES = 0xFFFFFFFF
+
+
+class Source(Protocol):
+    """An open image of (ny, nx) uint16."""
+
+    header: dict[str, Any]
+    shape: tuple[int, int]
+
+    def rows(self, y0: int, y1: int) -> NDArray[np.uint16]:
+        """Rows [y0, y1), not checked."""
+
+    def whole(self) -> NDArray[np.uint16]:
+        """All rows, checked."""
+
+    def check(self) -> None:
+        """Raise `BadInput` if the content is not what a camera writes or what its sums state."""
+
+
+def open_source(path: Path, stack: contextlib.ExitStack, *, unpack: bool) -> Source:
+    """Open the first image of a file until `stack` ends.
+
+    `unpack` writes a gzipped file to a temporary one first; otherwise the library holds all of it
+    in memory. Raises `BadInput` if there is no two-dimensional image.
+    """
+    is_gzip = path.name.casefold().endswith(".gz")
+    if is_gzip and unpack:
+        copy = stack.enter_context(tempfile.NamedTemporaryFile(suffix=".fits"))  # noqa: SIM115 - the stack closes it
+        with gzip.open(path) as packed:
+            shutil.copyfileobj(packed, copy, 1 << 20)
+        copy.flush()
+        name = copy.name
+    else:
+        name = stack.enter_context(plain_name(path))
+    opened = stack.enter_context(contextlib.closing(fitsio.FITS(name)))
+    hdu = next((h for h in opened if h.has_data() and h.get_exttype() == "IMAGE_HDU"), None)
+    if hdu is None or len(hdu.get_dims()) != 2:
+        raise BadInput(
+            path.name,
+            found="no two-dimensional image",
+            expected="a raw frame in the first image extension",
+            do="check what the camera wrote",
+        )
+    info = hdu.get_info()
+    is_plain = (info["img_type"], info["img_equiv_type"]) == (_SHORT, _UNSIGNED_SHORT)
+    if (is_gzip and not unpack) or hdu.is_compressed() or not is_plain:
+        return _Library(path, opened, hdu)
+    source = _Plain(path, opened, hdu, Path(name))
+    opened.close()
+    stack.callback(os.close, source.descriptor)
+    return source
+
+
+class _Library:
+    """Through CFITSIO: compressed images, images in memory, other types of pixel."""
+
+    def __init__(self, path: Path, opened: Any, hdu: Any) -> None:
+        self.path, self._hdu = path, hdu
+        self.header = _cards(hdu, opened[0])
+        ny, nx = hdu.get_dims()
+        self.shape = int(ny), int(nx)
+
+    def rows(self, y0: int, y1: int) -> NDArray[np.uint16]:
+        if y0 == y1:
+            return np.empty((0, self.shape[1]), np.uint16)
+        pixels = self._hdu[y0:y1, :]
+        return np.ascontiguousarray(pixels, np.uint16)
+
+    def whole(self) -> NDArray[np.uint16]:
+        self._refuse_wrong_checksum()
+        pixels = self._hdu.read()
+        seen = _Seen(self.path)
+        seen.add(pixels)
+        seen.judge()
+        return np.ascontiguousarray(pixels, np.uint16)
+
+    def check(self) -> None:
+        self._refuse_wrong_checksum()
+        seen = _Seen(self.path)
+        for y0, y1 in _chunks(self.shape[0]):
+            seen.add(self._hdu[y0:y1, :])
+        seen.judge()
+
+    def _refuse_wrong_checksum(self) -> None:
+        if "DATASUM" not in self.header:
+            return
+        try:
+            self._hdu.verify_checksum()
+        except (OSError, ValueError, RuntimeError) as error:
+            _refuse_sum(self.path, " ".join(str(error).split()), error)
+
+
+class _Plain:
+    """Big-endian integers with an offset of 32768, as they lie in the file."""
+
+    def __init__(self, path: Path, opened: Any, hdu: Any, place: Path) -> None:
+        self.path = path
+        self.header = _cards(hdu, opened[0])
+        ny, nx = hdu.get_dims()
+        self.shape = int(ny), int(nx)
+        places = hdu.get_offsets()
+        self._start, self._header_start = int(places["data_start"]), int(places["header_start"])
+        self.descriptor = os.open(place, os.O_RDONLY)
+
+    def rows(self, y0: int, y1: int) -> NDArray[np.uint16]:
+        pixels = np.empty((y1 - y0, self.shape[1]), np.uint16)
+        self._read(pixels, y0)
+        _to_native(pixels)
+        return pixels
+
+    def whole(self) -> NDArray[np.uint16]:
+        pixels = np.empty(self.shape, np.uint16)
+        self._pass(pixels[y0:y1] for y0, y1 in _chunks(self.shape[0]))
+        return pixels
+
+    def check(self) -> None:
+        chunk = np.empty((min(_CHUNK_ROWS, self.shape[0]), self.shape[1]), np.uint16)
+        self._pass(chunk[: y1 - y0] for y0, y1 in _chunks(self.shape[0]))
+
+    def _pass(self, parts: Iterator[NDArray[np.uint16]]) -> None:
+        """Fill the parts, in order, with all rows and judge them."""
+        seen, total, y0 = _Seen(self.path), 0, 0
+        for part in parts:
+            self._read(part, y0)
+            if "DATASUM" in self.header:
+                total = _added(total, part.reshape(-1).view(np.uint8), 2 * y0 * self.shape[1])
+            _to_native(part)
+            seen.add(part)
+            y0 += len(part)
+        if "DATASUM" in self.header:
+            self._compare(total)
+        seen.judge()
+
+    def _read(self, pixels: NDArray[np.uint16], y0: int) -> None:
+        whole = memoryview(pixels.reshape(-1).view(np.uint8).data)
+        place = self._start + 2 * y0 * self.shape[1]
+        done = 0
+        while done < len(whole):
+            got = os.preadv(self.descriptor, [whole[done:]], place + done)
+            if not got:
+                raise OSError(f"the file ends {len(whole) - done} bytes too early")
+            done += got
+
+    def _compare(self, total: int) -> None:
+        stated = str(self.header["DATASUM"]).strip()
+        if stated and stated != str(total):
+            _refuse_sum(self.path, f"DATASUM = {stated}, the pixels give {total}", None)
+        if not str(self.header.get("CHECKSUM", "")).strip():
+            return
+        head = os.pread(self.descriptor, self._start - self._header_start, self._header_start)
+        if _added(total, np.frombuffer(head, np.uint8), 0) not in (0, _ALL_ONES):
+            _refuse_sum(self.path, "CHECKSUM is not that of header and pixels", None)
+
+
+class _Seen:
+    """What the pixels of an image are, as they pass."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._type = path, np.dtype(np.uint16)
+        self._low, self._high = np.iinfo(np.int64).max, np.iinfo(np.int64).min
+
+    def add(self, pixels: NDArray[Any]) -> None:
+        self._type = pixels.dtype
+        if pixels.size and pixels.dtype.kind in "iu":
+            self._low = min(self._low, int(pixels.min()))
+            self._high = max(self._high, int(pixels.max()))
+
+    def judge(self) -> None:
+        """Raise `BadInput` unless they are 16-bit numbers of an exposed frame."""
+        if self._type.kind in "iu" and self._low <= self._high:
+            if self._low == self._high:
+                raise BadInput(
+                    self._path.name,
+                    found=f"every pixel is {self._low}",
+                    expected="an exposed or read-out frame",
+                    do="check the read-out of that exposure",
+                )
+            if self._low >= 0 and self._high <= 65535:
+                return
+            found = f"pixels from {self._low} to {self._high}"
+        else:
+            found = f"pixels of type {self._type.name}"
+        raise BadInput(
+            self._path.name,
+            found=found,
+            expected="unsigned 16-bit integers as a camera writes them",
+            do="ingest raw frames only; processed images do not come in here",
+        )
+
+
+def _chunks(ny: int) -> Iterator[tuple[int, int]]:
+    return ((y, min(y + _CHUNK_ROWS, ny)) for y in range(0, ny, _CHUNK_ROWS))
+
+
+def _to_native(pixels: NDArray[np.uint16]) -> None:
+    """From big-endian signed with an offset to native unsigned, in place."""
+    if np.little_endian:
+        pixels.byteswap(inplace=True)
+    pixels ^= np.uint16(0x8000)
+
+
+def _added(total: int, content: NDArray[np.uint8], place: int) -> int:
+    """The FITS checksum `total` of what came before with `content`, which begins at `place`.
+
+    Ones' complement addition of big-endian 32-bit words.
+    """
+    lead, tail = place % 4, -(place + content.size) % 4
+    if lead or tail:
+        content = np.concatenate([np.zeros(lead, np.uint8), content, np.zeros(tail, np.uint8)])
+    return _folded(total + int(content.view(">u4").sum(dtype=np.uint64)))
+
+
+def _folded(number: int) -> int:
+    while number >> 32:
+        number = (number & _ALL_ONES) + (number >> 32)
+    return number
+
+
+def _refuse_sum(path: Path, found: str, error: Exception | None) -> None:
+    raise BadInput(
+        path.name,
+        found=f"{found}: the content contradicts CHECKSUM or DATASUM",
+        expected="the checksum that the file states",
+        do="copy it again from the telescope",
+    ) from error
+
+
+def _cards(hdu: Any, primary: Any) -> dict[str, Any]:
+    cards: dict[str, Any] = {}
+    for part in (primary, hdu):
+        for record in part.read_header().records():
+            name = record.get("name")
+            if name and name not in ("COMMENT", "HISTORY"):
+                cards[str(name).upper()] = record["value"]
+    return cards
