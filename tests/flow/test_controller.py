@@ -75,7 +75,8 @@ def test_marking_everything_dirty_and_planning_again_changes_nothing(
 ) -> None:
     before = toys.served(made)
     with made.write() as conn:
-        assert downstream.everything(conn, "check", fresh=fresh) == 2 + 5 + 3 + 3 + 4 * 3
+        n = downstream.everything(conn, toys.rules(), "check", fresh=fresh)
+        assert n == 2 + 5 + 3 + 3 + 4 * 3
     report = planner.plan(made, toys.rules(), now=float("inf"))
     assert (report.tasks, report.retired, report.waiting) == ([], [], {})
     assert report.unchanged == 13 + 4 * 3
@@ -251,11 +252,11 @@ def test_flag_and_unflag_end_in_the_archive_before(made: Ledger, site: Path) -> 
     before = toys.served(made)
     for name in ("sci1", "bias1-20170703"):
         with made.write() as conn:
-            flags.flag(conn, "raw", name, reason="trail", who="test")
+            flags.flag(conn, toys.rules(), "raw", name, reason="trail", who="test")
         toys.controller(made, site).run()
         assert toys.served(made) != before
         with made.write() as conn:
-            flags.unflag(conn, "raw", name, who="test")
+            flags.unflag(conn, toys.rules(), "raw", name, who="test")
         toys.controller(made, site).run()
         assert toys.served(made) == before
 
@@ -298,7 +299,7 @@ def test_status_counts_the_frames_of_the_nights(made: Ledger) -> None:
 
 def test_history_says_what_changed_in_the_inputs_of_a_version(made: Ledger, site: Path) -> None:
     with made.write() as conn:
-        flags.flag(conn, "raw", "sci1", reason="trail", who="test")
+        flags.flag(conn, toys.rules(), "raw", "sci1", reason="trail", who="test")
     toys.controller(made, site).run()
     toys.add_frames(made, site, [toys.facts("bias3-20170703", "bias")], toys.rules())
     toys.controller(made, site).run()

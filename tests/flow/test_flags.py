@@ -38,12 +38,12 @@ def made(ledger: Ledger, site: Path) -> Ledger:
 
 def flag(ledger: Ledger, name: str, kind: str = "raw") -> set[tuple[str, str]]:
     with ledger.write() as conn:
-        return set(flags.flag(conn, kind, name, reason="trail", who="test").targets)
+        return set(flags.flag(conn, toys.rules(), kind, name, reason="trail", who="test").targets)
 
 
 def unflag(ledger: Ledger, name: str, kind: str = "raw") -> set[tuple[str, str]]:
     with ledger.write() as conn:
-        return set(flags.unflag(conn, kind, name, who="test").targets)
+        return set(flags.unflag(conn, toys.rules(), kind, name, who="test").targets)
 
 
 def ran(ledger: Ledger, site: Path) -> set[tuple[str, str]]:
@@ -197,12 +197,16 @@ def test_a_planned_master_is_made_without_a_frame_flagged_meanwhile(
         ]  # fmt: skip
 
 
-def test_a_dark_can_be_flagged_though_nothing_is_made_from_it(ledger: Ledger, site: Path) -> None:
-    toys.add_frames(ledger, site, [toys.facts("dark1", "dark")], toys.rules())
-    toys.controller(ledger, site).run()
-    assert flag(ledger, "dark1") == set()
-    assert unflag(ledger, "dark1") == set()
-    assert ran(ledger, site) == set()
+def test_a_flagged_dark_takes_its_master_out_of_service(made: Ledger, site: Path) -> None:
+    toys.add_frames(made, site, [toys.facts("dark1", "dark")], toys.rules())
+    toys.controller(made, site).run()
+    dark = ("master", "DARK.JAST80.toycam.01.-.fast.20170703")
+    assert dark in toys.served(made)
+    assert flag(made, "dark1") == {dark}  # the images were made before it, without it
+    toys.controller(made, site).run()
+    assert dark not in toys.served(made)
+    assert unflag(made, "dark1") == {dark}
+    assert ran(made, site) == {dark}
 
 
 @pytest.mark.parametrize("fault", ["quality", "fault"])
@@ -213,7 +217,7 @@ def test_an_image_with_a_condemned_bias_leaves_its_coadd_if_it_cannot_be_remade(
     toys.add_frames(made, site, night, toys.rules())
     toys.controller(made, site).run()
     with made.write() as conn:
-        flags.flag(conn, "master", BIAS, reason="light leak", who="eva")
+        flags.flag(conn, toys.rules(), "master", BIAS, reason="light leak", who="eva")
     toys.controller(made, site, settings={"faults": {"sci1": fault}}).run()
     with made.read() as conn:
         coadd = products.current(conn, "coadd", "T10.r")
@@ -228,7 +232,7 @@ def test_without_another_bias_nothing_made_with_the_condemned_one_is_coadded(
     made: Ledger, site: Path
 ) -> None:
     with made.write() as conn:
-        flags.flag(conn, "master", BIAS, reason="light leak", who="eva")
+        flags.flag(conn, toys.rules(), "master", BIAS, reason="light leak", who="eva")
     toys.controller(made, site).run()
     with made.read() as conn:
         assert products.current(conn, "coadd", "T10.r") is None

@@ -33,7 +33,7 @@ def planned(site: Path) -> Ledger:
 
 def work(ledger: Ledger) -> dict[str, tuple[int, float, float]]:
     with ledger.read() as conn:
-        found = forecast(conn, DECLARED)
+        found = forecast(conn, toys.rules(), DECLARED)
     return {a.step: (a.tasks, round(a.megapixels, 6), round(a.seconds, 6)) for a in found}
 
 

@@ -106,7 +106,7 @@ def _dirty(kind: str, key: str) -> Callable[[Site], None]:
 
 def _flag(site: Site) -> None:
     with site.ledger.write() as conn:
-        flags.flag(conn, "raw", "T-2.rSDSS.frame", reason="clouds", who="a test")
+        flags.flag(conn, site.rules, "raw", "T-2.rSDSS.frame", reason="clouds", who="a test")
 
 
 def _dead(site: Site) -> None:
@@ -375,7 +375,7 @@ def test_a_flag_does_not_touch_a_release_but_makes_its_tiles_due(site: Site, she
     release.publish(site, "dr1", "me")
     before = {p: p.stat().st_mtime_ns for p in shelf.path("dr1").rglob("*")}
     with site.ledger.write() as conn:
-        found = flags.flag(conn, "raw", "T-1.rSDSS.frame", reason="clouds", who="me")
+        found = flags.flag(conn, site.rules, "raw", "T-1.rSDSS.frame", reason="clouds", who="me")
         assert ("science", "T-1") in found.targets
         assert not any(kind == "release" for kind, _ in found.targets)
         assert tasks.is_pending(conn, "science", "T-1")

@@ -87,7 +87,7 @@ def test_who_asked_is_written_down(failed: Ledger) -> None:
 def test_what_is_not_wanted_any_more_is_not_done(failed: Ledger, site: Path) -> None:
     again(failed, ["sci1"], [])
     with failed.write() as conn:
-        flags.flag(conn, "raw", "sci1", reason="trail", who="eva")
+        flags.flag(conn, toys.rules(), "raw", "sci1", reason="trail", who="eva")
     control = toys.controller(failed, site)
     assert control.run().all_dead == 0
     assert "sci1" not in {order.key for order in control.engine.orders}

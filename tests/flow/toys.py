@@ -39,9 +39,10 @@ def tiles_touching(corners: Sequence[tuple[float, float]], margin_deg: float) ->
 
 
 def rules(**changes: object) -> Rules:
-    """Two frames a master, masters for one night, a reach of ten days."""
+    """Two frames a master, masters for one night, a reach of ten days; biases and flats alone."""
     values: dict[str, object] = {
         "calibration": Calibration(
+            unused=("BADPIXEL",),
             minimum={"BIAS": 2, "FLAT": 2},
             wanted={"BIAS": 2, "FLAT": 2},
             fallback_days={"BIAS": 10.0, "FLAT": 10.0},
@@ -117,7 +118,7 @@ def add_frames(ledger: Ledger, site: Path, new: Sequence[FrameFacts], the_rules:
         tiles = the_rules.tiles_touching(frame.footprint, 0.0) if frame.footprint else ()
         with ledger.write() as conn:
             frames.add(conn, frame, tiles)
-            downstream.frame_arrived(conn, frame.name)
+            downstream.frame_arrived(conn, the_rules, frame.name)
 
 
 def of_tiles(*numbers: int) -> set[tuple[str, str]]:

@@ -41,8 +41,8 @@ def flag(
     """Flag frames as bad; what used them is due again, without them."""
     from tesela.flow.plan import flags
 
-    def change(conn: Any, name: str) -> None:
-        flags.flag(conn, kind, name, reason=reason, comment=comment, who=person())
+    def change(conn: Any, rules: Any, name: str) -> None:
+        flags.flag(conn, rules, kind, name, reason=reason, comment=comment, who=person())
 
     judge(site, names, (kind, flags.of_flag, change), dry_run, yes, as_json)
 
@@ -56,10 +56,10 @@ def judge(
     kind, consequences, change = how
     opened = open_site(site)
     with opened.ledger.rehearse() as conn:
-        found = [consequences(conn, kind, name) for name in names]
+        found = [consequences(conn, opened.rules, kind, name) for name in names]
         targets = sorted({target for one in found for target in one.targets})
         for name in names:
-            change(conn, name)  # refuses here what it would refuse later
+            change(conn, opened.rules, name)  # refuses here what it would refuse later
     data = {
         "names": names,
         "kind": kind,
@@ -70,7 +70,7 @@ def judge(
         confirm(len(targets), opened.survey.flow.confirm_above, yes)
         with opened.ledger.write() as conn:
             for name in names:
-                change(conn, name)
+                change(conn, opened.rules, name)
         data["done"] = True
     emit(data, as_json, lambda: _lines(data, targets))
 

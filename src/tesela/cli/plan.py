@@ -70,7 +70,7 @@ def _found(conn: Connection, opened: Site) -> dict[str, Any]:
 
         specs = registry(opened.survey).specs.values()
         declared = {spec.name: spec.seconds_per_mpix for spec in specs}
-    ahead = forecast(conn, declared)
+    ahead = forecast(conn, opened.rules, declared)
     return {
         "due": status.due_tasks(conn),
         "expected": [dataclasses.asdict(work) for work in ahead],

@@ -26,7 +26,7 @@ def unflag(
     """Take flags back; what may use the frames again is due again."""
     from tesela.flow.plan import flags
 
-    def change(conn: Any, name: str) -> None:
-        flags.unflag(conn, kind, name, who=person())
+    def change(conn: Any, rules: Any, name: str) -> None:
+        flags.unflag(conn, rules, kind, name, who=person())
 
     judge(site, names, (kind, flags.of_unflag, change), dry_run, yes, as_json)

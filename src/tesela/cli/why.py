@@ -53,7 +53,11 @@ def _calibration(need: dict[str, Any]) -> Iterator[str]:
     if need["chosen"]:
         away = need["distance_days"]
         how = f", {away:.2f} d outside its validity" if away else ", valid then"
-        yield f"{kind}: {need['chosen']}{how}"
+        across = f", across {need['crosses']}" if need["crosses"] else ""
+        stands_in = f", standing in for {kind}" if need["stands_in"] else ""
+        yield f"{kind}: {need['chosen']}{how}{across}{stands_in}"
+    elif not need["is_required"] and not need["waits_for"]:
+        yield f"{kind}: none, the image goes without"
     if need["in_use"] and need["in_use"] != need["chosen"]:
         yield f"{kind}: the current image was made with {need['in_use']}"
     if need["waits_for"]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tesela.errors import LedgerError
+from tesela.products.masterkind import KINDS
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_+-]")
 NO_FILTER = "-"
@@ -42,8 +43,13 @@ class Configuration:
 
     def for_kind(self, master_kind: str) -> Configuration:
         """Return the configuration under which masters of this kind are filed."""
-        if master_kind == "FLAT":
+        if KINDS[master_kind].is_per_filter:
             return self
+        return self.detector
+
+    @property
+    def detector(self) -> Configuration:
+        """The configuration without the filter: CCD and read-out mode."""
         return Configuration(self.telescope, self.camera, self.ccd, NO_FILTER, self.readout_mode)
 
     def __str__(self) -> str:
@@ -52,7 +58,7 @@ class Configuration:
 
 @dataclass(frozen=True)
 class MasterKey:
-    """One master: its kind (BIAS, FLAT), configuration and night ('2017-07-03')."""
+    """One master: its kind (BIAS, FLAT ...), configuration and first night ('2017-07-03')."""
 
     master_kind: str
     configuration: Configuration
@@ -72,6 +78,10 @@ class MasterKey:
                 expected="KIND.telescope.camera.ccd.filter.mode.YYYYMMDD",
                 do="see `tesela status` for the keys in use",
             )
+        if parts[0] not in KINDS:
+            raise LedgerError(
+                key, found=f"a master of kind {parts[0]}", expected=f"one of {', '.join(KINDS)}"
+            )
         day = parts[6]
         return cls(parts[0], Configuration(*parts[1:6]), f"{day[:4]}-{day[4:6]}-{day[6:]}")
 
@@ -86,6 +96,11 @@ def calset_key(configuration: Configuration, profile: str, members: Iterable[str
     """
     digest = hashlib.sha256("\n".join(sorted(members)).encode()).hexdigest()
     return f"{configuration}.{clean(profile)}.{digest[:16]}"
+
+
+def is_of_profile(key: str, profile: str) -> bool:
+    """Whether a calset's key is of a profile."""
+    return key.split(".")[-2] == clean(profile)
 
 
 def coadd_key(tile: str, band: str) -> str:

@@ -135,6 +135,51 @@ def previous(conn: Connection, key: MasterKey) -> int | None:
     return None if found is None else int(found)
 
 
+def first_since(conn: Connection, key: MasterKey, mjd: float) -> int | None:
+    """Return the id of the first certified master since an instant, before `key`'s, or None."""
+    wanted = {
+        "master_kind": key.master_kind,
+        "configuration": str(key.configuration),
+        "night": key.night,
+        "since": mjd,
+    }
+    found = conn.scalar(queries.FIRST_CERTIFIED_SINCE, wanted)
+    return None if found is None else int(found)
+
+
+def is_sound(conn: Connection, product_id: int) -> bool:
+    """Whether what was made with a master may stand."""
+    return get(conn, product_id)["state"] in ("certified", "superseded")
+
+
+def of_ccd(
+    conn: Connection, master_kind: str, configuration: Configuration, first: str, end: str
+) -> list[dict[str, Any]]:
+    """Return the certified masters of a CCD and read-out mode, of any filter, of nights
+    [first, end)."""
+    low, high = _of_ccd(configuration)
+    wanted = {"master_kind": master_kind, "low": low, "high": high, "first": first, "end": end}
+    rows = conn.execute(queries.CERTIFIED_OF_CCD, wanted).mappings()
+    mode = f".{configuration.readout_mode}"
+    return [dict(row) for row in rows if row["configuration"].endswith(mode)]
+
+
+def pending_of_ccd(
+    conn: Connection, master_kind: str, configuration: Configuration
+) -> list[MasterKey]:
+    """Return the masters of a CCD and read-out mode, of any filter, that are under way."""
+    low, high = (f"{master_kind}.{end}" for end in _of_ccd(configuration))
+    rows = conn.execute(queries.MASTERS_PENDING, {"low": low, "high": high})
+    keys = [MasterKey.parse(row.key) for row in rows]
+    return [key for key in keys if key.configuration.detector == configuration.detector]
+
+
+def _of_ccd(configuration: Configuration) -> tuple[str, str]:
+    """The range of the configurations of a CCD."""
+    prefix = f"{configuration.telescope}.{configuration.camera}.{configuration.ccd}"
+    return f"{prefix}.", f"{prefix}/"  # '/' follows '.'
+
+
 def candidates(
     conn: Connection, master_kind: str, telescope: str, camera: str
 ) -> list[dict[str, Any]]:

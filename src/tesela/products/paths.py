@@ -50,6 +50,17 @@ def master(key: str, version: int) -> Path:
     return Path("products") / "master" / kind / f"{key}.v{version}.fits"
 
 
+def master_page(key: str, version: int, name: str) -> Path:
+    """A plot or table about a master, relative to the site."""
+    image = master(key, version)
+    return image.with_name(f"{image.stem}.pages") / name
+
+
+def detrended(frame: str, night: str, version: int) -> Path:
+    """A detrended image, relative to the site."""
+    return Path("products") / "detrended" / night / f"{frame}.v{version}.fits"
+
+
 def reduced(frame: str, night: str, version: int) -> Path:
     """A reduced image, relative to the site."""
     return Path("products") / "reduced" / night / f"{frame}.v{version}.fits"

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from tesela.flow.plan.rules import Rules
+from tesela.flow.plan.rules import Need, Rules
 from tesela.ledger import calsets, masters, products
-from tesela.ledger.keys import Configuration, MasterKey
+from tesela.ledger.keys import Configuration, MasterKey, is_of_profile
+from tesela.products.masterkind import KINDS, STANDS_IN
 from tesela.products.validity import Validity
 
 
@@ -22,6 +23,10 @@ class Choice:
     master: dict[str, Any] | None
     distance_days: float = 0.0
     """0 inside its interval; above, it is a fallback."""
+    crosses: str = ""
+    """What was done to the telescope between the master and the instant; '' if nothing."""
+    stands_in: bool = False
+    """It is of the kind that is taken where there is none of this one."""
     waits_for: tuple[MasterKey, ...] = ()
     """Masters under way that would be chosen instead if they are certified."""
     obstacles: tuple[str, ...] = ()
@@ -38,26 +43,53 @@ def choose(
 ) -> Choice:
     """Choose the certified master whose interval holds `mjd`, else the nearest within reach.
 
-    Of two equally near the earlier is taken.
+    One of the same epoch, with no intervention between, comes before any other; some kinds may
+    not cross an intervention at all. Of two equally near the earlier is taken. Where there is
+    none, the kind that stands in is looked for in the same way.
     """
+    found = _choose_one(conn, rules, master_kind, configuration, mjd)
+    other = STANDS_IN.get(master_kind)
+    if found.master is None and other and rules.is_made(other, configuration):
+        second = _choose_one(conn, rules, other, configuration, mjd)
+        if second.master is not None or (second.waits_for and not found.waits_for):
+            waits_for = found.waits_for + second.waits_for
+            return replace(second, master_kind=master_kind, stands_in=True, waits_for=waits_for)
+    return found
+
+
+def _choose_one(
+    conn: Connection, rules: Rules, master_kind: str, configuration: Configuration, mjd: float
+) -> Choice:
     own = configuration.for_kind(master_kind)
     reach = rules.fallback_days(master_kind)
-    best, distance = None, reach
+    best, best_rank, crosses = None, (True, reach), ""
     for row in masters.around(conn, master_kind, own, mjd):
         away = Validity(row["valid_begin"], row["valid_end"]).distance(mjd)
-        if away <= reach and (best is None or away < distance):
-            best, distance = row, away
+        between = rules.calendar.crossed(master_kind, own.camera, row["valid_begin"], mjd)
+        if away > reach or (between and not KINDS[master_kind].crosses_interventions):
+            continue
+        if best is None or (bool(between), away) < best_rank:
+            best, best_rank, crosses = row, (bool(between), away), between
     coming = tuple(
         key
         for key in masters.pending(conn, master_kind, own)
-        if rules.validity(key).distance(mjd) <= distance
+        if _rank(rules, key, mjd) <= best_rank
     )
     if best is None and not coming:
         given_up = masters.given_up(conn, master_kind, own)
         near = [(k, why) for k, why in given_up if rules.validity(k).distance(mjd) <= reach]
         near.sort(key=lambda pair: rules.validity(pair[0]).distance(mjd))
         return Choice(master_kind, None, obstacles=tuple(f"{k} {why}" for k, why in near))
-    return Choice(master_kind, best, distance if best else 0.0, coming)
+    distance = best_rank[1] if best else 0.0
+    return Choice(master_kind, best, distance, crosses, waits_for=coming)
+
+
+def _rank(rules: Rules, key: MasterKey, mjd: float) -> tuple[bool, float]:
+    """How good a master would be: of another epoch or not, then the distance in days."""
+    validity = rules.validity(key)
+    camera = key.configuration.camera
+    between = rules.calendar.crossed(key.master_kind, camera, validity.begin, mjd)
+    return bool(between), validity.distance(mjd)
 
 
 def missing_sentence(rules: Rules, configuration: Configuration, choice: Choice) -> str:
@@ -79,7 +111,8 @@ def missing_sentence(rules: Rules, configuration: Configuration, choice: Choice)
 class Chosen:
     """Calibrations for one key: a calset, or what is missing."""
 
-    calset_id: int = 0
+    calset_id: int | None = None
+    """None where nothing is needed or, of what may lack, nothing is there."""
     missing: str = ""
     pending: bool = False
     stale: str = ""
@@ -88,7 +121,7 @@ class Chosen:
 def choose_calset(
     conn: Connection,
     rules: Rules,
-    kinds: Iterable[str],
+    needs: Iterable[Need],
     configuration: Configuration,
     mjd: float,
     *,
@@ -99,34 +132,43 @@ def choose_calset(
 
     A better master alone never replaces a recorded choice: it makes it stale.
     """
-    choices = [choose(conn, rules, kind, configuration, mjd) for kind in kinds]
+    needs = tuple(needs)
+    choices = [choose(conn, rules, need.master_kind, configuration, mjd) for need in needs]
     rows = [choice.master for choice in choices if choice.master is not None]
     if recorded is not None and is_sound(conn, recorded):
         used = {row["id"] for row in calsets.members(conn, recorded)}
         better = [row for row in rows if row["product_id"] not in used]
-        complete = all(choice.is_ready for choice in choices)
+        complete = all(
+            choice.is_ready or not (need.is_required or choice.waits_for)
+            for need, choice in zip(needs, choices)
+        )
         names = ", ".join(f"{row['key']} version {row['version']}" for row in better)
         return Chosen(recorded, stale=f"nearer master: {names}" if better and complete else "")
-    sentences = [missing_sentence(rules, configuration, choice) for choice in choices]
+    sentences = [
+        missing_sentence(rules, configuration, choice)
+        for need, choice in zip(needs, choices)
+        if need.is_required or choice.waits_for
+    ]
     missing = "; ".join(sentence for sentence in sentences if sentence)
     if missing:
         # One kind that cannot come keeps the frame waiting whatever else is under way.
-        hopeless = any(c.master is None and not c.waits_for for c in choices)
+        hopeless = any(
+            need.is_required and c.master is None and not c.waits_for
+            for need, c in zip(needs, choices)
+        )
         return Chosen(missing=missing, pending=not hopeless)
-    return Chosen(calsets.ensure(conn, configuration, profile, rows))
+    return Chosen(calsets.ensure(conn, configuration, profile, rows) if rows else None)
 
 
 def is_sound(conn: Connection, calset_id: int) -> bool:
     """Whether no master of a calset was found invalid or rejected."""
-    return all(
-        masters.get(conn, row["id"])["state"] in ("certified", "superseded")
-        for row in calsets.members(conn, calset_id)
-    )
+    return all(masters.is_sound(conn, row["id"]) for row in calsets.members(conn, calset_id))
 
 
-def recorded_calset(conn: Connection, current: dict[str, Any] | None) -> int | None:
-    """Return the calset a current version was made with, or None."""
+def recorded_calset(conn: Connection, current: dict[str, Any] | None, profile: str) -> int | None:
+    """Return the calset of a profile that a current version was made with, or None."""
     if current is None:
         return None
-    found = [r["id"] for r in products.inputs(conn, current["id"]) if r["kind"] == "calset"]
+    rows = products.inputs(conn, current["id"])
+    found = [r["id"] for r in rows if r["kind"] == "calset" and is_of_profile(r["key"], profile)]
     return found[0] if found else None

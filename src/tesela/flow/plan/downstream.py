@@ -7,13 +7,17 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from tesela.flow.plan import tile_products
-from tesela.flow.plan.rules import Rules
+from tesela.flow.plan import master_images, tile_products
+from tesela.flow.plan.rules import PROFILE_OF, Rules
 from tesela.ledger import frames, masters, products, queries, schema, tasks
 from tesela.ledger.clock import SECONDS_A_DAY, now_mjd
 from tesela.ledger.keys import Configuration, MasterKey, coadd_key, split_coadd_key
+from tesela.products.masterkind import KINDS, MASTERS, RAW
 
-PLANNED = ("master", "reduced", "coadd", "catalogue", "dual", "zeropoints", "valueadded", "science")
+PLANNED = (
+    "master", "detrended", "reduced", "coadd", "catalogue", "dual", "zeropoints", "valueadded",
+    "science",
+)  # fmt: skip
 """Kinds that the planner makes; a calset or a raw frame is never due."""
 
 _FOLLOWERS = {
@@ -24,29 +28,49 @@ _FOLLOWERS = {
 """What is made from the products of a tile."""
 
 
-def frame_arrived(conn: Connection, name: str) -> None:
+def frame_arrived(conn: Connection, rules: Rules, name: str) -> None:
     """A raw frame was taken in."""
-    targets = first_products(frames.get(conn, name))
+    targets = first_products(rules, frames.get(conn, name))
     why = "frame ingested" if ("reduced", name) in targets else f"frame {name} ingested"
     tasks.mark_dirty(conn, targets, why)
 
 
-def first_products(frame: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return (kind, key) of what a frame is first made into; of a dark nothing is made yet."""
-    if frame["obstype"] == "science":
-        return [("reduced", frame["name"])]
-    if frame["obstype"] not in ("bias", "flat"):
-        return []
+def first_products(rules: Rules, frame: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return (kind, key) of what a frame is first made into: its images and masters."""
     configuration = Configuration(*frame["configuration"].split("."))
-    return [("master", str(MasterKey(frame["obstype"].upper(), configuration, frame["night"])))]
+    night = frame["night"]
+    made = [
+        kind.name
+        for kind in KINDS.values()
+        if kind.source == RAW
+        and kind.obstype == frame["obstype"]
+        and (not kind.flat_kinds or frame["flat_kind"] in kind.flat_kinds)
+        and rules.is_made(kind.name, configuration)
+    ]
+    keys = [master_key(rules, name, configuration, night) for name in made]
+    targets = [("master", str(key)) for key in keys]
+    if frame["obstype"] != "science":
+        return targets
+    built = master_images.built_from(rules, configuration, night, frame["object"])
+    if built:
+        targets += [("detrended", frame["name"]), *(("master", str(key)) for key in built)]
+    return [("reduced", frame["name"]), *targets]
+
+
+def master_key(
+    rules: Rules, master_kind: str, configuration: Configuration, night: str
+) -> MasterKey:
+    """Return the key of the master of a kind that frames of a night go into."""
+    own = configuration.for_kind(master_kind)
+    return MasterKey(master_kind, own, rules.calendar.period(master_kind, own.camera, night).first)
 
 
 def refcat_arrived(conn: Connection, name: str) -> None:
     """A version of a reference catalogue was added: the waiting go on, the made are stale."""
     why = f"reference catalogue {name} added"
-    conn.execute(queries.WAKE_KIND, {"kind": "reduced", "why": why, "not_before": 0.0})
-    conn.execute(queries.WAKE_KIND, {"kind": "zeropoints", "why": why, "not_before": 0.0})
-    direct = ("reduced", "zeropoints")
+    direct = ("detrended", "reduced", "zeropoints")
+    for kind in direct:
+        conn.execute(queries.WAKE_KIND, {"kind": kind, "why": why, "not_before": 0.0})
     users = [pair for pair in products.users(conn, "refcat", name) if pair[0] in direct]
     tasks.mark_dirty(conn, users, why)
 
@@ -62,36 +86,54 @@ def reduced_changed(conn: Connection, rules: Rules, name: str, tiles_before: lis
 
 def master_certified(conn: Connection, rules: Rules, key: MasterKey) -> None:
     """A master may be used: those that wait, and those that may have chosen it."""
-    family = str(key.configuration.for_kind("BIAS"))
-    tasks.wake_family(conn, family, f"master {key} certified", pending_only=False)
+    why = f"master {key} certified"
+    tasks.wake_family(conn, str(key.configuration.detector), why, pending_only=False)
+    tasks.mark_dirty(conn, images_near(conn, rules, key), why)
+    joined = [kind.name for kind in KINDS.values() if key.master_kind in kind.needs]
+    for name in joined:
+        if KINDS[name].source == MASTERS and rules.is_made(name, key.configuration.detector):
+            into = master_key(rules, name, key.configuration.detector, key.night)
+            tasks.mark_dirty(conn, [("master", str(into))], why)
+
+
+def images_near(conn: Connection, rules: Rules, key: MasterKey) -> list[tuple[str, str]]:
+    """Return (kind, key) of the images that a master could correct, by filter and time."""
     interval = rules.validity(key)
     reach = rules.fallback_days(key.master_kind)
     own = key.configuration
-    # A bias concerns the frames of its CCD in every filter.
-    prefix = f"{own.telescope}.{own.camera}.{own.ccd}" if key.master_kind == "BIAS" else ""
+    # One that no filter concerns is for the frames of its CCD in every filter.
+    prefix = f"{own.telescope}.{own.camera}.{own.ccd}"
+    exact = KINDS[key.master_kind].is_per_filter
     wanted = {
-        "configuration": str(own),
-        "low": prefix + ".",
-        "high": prefix + "/" if prefix else "",
+        "low": str(own) if exact else f"{prefix}.",
+        "high": str(own) if exact else f"{prefix}/",  # '/' follows '.'
         "begin": interval.begin - reach,
         "end": interval.end + reach,
     }
-    users = [("reduced", row.name) for row in conn.execute(queries.REDUCED_NEAR, wanted)]
-    tasks.mark_dirty(conn, users, f"master {key} certified")
+    kinds = {
+        kind for kind, profile in PROFILE_OF.items() if profile in KINDS[key.master_kind].profiles
+    }
+    rows = conn.execute(queries.IMAGES_NEAR, wanted)
+    return [(row.kind, row.name) for row in rows if row.kind in kinds]
 
 
 def awaited(conn: Connection, key: str) -> None:
     """A master that had been given up may come after all: those that wait look again."""
-    family = str(MasterKey.parse(key).configuration.for_kind("BIAS"))
+    family = str(MasterKey.parse(key).configuration.detector)
     tasks.wake_family(conn, family, f"master {key} is tried again", pending_only=False)
 
 
-def settled(conn: Connection, kind: str, key: str) -> None:
+def settled(conn: Connection, rules: Rules, kind: str, key: str) -> None:
     """A key ended without a new version: whoever waited for it looks again."""
     why = f"{kind} {key} is settled"
     if kind == "master":
-        family = str(MasterKey.parse(key).configuration.for_kind("BIAS"))
+        family = str(MasterKey.parse(key).configuration.detector)
         tasks.wake_family(conn, family, why, pending_only=True)
+    elif kind == "detrended":
+        frame = frames.get(conn, key)
+        own = Configuration(*frame["configuration"].split("."))
+        for master in master_images.built_from(rules, own, frame["night"], frame["object"]):
+            tasks.wake(conn, "master", str(master), why)
     elif kind == "reduced":
         frame = frames.get(conn, key)
         for tile in frames.tiles_of(conn, frame["product_id"]):
@@ -123,7 +165,7 @@ def made(conn: Connection, rules: Rules, kind: str, key: str, tiles_before: list
         tasks.mark_dirty(conn, targets, f"catalogue {key} made")
     elif kind in _FOLLOWERS:
         tasks.mark_dirty(conn, [(k, key) for k in _FOLLOWERS[kind]], f"{kind} {key} made")
-    settled(conn, kind, key)
+    settled(conn, rules, kind, key)
 
 
 def retired(conn: Connection, rules: Rules, kind: str, key: str, reason: str) -> None:
@@ -134,11 +176,11 @@ def retired(conn: Connection, rules: Rules, kind: str, key: str, reason: str) ->
         reduced_changed(conn, rules, key, [])
 
 
-def everything(conn: Connection, why: str, *, fresh: bool = False) -> int:
+def everything(conn: Connection, rules: Rules, why: str, *, fresh: bool = False) -> int:
     """Mark every key that is known: what a check of the whole site does; returns how many."""
     targets: set[tuple[str, str]] = set()
     for row in conn.execute(queries.EVERY_FRAME).mappings():
-        targets.update(first_products(dict(row)))
+        targets.update(first_products(rules, dict(row)))
     table = schema.frame_tile
     for tile in conn.execute(table.select().with_only_columns(table.c.tile, table.c.band)):
         targets |= {(kind, coadd_key(tile.tile, tile.band)) for kind in ("coadd", "catalogue")}

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from tesela.flow.plan import masters, tile_products
-from tesela.flow.plan.rules import STEPS
+from tesela.flow.plan.rules import PROFILE_OF, STEPS, Rules
 from tesela.ledger import queries
 from tesela.ledger.keys import MasterKey
 
@@ -35,7 +35,7 @@ class Ahead:
     """Of one core."""
 
 
-def forecast(conn: Connection, declared: Mapping[str, float]) -> list[Ahead]:
+def forecast(conn: Connection, rules: Rules, declared: Mapping[str, float]) -> list[Ahead]:
     """Return what each step will have to do until nothing is due.
 
     Parameters
@@ -44,23 +44,27 @@ def forecast(conn: Connection, declared: Mapping[str, float]) -> list[Ahead]:
         Seconds a megapixel by step, for steps that were never run here. Where there are past
         attempts, their median counts.
     """
-    work = [Ahead(STEPS[kind], n, mpix, 0.0) for kind, (n, mpix) in _work(conn).items() if n]
+    work = [Ahead(STEPS[kind], n, mpix, 0.0) for kind, (n, mpix) in _work(conn, rules).items() if n]
     return [
         Ahead(a.step, a.tasks, a.megapixels, a.megapixels * _speed(conn, a.step, declared))
         for a in work
     ]
 
 
-def _work(conn: Connection) -> dict[str, tuple[int, float]]:
+def _work(conn: Connection, rules: Rules) -> dict[str, tuple[int, float]]:
     """Number of tasks and megapixels by kind."""
     keys = [MasterKey.parse(row.key) for row in conn.execute(queries.MASTERS_AHEAD)]
-    pixels = [row["nx"] * row["ny"] for key in keys for row in masters.frames_of(conn, key)]
-    images = conn.execute(queries.FRAMES_AHEAD).one()
+    pixels = [
+        row["nx"] * row["ny"]
+        for key in keys
+        for row in masters.usable_frames(rules, key, masters.frames_of(conn, rules, key))
+    ]
+    images = {k: conn.execute(queries.FRAMES_AHEAD, {"kind": k}).one() for k in PROFILE_OF}
     tiles = conn.execute(queries.TILES_AHEAD).one()
     whole = conn.execute(queries.WHOLE_TILES_AHEAD).all()
     return {
         "master": (len(keys), sum(pixels) / 1e6),
-        "reduced": (images.n, images.megapixels or 0.0),
+        **{kind: (row.n, row.megapixels or 0.0) for kind, row in images.items()},
         "coadd": (tiles.coadds, tiles.coadd_megapixels or 0.0),
         "catalogue": (tiles.catalogues, tiles.megapixels or 0.0),
         **{kind: _whole_tiles(whole, before) for kind, before in _BEFORE.items()},

@@ -21,6 +21,7 @@ from tesela.ledger.engine import Ledger
 
 WANTED: dict[str, Callable[[Connection, Rules, tasks.Due], Wanted]] = {
     "master": masters.wanted,
+    "detrended": reduced.wanted,
     "reduced": reduced.wanted,
     "coadd": coadds.wanted,
     "catalogue": catalogues.wanted,
@@ -82,19 +83,20 @@ def _consider(conn: Connection, rules: Rules, item: tasks.Due, report: Report) -
         if current is not None and wanted.nothing:
             retire(conn, rules, item, current, wanted.nothing)
             report.retired.append((item.kind, item.key, wanted.nothing))
-        downstream.settled(conn, item.kind, item.key)
+        downstream.settled(conn, rules, item.kind, item.key)
     elif wanted.missing:
         tasks.withdraw(conn, task, wanted.missing)
-        _wait(conn, item, wanted, report)
+        _wait(conn, rules, item, wanted, report)
     elif task is not None and task["state"] == "running":
         if task["wanted_hash"] == wanted.digest:
             tasks.clear(conn, item.kind, item.key)
         else:
             again = "a task with other inputs is running; looked at again when it ends"
-            _wait(conn, item, Wanted(missing=again, pending=True, family=wanted.family), report)
+            waits = Wanted(missing=again, pending=True, family=wanted.family)
+            _wait(conn, rules, item, waits, report)
     else:
         tasks.clear(conn, item.kind, item.key)
-        _compare(conn, item, wanted, (current, task), report)
+        _compare(conn, rules, item, wanted, (current, task), report)
 
 
 def _wanted(conn: Connection, rules: Rules, item: tasks.Due) -> Wanted:
@@ -104,15 +106,16 @@ def _wanted(conn: Connection, rules: Rules, item: tasks.Due) -> Wanted:
     return WANTED[item.kind](conn, rules, item)
 
 
-def _wait(conn: Connection, item: tasks.Due, wanted: Wanted, report: Report) -> None:
+def _wait(conn: Connection, rules: Rules, item: tasks.Due, wanted: Wanted, report: Report) -> None:
     tasks.set_waiting(conn, item, wanted.missing, pending=wanted.pending, family=wanted.family)
     report.waiting[item.kind, item.key] = wanted.missing
     if not wanted.pending:
-        downstream.settled(conn, item.kind, item.key)
+        downstream.settled(conn, rules, item.kind, item.key)
 
 
 def _compare(
     conn: Connection,
+    rules: Rules,
     item: tasks.Due,
     wanted: Wanted,
     made: tuple[dict[str, Any] | None, dict[str, Any] | None],
@@ -126,13 +129,13 @@ def _compare(
         products.set_stale(conn, current["id"], wanted.stale)
         tasks.withdraw(conn, task, "the current version has these inputs")
         report.unchanged += 1
-        downstream.settled(conn, item.kind, item.key)
+        downstream.settled(conn, rules, item.kind, item.key)
         return
     ended_so = task is not None and task["wanted_hash"] == wanted.digest
     if task is not None and ended_so and task["state"] in ("ready", "skipped", "dead"):
         report.unchanged += 1
         if task["state"] != "ready":
-            downstream.settled(conn, item.kind, item.key)
+            downstream.settled(conn, rules, item.kind, item.key)
         return
     new = tasks.NewTask(
         step=STEPS[item.kind],

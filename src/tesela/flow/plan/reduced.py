@@ -1,4 +1,7 @@
-"""What a reduced image is made from: the raw frame, its calset, the reference catalogue."""
+"""What the image of a frame is made from: the raw frame, its calset, the reference catalogue.
+
+The same for every profile of the reduction; the profile is the kind of the product.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from tesela.flow.plan.choice import choose_calset, recorded_calset
-from tesela.flow.plan.rules import REQUIRED_MASTERS, Rules
+from tesela.flow.plan.rules import PROFILE_OF, Rules
 from tesela.flow.plan.wanted import Wanted
 from tesela.ledger import frames, products, verdicts
 from tesela.ledger.keys import Configuration
@@ -17,31 +20,33 @@ SECONDS_A_DAY = 86400.0
 
 
 def wanted(conn: Connection, rules: Rules, item: Due) -> Wanted:
-    """Say what the reduced image of one frame should be made from."""
+    """Say what the image of one frame, of the profile `item.kind`, should be made from."""
     frame = frames.get(conn, item.key)
-    current = products.current(conn, "reduced", item.key)
+    current = products.current(conn, item.kind, item.key)
     flagged = verdicts.standing(conn, "raw", item.key)
     if flagged is not None:
         reason = f"flagged by {flagged['who']}: {flagged['reason']}"
         return Wanted(keep=True) if current is not None else Wanted(nothing=reason)
     configuration = Configuration(*frame["configuration"].split("."))
-    family = str(configuration.for_kind("BIAS"))
+    family = str(configuration.detector)
+    profile = PROFILE_OF[item.kind]
     chosen = choose_calset(
         conn,
         rules,
-        REQUIRED_MASTERS,
+        rules.corrections(profile, configuration),
         configuration,
         mjd_mid(frame),
-        recorded=None if item.fresh else recorded_calset(conn, current),
-        profile=rules.profile,
+        recorded=None if item.fresh else recorded_calset(conn, current, profile),
+        profile=profile,
     )
     refcat, refcat_missing, refcat_stale = reference(conn, rules, item, current)
     missing = "; ".join(part for part in (chosen.missing, refcat_missing) if part)
     if missing:
         pending = chosen.pending and not refcat_missing
         return Wanted(missing=missing, pending=pending, family=family)
+    calset = () if chosen.calset_id is None else (chosen.calset_id,)
     return Wanted(
-        inputs=frozenset({frame["product_id"], chosen.calset_id} | refcat),
+        inputs=frozenset({frame["product_id"], *calset, *refcat}),
         megapixels=frame["nx"] * frame["ny"] / 1e6,
         stale="; ".join(part for part in (chosen.stale, refcat_stale) if part),
         family=family,

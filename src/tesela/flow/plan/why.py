@@ -8,18 +8,19 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from tesela.errors import NotFound
-from tesela.flow.plan import coadds, masters, tile_products
-from tesela.flow.plan.choice import choose, missing_sentence, recorded_calset
+from tesela.flow.plan import coadds, master_images, masters, tile_products
+from tesela.flow.plan.choice import Choice, choose, missing_sentence, recorded_calset
 from tesela.flow.plan.reduced import mjd_mid
-from tesela.flow.plan.rules import REQUIRED_MASTERS, Rules
+from tesela.flow.plan.rules import Need, Rules
 from tesela.ledger import calsets, frames, products, status, tasks, verdicts
 from tesela.ledger import masters as master_rows
 from tesela.ledger.keys import Configuration, MasterKey
+from tesela.products.masterkind import FULL, IMAGES, KINDS, STANDS_IN
 from tesela.products.validity import Validity
 
-KINDS = (
-    "raw", "master", "reduced", "coadd", "catalogue", *tile_products.KINDS, "release", "calset",
-    "refcat",
+EXPLAINED = (
+    "raw", "master", "detrended", "reduced", "coadd", "catalogue", *tile_products.KINDS, "release",
+    "calset", "refcat",
 )  # fmt: skip
 
 
@@ -29,7 +30,7 @@ def explain(conn: Connection, rules: Rules, key: str) -> dict[str, Any]:
     Returns a table with `state` (a line a kind), and for a frame `calibrations`, for a coadd
     `frames`, for a master `frames`, for a release `tiles`.
     """
-    kinds = [kind for kind in KINDS if _is_known(conn, kind, key)]
+    kinds = [kind for kind in EXPLAINED if _is_known(conn, kind, key)]
     if not kinds:
         raise NotFound(
             key,
@@ -94,49 +95,53 @@ def calibrations(conn: Connection, rules: Rules, name: str) -> list[dict[str, An
     """Return, for each kind of master, the chosen one and every rejected with its reason."""
     frame = frames.get(conn, name)
     configuration = Configuration(*frame["configuration"].split("."))
-    recorded = recorded_calset(conn, products.current(conn, "reduced", name))
+    recorded = recorded_calset(conn, products.current(conn, "reduced", name), FULL)
     members = [] if recorded is None else calsets.members(conn, recorded)
     return [
-        _explain_choice(conn, rules, (kind, configuration, mjd_mid(frame)), members)
-        for kind in REQUIRED_MASTERS
+        _explain_choice(conn, rules, need, (configuration, mjd_mid(frame)), members)
+        for need in rules.corrections(FULL, configuration)
     ]
 
 
 def _explain_choice(
     conn: Connection,
     rules: Rules,
-    need: tuple[str, Configuration, float],
+    need: Need,
+    of: tuple[Configuration, float],
     members: list[dict[str, Any]],
 ) -> dict[str, Any]:
-    kind, configuration, mjd = need
+    kind, (configuration, mjd) = need.master_kind, of
     choice = choose(conn, rules, kind, configuration, mjd)
     chosen = choice.master
-    in_use = [f"{m['key']} version {m['version']}" for m in members if m["key"].startswith(kind)]
-    own = configuration.for_kind(kind)
+    kinds = (kind, STANDS_IN[kind]) if kind in STANDS_IN else (kind,)
+    in_use = [
+        f"{m['key']} version {m['version']}" for m in members if m["key"].partition(".")[0] in kinds
+    ]
     rejected = []
-    for row in master_rows.candidates(conn, kind, own.telescope, own.camera):
-        if chosen is not None and row["product_id"] == chosen["product_id"]:
-            continue
-        away = rules.fallback_days(kind) if chosen is None else choice.distance_days
-        rejected.append(
-            {
-                "key": row["key"],
-                "version": row["version"],
-                "reason": rejection(row, own, mjd, away, chosen is not None),
-            }
-        )
+    for one in kinds:
+        own = configuration.for_kind(one)
+        for row in master_rows.candidates(conn, one, own.telescope, own.camera):
+            if chosen is not None and row["product_id"] == chosen["product_id"]:
+                continue
+            reason = rejection(rules, row, own, mjd, choice)
+            rejected.append({"key": row["key"], "version": row["version"], "reason": reason})
     return {
         "master_kind": kind,
+        "is_required": need.is_required,
         "chosen": None if chosen is None else f"{chosen['key']} version {chosen['version']}",
         "distance_days": choice.distance_days,
+        "crosses": choice.crosses,
+        "stands_in": choice.stands_in,
         "in_use": in_use[0] if in_use else None,
-        "waits_for": missing_sentence(rules, configuration, choice),
+        "waits_for": missing_sentence(rules, configuration, choice)
+        if need.is_required or choice.waits_for
+        else "",
         "rejected": rejected,
     }
 
 
 def rejection(
-    row: dict[str, Any], own: Configuration, mjd: float, limit_days: float, is_other_chosen: bool
+    rules: Rules, row: dict[str, Any], own: Configuration, mjd: float, choice: Choice
 ) -> str:
     """Say why a master was not chosen for a configuration and an instant."""
     theirs = Configuration(*row["configuration"].split("."))
@@ -149,10 +154,18 @@ def rejection(
             return f"other {word}: {getattr(theirs, field)}, not {getattr(own, field)}"
     if row["state"] != "certified":
         return row["state"] + (f": {row['reason']}" if row["reason"] else "")
+    kind = row["master_kind"]
+    if choice.master is not None and kind != choice.master["master_kind"]:
+        return f"only stands in where there is no {choice.master['master_kind']}"
     away = Validity(row["valid_begin"], row["valid_end"]).distance(mjd)
-    if is_other_chosen:
-        return f"outside its validity by {away:.2f} d, the chosen by {limit_days:.2f} d"
-    return f"outside its validity by {away:.2f} d, beyond the {limit_days:g} d allowed"
+    between = rules.calendar.crossed(kind, own.camera, row["valid_begin"], mjd)
+    if between and (choice.master is None or not choice.crosses):
+        return f"of another epoch: {between} lies between"
+    if choice.master is not None:
+        chosen_away = choice.distance_days
+        return f"outside its validity by {away:.2f} d, the chosen by {chosen_away:.2f} d"
+    reach = rules.fallback_days(kind)
+    return f"outside its validity by {away:.2f} d, beyond the {reach:g} d allowed"
 
 
 def _coadd_line(candidate: coadds.Candidate) -> dict[str, str]:
@@ -164,20 +177,25 @@ def _coadd_line(candidate: coadds.Candidate) -> dict[str, str]:
 
 
 def _master_lines(conn: Connection, rules: Rules, key: MasterKey) -> list[dict[str, str]]:
-    found = masters.frames_of(conn, key)
-    usable = masters.usable_frames(found, rules.minimum(key.master_kind))
-    names = {row["name"] for row in usable}
+    """Every frame that could be in a master, and whether it is, by the ledger alone; what its
+    builder leaves out is in the master's warnings."""
+    if KINDS[key.master_kind].source == IMAGES:
+        found = master_images.candidates(conn, rules, key)
+        return [_image_line(one) for one in found]
+    frames_found = masters.frames_of(conn, rules, key)
+    names = {row["name"] for row in masters.usable_frames(rules, key, frames_found)}
     lines = []
-    for row in found:
-        if row["name"] in names:
-            lines.append({"frame": row["name"], "state": "used", "reason": ""})
-        elif row["flagged"] is not None:
-            reason = f"flagged: {row['flagged']}"
-            lines.append({"frame": row["name"], "state": "left out", "reason": reason})
-        else:
-            reason = f"{row['flat_kind']} flat, another kind is preferred"
-            lines.append({"frame": row["name"], "state": "left out", "reason": reason})
+    for row in frames_found:
+        used = row["name"] in names
+        reason = "" if used else f"flagged: {row['flagged']}" if row["flagged"] else "not needed"
+        state = "used" if used else "left out"
+        lines.append({"frame": row["name"], "state": state, "reason": reason})
     return lines
+
+
+def _image_line(one: master_images.Candidate) -> dict[str, str]:
+    state = "awaited" if one.awaited else "left out" if one.excluded else "used"
+    return {"frame": one.name, "state": state, "reason": one.excluded}
 
 
 def _release_lines(conn: Connection, name: str) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ reference catalogues, which many frames share.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ from typing import Any
 import tesela
 from tesela import cameras, config
 from tesela.config import Survey
-from tesela.errors import ConfigError, ProductError
-from tesela.flow.run import fallback
+from tesela.errors import ConfigError
+from tesela.flow.run import calibrations, fallback
+from tesela.flow.run.master_bodies import run_master
 from tesela.flow.run.plain import plain, provenance
 from tesela.flow.run.steps import Order, Outcome, Registry, StepSpec
 from tesela.flow.run.tile_bodies import run_calibrate, run_dual, run_load, run_valueadded
@@ -25,7 +26,7 @@ from tesela.products.catalogue import Table, read_parquet
 from tesela.products.columns import band_order
 from tesela.products.files import Card, write_jpeg
 from tesela.products.frame import FrameFacts
-from tesela.products.images import Coadd, Master, Operation, ReducedImage, card_dict
+from tesela.products.images import Coadd, ReducedImage, card_dict
 from tesela.sky.tiles import TileGrid
 from tesela.sky.wcs import Wcs
 from tesela.stages import calibrate as calibrate_stage
@@ -48,6 +49,11 @@ def registry(survey: Survey) -> Registry:
         "stage": stages["master"],
         "minimum": survey.calibration.minimum,
         "wanted": survey.calibration.wanted,
+        "references": {
+            band: config.as_table(survey.filters[band].reference)
+            for band in survey.calibration.illumination.bands
+            if band in survey.filters
+        },
     }
     reduce = {"stage": stages["reduce"], "filters": filters}
     coadd = {"stage": stages["coadd"], **grid}
@@ -58,6 +64,7 @@ def registry(survey: Survey) -> Registry:
     return Registry(
         [
             _spec("master", "master", run_master, master, 0.6),
+            _spec("detrend", "detrended", run_detrend, reduce, 1.2),
             _spec("reduce", "reduced", run_reduce, reduce, 1.5),
             _spec("coadd", "coadd", run_coadd, coadd, 1.5),
             _spec("catalog", "catalogue", run_catalog, catalog, 3.0),
@@ -112,71 +119,53 @@ def _spec(
     )
 
 
-def run_master(order: Order) -> Outcome:
-    """Raw calibration frames to a master bias or flat."""
-    kind = order.key.split(".", 1)[0]
-    raws = order.of_kind("raw")
-    facts = [FrameFacts.from_dict(ref.facts) for ref in raws]
-    opened = [rawfile.read(Path(ref.path)) for ref in raws]
-    previous = order.of_kind("master", "evidence")
-    inputs = masters_stage.RawInputs(
-        key=order.key,
-        facts=facts,
-        headers=[header for header, _ in opened],
-        pixels=[pixels for _, pixels in opened],
-        camera=_camera(order, facts[0].camera),
-        masters={"BIAS": _member(order, "BIAS")} if kind == "FLAT" else {},
-        previous=_master(previous[0].path) if previous else None,
-        wanted=int(order.settings["wanted"].get(kind, 1)),
-        minimum=int(order.settings["minimum"].get(kind, 1)),
-    )
-    settings = config.build(masters_stage.MastersSettings, order.settings["stage"], "steps.master")
-    if kind == "FLAT":
-        made = masters_stage.build_flat(inputs, settings.flat)
-    else:
-        made = masters_stage.build_bias(inputs, settings.bias)
-    made.master.cards.extend(provenance(order))
-    temporary = order.out("master.fits")
-    made.master.write(temporary)
-    return Outcome(
-        files=((str(temporary), str(paths.master(order.key, order.version))),),
-        data_hash=made.master.data_hash(),
-        metrics=plain({**made.metrics, "rejected": made.rejected}),
-        rejections=tuple(made.reasons),
-        warnings=tuple(
-            made.warnings + [f"{n} left out: {why}" for n, why in made.rejected.items()]
-        ),
-        operations=_names(made.operations),
-    )
-
-
 def run_reduce(order: Order) -> Outcome:
     """A raw frame, its calset and the reference to a reduced image."""
+    inputs, settings = _to_reduce(order)
+    return _written(order, inputs, reduce_stage.reduce(inputs, settings), paths.reduced)
+
+
+def run_detrend(order: Order) -> Outcome:
+    """The same, through the flat, with the sky left in."""
+    inputs, settings = _to_reduce(order)
+    return _written(order, inputs, reduce_stage.detrend(inputs, settings), paths.detrended)
+
+
+def _to_reduce(order: Order) -> tuple[reduce_stage.ReduceInputs, reduce_stage.ReduceSettings]:
     raw = order.of_kind("raw")[0]
     facts = FrameFacts.from_dict(raw.facts)
     header, pixels = rawfile.read(Path(raw.path))
-    camera = _camera(order, facts.camera).with_header(header, facts.name)
-    refcat = order.of_kind("refcat")[0]
     filters = order.settings["filters"]
     inputs = reduce_stage.ReduceInputs(
         facts=facts,
         header=header,
         pixels=pixels,
-        camera=camera,
-        masters={kind: _member(order, kind) for kind in ("BIAS", "FLAT")},
-        refcat=_refcat(refcat.path),
+        camera=_camera(order, facts.camera).with_header(header, facts.name),
+        masters=calibrations.masters_of(order),
+        refcat=_refcat(order.of_kind("refcat")[0].path),
         reference=config.build(config.Reference, filters[facts.band]["reference"], facts.band),
     )
-    settings = config.build(reduce_stage.ReduceSettings, order.settings["stage"], "steps.reduce")
-    made = reduce_stage.reduce(inputs, settings)
+    return inputs, config.build(
+        reduce_stage.ReduceSettings, order.settings["stage"], "steps.reduce"
+    )
+
+
+def _written(
+    order: Order,
+    inputs: reduce_stage.ReduceInputs,
+    made: reduce_stage.ReduceOutputs,
+    path: Callable[[str, str, int], Path],
+) -> Outcome:
+    """Write an image with its small picture and say what was made."""
+    facts = inputs.facts
     fallbacks = fallback.of_order(order)
     days = round(fallback.longest_days(fallbacks), 3)
     made.image.cards.append(("TSL FALLBACK", days, "[d] beyond the validity of a calibration"))
     made.image.cards.extend(provenance(order))
-    temporary = order.out("reduced.fits")
+    temporary = order.out("image.fits")
     made.image.write(temporary)
     write_jpeg(paths.picture(temporary), made.picture)
-    final = paths.reduced(facts.name, facts.night, order.version)
+    final = path(facts.name, facts.night, order.version)
     return Outcome(
         files=(
             (str(temporary), str(final)),
@@ -184,7 +173,7 @@ def run_reduce(order: Order) -> Outcome:
         ),
         data_hash=made.image.data_hash(),
         metrics=plain({**made.metrics, "fallback_days": days}),
-        warnings=(*made.warnings, *map(str, fallbacks)),
+        warnings=(*made.warnings, *calibrations.substitutes(order), *map(str, fallbacks)),
         operations=_operations_of(made.image.cards),
         footprint=made.footprint,
     )
@@ -237,10 +226,6 @@ def run_catalog(order: Order) -> Outcome:
     )
 
 
-def _names(operations: Iterable[Operation]) -> tuple[str, ...]:
-    return tuple(operation.name for operation in operations)
-
-
 def _operations_of(cards: list[Card]) -> tuple[str, ...]:
     return tuple(
         str(value) for key, value, _ in cards if key.startswith("TSL OP") and key.endswith(" NAME")
@@ -249,21 +234,6 @@ def _operations_of(cards: list[Card]) -> tuple[str, ...]:
 
 def _camera(order: Order, name: str) -> cameras.Camera:
     return cameras.load(name, paths.cameras_folder(Path(order.site)))
-
-
-def _member(order: Order, kind: str) -> Master:
-    for calset in order.of_kind("calset"):
-        for ref in calset.members:
-            if ref.facts.get("master_kind") == kind or ref.key.startswith(f"{kind}."):
-                return _master(ref.path)
-    raise ProductError(
-        order.key, found=f"a calset without {kind}", expected="all kinds of its profile"
-    )
-
-
-@lru_cache(maxsize=4)
-def _master(path: str) -> Master:
-    return Master.read(Path(path))
 
 
 @lru_cache(maxsize=2)

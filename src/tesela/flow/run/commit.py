@@ -21,6 +21,7 @@ from tesela.ledger.engine import Ledger
 from tesela.ledger.keys import MasterKey
 from tesela.products import paths
 from tesela.products.files import publish, sync
+from tesela.products.masterkind import IMAGES, KINDS, MASTERS, RAW
 
 JOURNAL = "commit.json"
 
@@ -171,13 +172,22 @@ def _commit_master(
         product_id,
         key,
         masters.Interval(validity.begin, validity.end),
-        n_frames=sum(ref.kind == "raw" and ref.role == "input" for ref in order.inputs),
+        n_frames=_n_frames(order, key.master_kind),
         reason=reason,
     )
     if before is not None:
         _replace_master(conn, before, order.version)
     if not reason:
         masters.certify(conn, product_id)
+
+
+def _n_frames(order: Order, master_kind: str) -> int:
+    """How many frames, images or masters a master is made of."""
+    kind = {RAW: "raw", IMAGES: "detrended", MASTERS: "master"}[KINDS[master_kind].source]
+    is_compared = kind == "master"  # those that it was compared with are evidence
+    return sum(
+        ref.kind == kind and not (is_compared and ref.role == "evidence") for ref in order.inputs
+    )
 
 
 def _replace_master(conn: Connection, before: int, version: int) -> None:

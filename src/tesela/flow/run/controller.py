@@ -181,7 +181,8 @@ class Controller:
         with self.ledger.write() as conn:
             claims = tasks.claim(conn, room)
             orders = [
-                write_order(conn, self.site, claim, self.registry[claim.step]) for claim in claims
+                write_order(conn, self.rules, self.site, claim, self.registry[claim.step])
+                for claim in claims
             ]
         for claim, order in zip(claims, orders):
             future = self.engine.submit(self.registry[claim.step].run, order)
@@ -263,7 +264,7 @@ class Controller:
         if claim.kind == "reduced":
             tiles = frames.tiles_of(conn, frames.get(conn, claim.key)["product_id"])
             downstream.reduced_changed(conn, self.rules, claim.key, tiles)
-        downstream.settled(conn, claim.kind, claim.key)
+        downstream.settled(conn, self.rules, claim.kind, claim.key)
 
     def _progress(self) -> Progress:
         with self.ledger.read() as conn:

@@ -17,12 +17,15 @@ class Fallback:
     """From the frame to the near end of the interval; positive."""
     is_older: bool
     """It was made before the frame."""
+    crosses: str = ""
+    """What was done to the telescope in between; '' if nothing."""
 
     def __str__(self) -> str:
         side = "after" if self.is_older else "before"
+        across = f" and across {self.crosses}" if self.crosses else ""
         return (
-            f"{self.master_kind} of {self.night} is used {self.days:.1f} days {side} its validity:"
-            " fallback"
+            f"{self.master_kind} of {self.night} is used {self.days:.1f} days {side} its validity"
+            f"{across}: fallback"
         )
 
 
@@ -35,6 +38,7 @@ def of_order(order: Order) -> list[Fallback]:
             str(ref.facts["night"]),
             float(ref.facts["distance_days"]),
             bool(ref.facts["is_older"]),
+            str(ref.facts.get("crosses", "")),
         )
         for ref in members
         if ref.facts.get("distance_days", 0.0) > 0

@@ -122,7 +122,7 @@ def _commit(intake: Intake, facts: FrameFacts) -> None:
         tiles = intake.rules.tiles_touching(facts.footprint, intake.rules.margin_deg)
     with intake.ledger.write() as conn:
         frames.add(conn, facts, tiles)
-        downstream.frame_arrived(conn, facts.name)
+        downstream.frame_arrived(conn, intake.rules, facts.name)
 
 
 def _refuse(intake: Intake, path: Path, reason: str, outcome: str, log: str = "") -> FileResult:

@@ -9,8 +9,10 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from tesela.flow.plan.reduced import mjd_mid
+from tesela.flow.plan.rules import PROFILE_OF, Rules
 from tesela.flow.run.steps import InputRef, Order, StepSpec
 from tesela.ledger import calsets, frames, masters, products, tasks
+from tesela.ledger.keys import MasterKey
 from tesela.products import paths
 from tesela.products.frame import FrameFacts
 from tesela.products.validity import Validity
@@ -18,11 +20,15 @@ from tesela.products.validity import Validity
 _FACTS = tuple(FrameFacts.__dataclass_fields__)
 
 
-def write_order(conn: Connection, site: Path, claim: tasks.Claim, spec: StepSpec) -> Order:
+def write_order(
+    conn: Connection, rules: Rules, site: Path, claim: tasks.Claim, spec: StepSpec
+) -> Order:
     """Describe one attempt completely: a worker asks nobody anything."""
     mjd = None
-    if claim.kind == "reduced":
+    if claim.kind in PROFILE_OF:
         mjd = mjd_mid(frames.get(conn, claim.key))
+    elif claim.kind == "master":
+        mjd = rules.middle(MasterKey.parse(claim.key))
     rows = tasks.inputs_of(conn, claim.task_id)
     return Order(
         task_id=claim.task_id,
@@ -31,7 +37,7 @@ def write_order(conn: Connection, site: Path, claim: tasks.Claim, spec: StepSpec
         kind=claim.kind,
         key=claim.key,
         version=products.next_version(conn, claim.kind, claim.key),
-        inputs=tuple(_reference(conn, site, row, mjd) for row in rows),
+        inputs=tuple(_reference(conn, rules, site, row, mjd) for row in rows),
         settings=dict(spec.settings),
         survey=str(paths.survey_file(site)),
         site=str(site),
@@ -42,18 +48,20 @@ def write_order(conn: Connection, site: Path, claim: tasks.Claim, spec: StepSpec
     )
 
 
-def _reference(conn: Connection, site: Path, row: dict[str, Any], mjd: float | None) -> InputRef:
+def _reference(
+    conn: Connection, rules: Rules, site: Path, row: dict[str, Any], mjd: float | None
+) -> InputRef:
     kind = row["kind"]
     members: tuple[InputRef, ...] = ()
     facts: dict[str, Any] = {}
     if kind == "raw":
         facts = frame_facts(conn, row["key"])
     elif kind == "master":
-        facts = _master_facts(conn, row["id"], mjd)
+        facts = _master_facts(conn, rules, row["id"], mjd)
     elif kind == "calset":
         found = calsets.members(conn, row["id"])
-        members = tuple(_reference(conn, site, member, mjd) for member in found)
-    elif kind == "reduced":
+        members = tuple(_reference(conn, rules, site, member, mjd) for member in found)
+    elif kind in PROFILE_OF:
         facts = {**frame_facts(conn, row["key"]), "metrics": _metrics(conn, row["id"])}
     elif kind == "coadd":
         facts = {"metrics": _metrics(conn, row["id"])}
@@ -67,7 +75,9 @@ def frame_facts(conn: Connection, name: str) -> dict[str, Any]:
     return {field: frame[field] for field in _FACTS}
 
 
-def _master_facts(conn: Connection, product_id: int, mjd: float | None) -> dict[str, Any]:
+def _master_facts(
+    conn: Connection, rules: Rules, product_id: int, mjd: float | None
+) -> dict[str, Any]:
     row = masters.get(conn, product_id)
     names = ("master_kind", "configuration", "night", "valid_begin", "valid_end", "n_frames")
     facts: dict[str, Any] = {name: row[name] for name in names}
@@ -75,6 +85,10 @@ def _master_facts(conn: Connection, product_id: int, mjd: float | None) -> dict[
     if mjd is not None:
         facts["distance_days"] = Validity(row["valid_begin"], row["valid_end"]).distance(mjd)
         facts["is_older"] = row["valid_begin"] <= mjd
+        camera = row["configuration"].split(".")[1]
+        facts["crosses"] = rules.calendar.crossed(
+            row["master_kind"], camera, row["valid_begin"], mjd
+        )
     return facts
 
 

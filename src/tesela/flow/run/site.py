@@ -105,7 +105,6 @@ def open_site(folder: Path) -> Site:
         )
     survey = config.load_survey(paths.survey_file(folder))
     its_cameras, grid = _describe(survey, paths.cameras_folder(folder))
-    longitudes = {camera.name: camera.longitude_deg for camera in its_cameras}
 
     def tiles_touching(corners: Sequence[tuple[float, float]], margin_deg: float) -> list[str]:
         ra_deg, dec_deg = zip(*corners)
@@ -117,7 +116,7 @@ def open_site(folder: Path) -> Site:
         cameras=its_cameras,
         grid=grid,
         ledger=Ledger.open(paths.ledger_file(folder)),
-        rules=Rules.of(survey, tiles_touching, longitudes),
+        rules=Rules.of(survey, tiles_touching, its_cameras),
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tesela.errors import ConfigError
+from tesela.products.monitor import AmpValue
 
 
 class WorkerDied(Exception):
@@ -82,6 +83,8 @@ class Outcome:
     operations: tuple[str, ...] = ()
     footprint: tuple[tuple[float, float], ...] | None = None
     """Corners (ra, dec) of a solved image."""
+    monitored: tuple[AmpValue, ...] = ()
+    """What the monitors follow, amplifier by amplifier."""
 
 
 @dataclass(frozen=True)

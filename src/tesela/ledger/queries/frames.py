@@ -21,12 +21,31 @@ FRAMES_BY_SHA = text("""
 """)
 
 FRAMES_OF_MASTER = text("""
-    SELECT f.product_id, f.name, f.nx, f.ny, x.flat_kind, x.mjd_start,
-           v.reason AS flagged
+    SELECT f.product_id, f.name, f.nx, f.ny, f.configuration, x.flat_kind, x.exptime_s,
+           x.mjd_start, v.reason AS flagged
     FROM frame f
     JOIN exposure x ON x.id = f.exposure_id
     LEFT JOIN verdict v ON v.kind = 'raw' AND v.key = f.name AND v.withdrawn_mjd IS NULL
-    WHERE f.configuration = :configuration AND x.night = :night AND x.obstype = :obstype
+    WHERE f.configuration BETWEEN :low AND :high
+      AND x.night >= :first AND x.night < :end AND x.obstype = :obstype
+    ORDER BY f.name
+""")
+
+# Science frames of one filter, and how far their detrended images are.
+DETRENDED_OF_PERIOD = text("""
+    SELECT f.name, f.nx, f.ny, x.object, v.reason AS flagged, r.id AS image_id,
+           q.passed, q.reason AS quality_reason, t.state AS task_state, t.reason AS task_reason,
+           d.key IS NOT NULL AS is_dirty, w.reason AS waiting_reason, w.pending AS is_pending
+    FROM frame f
+    JOIN exposure x ON x.id = f.exposure_id
+    LEFT JOIN verdict v ON v.kind = 'raw' AND v.key = f.name AND v.withdrawn_mjd IS NULL
+    LEFT JOIN product r ON r.kind = 'detrended' AND r.key = f.name AND r.is_current
+    LEFT JOIN quality q ON q.product_id = r.id
+    LEFT JOIN task t ON t.kind = 'detrended' AND t.key = f.name
+    LEFT JOIN dirty d ON d.kind = 'detrended' AND d.key = f.name
+    LEFT JOIN waiting w ON w.kind = 'detrended' AND w.key = f.name
+    WHERE f.configuration = :configuration AND x.obstype = 'science'
+      AND x.night >= :first AND x.night < :end
     ORDER BY f.name
 """)
 
@@ -66,17 +85,16 @@ FRAMES_OF_TILE = text("""
 """)
 
 EVERY_FRAME = text("""
-    SELECT f.name, f.configuration, x.obstype, x.night
+    SELECT f.name, f.configuration, x.obstype, x.flat_kind, x.night, x.object
     FROM frame f JOIN exposure x ON x.id = f.exposure_id
 """)
 
-# Frames with a reduced image that a master of this configuration and time could concern.
-REDUCED_NEAR = text("""
-    SELECT f.name FROM frame f
+# Images of frames that a master of this configuration and time could concern.
+IMAGES_NEAR = text("""
+    SELECT r.kind, f.name FROM frame f
     JOIN exposure x ON x.id = f.exposure_id
-    JOIN product r ON r.kind = 'reduced' AND r.key = f.name AND r.is_current
+    JOIN product r ON r.kind IN ('reduced', 'detrended') AND r.key = f.name AND r.is_current
     WHERE x.obstype = 'science' AND x.mjd_start >= :begin AND x.mjd_start < :end
-      AND (f.configuration = :configuration
-           OR (f.configuration >= :low AND f.configuration < :high))
-    ORDER BY f.name
+      AND f.configuration BETWEEN :low AND :high
+    ORDER BY r.kind, f.name
 """)

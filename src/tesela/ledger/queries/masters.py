@@ -26,6 +26,23 @@ PREVIOUS_CERTIFIED = text("""
     ORDER BY m.night DESC LIMIT 1
 """)
 
+# The first one since an instant: what the later ones of an epoch are compared with.
+FIRST_CERTIFIED_SINCE = text("""
+    SELECT m.product_id FROM master m JOIN product p ON p.id = m.product_id
+    WHERE m.configuration = :configuration AND m.master_kind = :master_kind
+      AND m.state = 'certified' AND p.is_current AND m.valid_begin >= :since AND m.night < :night
+    ORDER BY m.night LIMIT 1
+""")
+
+# Of a CCD and read-out mode, whatever the filter.
+CERTIFIED_OF_CCD = text("""
+    SELECT m.product_id, m.master_kind, m.configuration, m.night
+    FROM master m JOIN product p ON p.id = m.product_id
+    WHERE m.master_kind = :master_kind AND m.configuration BETWEEN :low AND :high
+      AND m.state = 'certified' AND p.is_current AND m.night >= :first AND m.night < :end
+    ORDER BY m.configuration, m.night
+""")
+
 CERTIFIED = text("""
     SELECT product_id, valid_begin, valid_end, natural_end FROM master
     WHERE configuration = :configuration AND master_kind = :master_kind AND state = 'certified'

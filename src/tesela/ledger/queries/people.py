@@ -55,7 +55,7 @@ FRAMES_AHEAD = text(
     _AHEAD
     + """
     SELECT COUNT(*) AS n, SUM(f.nx * f.ny / 1e6) AS megapixels
-    FROM ahead a JOIN frame f ON f.name = a.key WHERE a.kind = 'reduced'
+    FROM ahead a JOIN frame f ON f.name = a.key WHERE a.kind = :kind
 """
 )
 MASTERS_AHEAD = text(_AHEAD + "SELECT key FROM ahead WHERE kind = 'master' ORDER BY key")

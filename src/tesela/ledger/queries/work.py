@@ -26,9 +26,9 @@ WAKE_PENDING = text(WAKE.format(which="pending"))
 DUE = text("""
     SELECT kind, key, why, fresh FROM dirty
     WHERE not_before <= :now
-    ORDER BY CASE kind WHEN 'master' THEN 0 WHEN 'reduced' THEN 1 WHEN 'coadd' THEN 2
-                       WHEN 'catalogue' THEN 3 WHEN 'dual' THEN 4 WHEN 'zeropoints' THEN 4
-                       WHEN 'valueadded' THEN 5 ELSE 6 END, key
+    ORDER BY CASE kind WHEN 'master' THEN 0 WHEN 'detrended' THEN 1 WHEN 'reduced' THEN 2
+                       WHEN 'coadd' THEN 3 WHEN 'catalogue' THEN 4 WHEN 'dual' THEN 5
+                       WHEN 'zeropoints' THEN 5 WHEN 'valueadded' THEN 6 ELSE 7 END, key
     LIMIT :limit
 """)
 

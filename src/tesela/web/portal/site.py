@@ -59,11 +59,10 @@ def open_site(folder: Path) -> OpenSite:
         ra_deg, dec_deg = zip(*corners)
         return grid.tiles_touching(ra_deg, dec_deg, margin_deg)
 
-    longitudes = {camera.name: camera.longitude_deg for camera in cameras}
     return OpenSite(
         folder=folder,
         survey=survey,
-        rules=Rules.of(survey, tiles_touching, longitudes),
+        rules=Rules.of(survey, tiles_touching, cameras),
         ledger=_read_only(Ledger.open(paths.ledger_file(folder))),
     )
 

@@ -1,0 +1,111 @@
+"""Masters that are built from detrended images: illumination, fringes, patterns.
+
+The images are evidence, never walked: a master must not make its own inputs stale for ever. What
+it depends on are the masters with which they were detrended.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from tesela.flow.plan.rules import Rules
+from tesela.flow.plan.spread import spread
+from tesela.ledger import products, queries
+from tesela.ledger.keys import Configuration, MasterKey
+from tesela.products.masterkind import IMAGES, KINDS
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What a master is combined from, or why it cannot be yet."""
+
+    inputs: frozenset[int] = frozenset()
+    evidence: frozenset[int] = frozenset()
+    megapixels: float = 1.0
+    missing: str = ""
+    pending: bool = False
+    n: int = 0
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A science frame of the period and what it means for the master."""
+
+    name: str
+    image_id: int | None
+    excluded: str = ""
+    awaited: bool = False
+    megapixels: float = 0.0
+
+
+def sources(conn: Connection, rules: Rules, key: MasterKey) -> Sources:
+    """Say which detrended images a master is built from, spread over its period."""
+    chosen_frames = rules.sky_frames(key.master_kind)
+    most = chosen_frames.most if chosen_frames is not None else 0
+    found = spread([c for c in candidates(conn, rules, key) if not c.excluded], most)
+    awaited = sum(c.awaited for c in found)
+    if awaited:
+        return Sources(missing=f"{awaited} detrended images, being made", pending=True)
+    images = {c.image_id for c in found if c.image_id is not None}
+    minimum = rules.minimum(key.master_kind)
+    if len(images) < minimum or not images:
+        said = f"{len(images)} detrended images of the period of {key.night}"
+        return Sources(missing=f"{said}, at least {minimum} expected", n=len(images))
+    inputs = {
+        row["id"]
+        for image in images
+        for row in products.inputs(conn, image)
+        if row["kind"] == "calset"
+    }
+    if key.master_kind == "ILLUMINATION" and rules.refcat:
+        newest = products.current(conn, "refcat", rules.refcat)
+        if newest is not None:
+            inputs.add(newest["id"])
+    return Sources(
+        frozenset(inputs),
+        frozenset(images),
+        megapixels=sum(c.megapixels for c in found),
+        n=len(images),
+    )
+
+
+def candidates(conn: Connection, rules: Rules, key: MasterKey) -> list[Candidate]:
+    """Return every science frame of a master's filter and period that it may take."""
+    period = rules.calendar.period(key.master_kind, key.configuration.camera, key.night)
+    asked = {"configuration": str(key.configuration), "first": period.first, "end": period.end}
+    rows = [dict(row) for row in conn.execute(queries.DETRENDED_OF_PERIOD, asked).mappings()]
+    return [
+        _judge(row)
+        for row in rows
+        if rules.takes(key.master_kind, key.configuration, row["object"])
+    ]
+
+
+def _judge(row: dict[str, Any]) -> Candidate:
+    name, megapixels = row["name"], row["nx"] * row["ny"] / 1e6
+    if row["flagged"] is not None:
+        return Candidate(name, None, excluded=f"flagged: {row['flagged']}")
+    if row["is_dirty"] or row["task_state"] in ("ready", "running") or row["is_pending"]:
+        return Candidate(name, None, awaited=True, megapixels=megapixels)
+    if row["image_id"] is None:
+        reason = row["waiting_reason"] or row["task_reason"] or "not detrended"
+        return Candidate(name, None, excluded=reason)
+    if not row["passed"]:
+        return Candidate(name, None, excluded=f"did not pass: {row['quality_reason']}")
+    return Candidate(name, row["image_id"], megapixels=megapixels)
+
+
+def built_from(rules: Rules, configuration: Configuration, night: str, obj: str) -> list[MasterKey]:
+    """Return the masters that a science frame may be built into."""
+    return [
+        MasterKey(
+            kind.name,
+            configuration,
+            rules.calendar.period(kind.name, configuration.camera, night).first,
+        )
+        for kind in KINDS.values()
+        if kind.source == IMAGES and rules.takes(kind.name, configuration, obj)
+    ]

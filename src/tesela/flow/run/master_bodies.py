@@ -1,0 +1,155 @@
+"""The body of the step `master`: one builder a kind, its inputs opened as the kind wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from tesela import cameras, config
+from tesela.flow.run import calibrations, fallback
+from tesela.flow.run.plain import plain, provenance
+from tesela.flow.run.steps import InputRef, Order, Outcome
+from tesela.products import paths, rawfile
+from tesela.products.catalogue import Table, read_parquet
+from tesela.products.frame import FrameFacts
+from tesela.products.images import Master
+from tesela.products.masterkind import IMAGES, KINDS, MASTERS, RAW
+from tesela.stages import masters as stage
+
+BUILDERS: dict[str, tuple[str, str]] = {
+    "BIAS": ("build_bias", "bias"),
+    "DARK": ("build_dark", "dark"),
+    "LINEARITY": ("build_linearity", "linearity"),
+    "CROSSTALK": ("build_crosstalk", "crosstalk"),
+    "FLAT": ("build_flat", "flat"),
+    "DOMEFLAT": ("build_flat", "flat"),
+    "BADPIXEL": ("build_badpixel", "badpixel"),
+    "ILLUMINATION": ("build_illumination", "illumination"),
+    "FRINGE": ("build_fringe", "fringe"),
+    "PATTERN": ("build_pattern", "pattern"),
+}
+"""The builder of each kind, and the name of its settings."""
+
+
+def run_master(order: Order) -> Outcome:
+    """Build a master of any kind, and the pages about it."""
+    kind = order.key.split(".", 1)[0]
+    settings = config.build(stage.MastersSettings, order.settings["stage"], "steps.master")
+    build, table = BUILDERS[kind]
+    with ExitStack() as opened:
+        inputs = _OPEN[KINDS[kind].source](order, kind, opened)
+        made = getattr(stage, build)(inputs, getattr(settings, table))
+        pages = made.pages
+    fallbacks = fallback.of_order(order)
+    made.master.cards.extend(provenance(order))
+    main = order.out("master.fits")
+    made.master.write(main)
+    files = [(main, paths.master(order.key, order.version))]
+    for name, content in sorted(pages.items()):
+        temporary = order.out(f"page-{name}")
+        temporary.write_bytes(content)
+        files.append((temporary, paths.master_page(order.key, order.version, name)))
+    left_out = [f"{name} left out: {why}" for name, why in made.rejected.items()]
+    return Outcome(
+        files=tuple((str(temporary), str(final)) for temporary, final in files),
+        data_hash=made.master.data_hash(),
+        metrics=plain({**made.metrics, "rejected": made.rejected}),
+        rejections=tuple(made.reasons),
+        warnings=(
+            *made.warnings,
+            *left_out,
+            *calibrations.substitutes(order),
+            *map(str, fallbacks),
+        ),
+        operations=tuple(operation.name for operation in made.operations),
+        monitored=tuple(made.monitored),
+    )
+
+
+def _common(order: Order, kind: str, camera: str) -> dict[str, Any]:
+    """What every builder is given."""
+    previous, reference = _compared_with(order, kind)
+    return {
+        "key": order.key,
+        "camera": cameras.load(camera, paths.cameras_folder(Path(order.site))),
+        "masters": calibrations.masters_of(order),
+        "previous": previous,
+        "reference": reference,
+        "wanted": int(order.settings["wanted"].get(kind, KINDS[kind].wanted)),
+        "minimum": int(order.settings["minimum"].get(kind, 1)),
+    }
+
+
+def _compared_with(order: Order, kind: str) -> tuple[Master | None, Master | None]:
+    """The predecessor and the first of the epoch. An illumination without a predecessor in its
+    epoch is shown beside that of the epoch before."""
+    found = [ref for ref in order.of_kind("master", "evidence") if ref.facts["master_kind"] == kind]
+    found.sort(key=lambda ref: str(ref.facts["night"]))
+    same = [ref for ref in found if not ref.facts.get("crosses")]
+    first = same[0] if same else found[-1] if found and kind == "ILLUMINATION" else None
+    return (_read(same[-1]) if same else None), (_read(first) if first else None)
+
+
+def _read(ref: InputRef) -> Master:
+    return calibrations.read(ref.path)
+
+
+def _of_raw(order: Order, kind: str, opened: ExitStack) -> stage.RawInputs:
+    refs = [ref for ref in order.inputs if ref.kind == "raw"]
+    refs.sort(key=lambda ref: ref.key)
+    facts = [FrameFacts.from_dict(ref.facts) for ref in refs]
+    if hasattr(rawfile, "open_rows"):
+        rows = [opened.enter_context(rawfile.open_rows(Path(ref.path))) for ref in refs]
+        headers = [one.header for one in rows]
+    else:
+        both = [rawfile.read(Path(ref.path)) for ref in refs]
+        headers, rows = [b[0] for b in both], [b[1] for b in both]
+    return stage.RawInputs(
+        **_common(order, kind, facts[0].camera),
+        facts=facts,
+        headers=headers,
+        pixels=rows,
+    )
+
+
+def _of_images(order: Order, kind: str, opened: ExitStack) -> stage.ImageInputs:
+    from tesela.products.images import open_detrended
+
+    images = []
+    for ref in sorted(order.of_kind("detrended", "evidence"), key=lambda ref: ref.key):
+        rows = opened.enter_context(open_detrended(Path(ref.path)))
+        facts = FrameFacts.from_dict({k: v for k, v in ref.facts.items() if k != "metrics"})
+        images.append(stage.Detrended(facts, rows.image, rows.mask, rows.cards, rows.sources))
+    band = images[0].facts.band
+    reference = order.settings["references"].get(band)
+    refcats = order.of_kind("refcat")
+    return stage.ImageInputs(
+        **_common(order, kind, images[0].facts.camera),
+        images=images,
+        refcat=_refcat(refcats[0].path) if refcats else None,
+        band=config.build(config.Reference, reference, band) if reference else None,
+    )
+
+
+def _of_masters(order: Order, kind: str, _opened: ExitStack) -> stage.CombinedInputs:
+    parts: dict[str, list[Master]] = {}
+    refs = order.of_kind("master")
+    for ref in sorted(refs, key=lambda ref: ref.key):
+        parts.setdefault(str(ref.facts["master_kind"]), []).append(_read(ref))
+    camera = order.key.split(".")[2]
+    return stage.CombinedInputs(**_common(order, kind, camera), parts=parts)
+
+
+_OPEN: dict[str, Callable[[Order, str, ExitStack], stage.MasterInputs]] = {
+    RAW: _of_raw,
+    IMAGES: _of_images,
+    MASTERS: _of_masters,
+}
+
+
+@lru_cache(maxsize=1)
+def _refcat(path: str) -> Table:
+    return read_parquet(Path(path))[0]
