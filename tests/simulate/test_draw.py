@@ -3,7 +3,8 @@ import pytest
 
 from tesela.simulate import draw
 from tesela.simulate.psf import Psf, aureole_within
-from tesela.simulate.schedule import conditions, plan
+from tesela.simulate.conditions import conditions
+from tesela.simulate.schedule import plan
 from tesela.simulate.settings import tiny
 from tesela.simulate.streams import stream
 

@@ -77,12 +77,11 @@ def test_flats_keep_the_photon_transfer(tiny_night):
         assert abs(sigma / expected - 1) < 0.04
 
 
-def test_a_flat_shows_response_and_concentration(tiny_night):
+def test_a_flat_shows_response_stray_light_and_the_areas_of_pixels(tiny_night):
     image = tiny_night.electrons("flat")
-    expected = detector.response(tiny_night.settings, "rSDSS") * detector.concentration(
-        tiny_night.settings
-    )
-    ratio = image / expected
+    night = tiny_night.settings
+    expected = detector.response(night, "rSDSS") * detector.stray_light(night, "rSDSS")
+    ratio = image / (expected * detector.pixel_area(night))
     blocks = ratio[: 32 * 36, : 32 * 36].reshape(36, 32, 36, 32)
     levels = np.median(blocks, axis=(1, 3))
     assert np.std(levels / np.median(levels)) < 0.004

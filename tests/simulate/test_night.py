@@ -87,7 +87,7 @@ def test_the_demo_has_all_bands_and_overlapping_tiles():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"bands": ("Johnson",)}, {"overlap": 1.0}, {"tiles": 0}, {"n_dither": 0}]
+    "wrong", [{"bands": ("Johnson",)}, {"overlap": 1.0}, {"tiles": -1}, {"n_dither": 0}]
 )
 def test_senseless_settings_are_refused(wrong):
     with pytest.raises(ConfigError):

@@ -17,8 +17,9 @@ def test_same_settings_same_sky(sky):
 
 
 def test_everything_is_finite_and_in_the_box(sky):
-    ra0, ra1, dec0, dec1 = universe.box(settings.tiny())
-    assert np.all((sky.ra >= ra0) & (sky.ra <= ra1) & (sky.dec >= dec0) & (sky.dec <= dec1))
+    (patch,) = universe.patches([settings.tiny()])
+    assert np.all((sky.ra >= patch.ra0) & (sky.ra <= patch.ra1))
+    assert np.all((sky.dec >= patch.dec0) & (sky.dec <= patch.dec1))
     assert np.isfinite(sky.mag).all()
     assert np.isfinite(sky.mag_published).all()
     assert sky.mag.shape == (sky.id.size, 12)

@@ -1,16 +1,22 @@
-"""`tesela simulate`: make a night with known truth."""
+"""`tesela simulate`: make nights with known truth."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tesela.cli.common import JsonOption, emit, plural, progress_bar
 from tesela.errors import ConfigError
+
+if TYPE_CHECKING:
+    from tesela.simulate.settings import NightSettings
+
+DEMO, TINY = "demo", "tiny"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -20,17 +26,33 @@ def add_to(app: typer.Typer) -> None:
 
 def simulate(
     out: Annotated[Path, typer.Argument(help="Folder to make; it must not exist.")],
+    preset: Annotated[
+        str, typer.Option("--preset", help="demo, tiny, calibration or blind.")
+    ] = DEMO,
     camera: Annotated[str, typer.Option("--camera", help="mini80, t80cam ...")] = "mini80",
     bands: Annotated[str, typer.Option("--bands", help="Comma-separated; all by default.")] = "",
-    seed: Annotated[int, typer.Option("--seed", help="Same seed, same bytes.")] = 20170703,
-    date: Annotated[str, typer.Option("--date", help="Evening date.")] = "2017-07-03",
-    tiles: Annotated[int, typer.Option("--tiles", min=1, help="Tiles in a row.")] = 2,
-    dithers: Annotated[int, typer.Option("--dithers", min=1, help="A tile and band.")] = 3,
-    biases: Annotated[int, typer.Option("--biases", min=0)] = 8,
-    flats: Annotated[int, typer.Option("--flats", min=0, help="A band.")] = 5,
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="Same seed, same bytes; 20170703 by default.")
+    ] = None,
+    date: Annotated[str, typer.Option("--date", help="First evening date.")] = "2017-07-03",
+    tiles: Annotated[
+        int | None, typer.Option("--tiles", min=0, help="Tiles in a row; demo: 2.")
+    ] = None,
+    dithers: Annotated[
+        int | None, typer.Option("--dithers", min=1, help="A tile and band; demo: 3.")
+    ] = None,
+    biases: Annotated[int | None, typer.Option("--biases", min=0, help="demo: 8.")] = None,
+    flats: Annotated[int | None, typer.Option("--flats", min=0, help="A band; demo: 5.")] = None,
     density: Annotated[
         float, typer.Option("--density", min=0.0, help="Factor on the stars and galaxies.")
     ] = 1.0,
+    blind: Annotated[
+        bool,
+        typer.Option("--blind", help="Preset blind, a secret seed, read-only files, checksums."),
+    ] = False,
+    truth: Annotated[
+        Path | None, typer.Option("--truth", help="New folder of the truth; OUT/truth by default.")
+    ] = None,
     workers: Annotated[int, typer.Option("--workers", min=0, help="0: one a core.")] = 0,
     as_json: JsonOption = False,
 ) -> None:
@@ -38,43 +60,116 @@ def simulate(
 
     The sky is denser than nature (5 times the stars, 10 times the galaxies), so that a small field
     has statistics. Only the scorer reads the folder `truth`.
-    """
-    from tesela.simulate.settings import demo
 
-    settings = replace(
-        demo(),
-        camera=camera,
-        bands=tuple(b.strip() for b in bands.split(",") if b.strip()),
-        seed=seed,
-        date=date,
-        tiles=tiles,
-        n_dither=dithers,
-        n_bias=biases,
-        n_flat=flats,
-        stars_per_field=demo().stars_per_field * density,
-        galaxies_per_field=demo().galaxies_per_field * density,
-    )
-    frames = make_night(out, settings, workers or os.cpu_count() or 1, as_json)
-    data = {"folder": str(out), "frames": len(frames), "survey": str(out / "survey.toml")}
+    `--preset calibration` is a campaign of three nights for all kinds of masters, with work on the
+    baffles between the second and the third; `--preset blind` is two nights with all that may go
+    wrong. With `--blind` nobody knows the seed, and OUT holds nothing of the truth.
+    """
+    if blind:
+        _check_blind(out, preset, seed, truth)
+    asked = {
+        "bands": tuple(b.strip() for b in bands.split(",") if b.strip()) or None,
+        "tiles": tiles,
+        "n_dither": dithers,
+        "n_bias": biases,
+        "n_flat": flats,
+        "seed": _secret() if blind else seed,
+        "camera": camera,
+        "date": date,
+    }
+    nights = _nights("blind" if blind else preset, asked, density)
+    many = workers or os.cpu_count() or 1
+    frames = make_night(out, nights, many, as_json, truth=truth, frozen=blind)
+    data = {
+        "folder": str(out),
+        "nights": len(nights),
+        "frames": len(frames),
+        "survey": str(out / "survey.toml"),
+        "truth": str(truth or out / "truth"),
+    }
     emit(data, as_json, lambda: iter([f"{plural(len(frames), 'raw frame')} in {out / 'raw'}"]))
 
 
-def make_night(out: Path, settings: object, workers: int, as_json: bool) -> list[Path]:
-    """Simulate into a new folder, with progress; a crash leaves only a folder ending in .part."""
+def _secret() -> int:
+    import secrets
+
+    return secrets.randbits(62)
+
+
+def _check_blind(out: Path, preset: str, seed: int | None, truth: Path | None) -> None:
+    if truth is None:
+        raise ConfigError("--blind", found="no --truth", expected="a folder for the truth")
+    if truth.resolve().is_relative_to(out.resolve()):
+        raise ConfigError(
+            "--truth", found=f"{truth}, inside {out}", expected="a folder elsewhere",
+            do="keep it where those who reduce the night do not look",
+        )  # fmt: skip
+    if seed is not None:
+        raise ConfigError("--seed", found="a seed with --blind", expected="one nobody knows")
+    if preset not in (DEMO, "blind"):
+        raise ConfigError("--preset", found=f"{preset} with --blind", expected="none, or blind")
+
+
+def _nights(preset: str, asked: dict[str, Any], density: float) -> list[NightSettings]:
+    """The nights of a preset with what was asked for in place of its own."""
+    from tesela.simulate import campaign
+    from tesela.simulate import settings as nights_of
+
+    if preset not in (DEMO, TINY, *campaign.PRESETS):
+        raise ConfigError(
+            "--preset", found=repr(preset), expected=", ".join((DEMO, TINY, *campaign.PRESETS))
+        )
+    if preset == "calibration" and asked["bands"]:
+        raise ConfigError("--bands", found="bands for calibration", expected="its own: r and z")
+    changes = {name: value for name, value in asked.items() if value is not None}
+    if preset == DEMO:
+        nights = [replace(nights_of.demo(), **changes)]
+    elif preset == TINY:
+        nights = [nights_of.tiny(**changes)]
+    else:
+        nights = campaign.PRESETS[preset](**changes)
+    return [
+        replace(
+            night,
+            stars_per_field=night.stars_per_field * density,
+            galaxies_per_field=night.galaxies_per_field * density,
+        )
+        for night in nights
+    ]
+
+
+def make_night(
+    out: Path,
+    settings: NightSettings | Sequence[NightSettings],
+    workers: int,
+    as_json: bool,
+    *,
+    truth: Path | None = None,
+    frozen: bool = False,
+) -> list[Path]:
+    """Simulate into a new folder, with progress; a crash leaves only folders ending in .part.
+
+    The truth is written beside the frames, or into the new folder `truth`. What is `frozen` has
+    checksums and is read-only.
+    """
     import shutil
 
-    from tesela.simulate import night, survey
-    from tesela.simulate.settings import NightSettings
+    from tesela.simulate import freeze, night, survey
 
-    if not isinstance(settings, NightSettings):
-        raise ConfigError("simulate", found=repr(settings), expected="NightSettings")
-    if out.exists():
-        raise ConfigError(
-            str(out), found="something of that name", expected="a new folder", do="choose another"
-        )
-    part = out.with_name(f"{out.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
+    new = [folder for folder in (truth, out) if folder is not None]
+    for folder in new:
+        if folder.exists():
+            raise ConfigError(
+                str(folder),
+                found="something of that name",
+                expected="a new folder",
+                do="choose another",
+            )
+    text = survey.survey_toml(settings)
+    parts = {folder: folder.with_name(f"{folder.name}.part") for folder in new}
+    for part in parts.values():
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
     with progress_bar(as_json) as bar:
         line = bar.add_task("simulate", total=None) if bar else None
 
@@ -82,7 +177,16 @@ def make_night(out: Path, settings: object, workers: int, as_json: bool) -> list
             if bar is not None and line is not None:
                 bar.update(line, completed=done, total=total, description=f"simulate {what}")
 
-        frames = night.make(part, settings, progress=show, workers=workers)
-    (part / "survey.toml").write_text(survey.survey_toml(settings), encoding="utf-8")
-    part.rename(out)
-    return [out / frame.relative_to(part) for frame in frames]
+        frames = night.make(
+            parts[out],
+            settings,
+            truth_dir=None if truth is None else parts[truth],
+            progress=show,
+            workers=workers,
+        )
+    (parts[out] / "survey.toml").write_text(text, encoding="utf-8")
+    if frozen:
+        freeze.freeze(parts[out])
+    for folder, part in parts.items():
+        part.rename(folder)
+    return [out / frame.relative_to(parts[out]) for frame in frames]

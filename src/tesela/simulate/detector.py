@@ -1,12 +1,13 @@
-"""The simulated detector: what never changes during a night.
+"""The simulated detector: what does not change during a night.
 
-Everything is a function of the seed and the camera, so each worker makes its own copy.
-Memory: up to four float32 planes of the size of the image (1.4 GB for a full T80Cam frame).
+Everything is a function of the seed and the camera (and of what is drifting or dusty that night),
+so each worker makes its own copy. Memory: up to six float32 planes of the size of the image (2 GB
+for a full T80Cam frame).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -15,13 +16,19 @@ from scipy import ndimage
 from tesela import cameras
 from tesela.bands import filters
 from tesela.cameras import Camera
-from tesela.simulate.settings import NightSettings
+from tesela.simulate.settings import NightSettings, of_camera
 from tesela.simulate.streams import stream
 
 HOT_FRACTION = 1.2e-4
 BAD_COLUMNS_PER_1000 = 3.5
-DONUTS = 6
 HOT_READOUT_S = 8.0
+DONUTS = 6
+STRAY_PEAK = (0.75, 1.5)
+"""Peak to peak of the stray light, in `stray_light`."""
+LAMP_PEAK = 0.03
+"""Peak to peak of the dome lamp's own illumination."""
+LINEAR_ADU = 60000.0
+"""Level at which the coefficients of the non-linearity hold."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +64,26 @@ class Detector:
     hot_x: np.ndarray
     hot_e_per_s: np.ndarray
     bad_columns: tuple[BadColumn, ...]
+    nonlinearity: np.ndarray
+    """(n_amp, 2) a, b: of x true ADU, x (1 - a (x/60000) - b (x/60000)^2) are recorded."""
+    cold_y: np.ndarray
+    cold_x: np.ndarray
+    cold_response: np.ndarray
+
+
+def build(settings: NightSettings) -> Detector:
+    """The detector of a night; what drifts changes its true gain, not that of the headers."""
+    constant = _build(of_camera(settings))
+    amp_id, factor = settings.gain_drift
+    if not amp_id:
+        return constant
+    gain = constant.gain.copy()
+    gain[[amp.id for amp in constant.camera.amplifiers].index(amp_id)] *= factor
+    return replace(constant, gain=gain)
 
 
 @lru_cache(maxsize=2)
-def build(settings: NightSettings) -> Detector:
-    """Draw the constants of the detector."""
+def _build(settings: NightSettings) -> Detector:
     camera = cameras.load(settings.camera)
     rng = stream(settings.seed, "detector", settings.camera)
     n = len(camera.amplifiers)
@@ -87,7 +109,27 @@ def build(settings: NightSettings) -> Detector:
         hot_x=rng.integers(0, camera.nx, n_hot),
         hot_e_per_s=np.exp(rng.normal(np.log(12.0), 1.0, n_hot)),
         bad_columns=_bad_columns(camera, rng),
+        nonlinearity=_nonlinearity(settings, n),
+        **_cold_pixels(settings, camera),
     )
+
+
+def _nonlinearity(settings: NightSettings, n: int) -> np.ndarray:
+    """(n, 2) coefficients: the straight part of either sign, the curved one a third of it."""
+    rng = stream(settings.seed, "nonlinearity", settings.camera)
+    sign = np.where(rng.uniform(size=n) < 0.7, 1.0, -1.0)  # most outputs lose at high levels
+    first = sign * rng.uniform(0.3, 1.0, n)
+    return settings.nonlinearity * np.stack([first, rng.uniform(-0.3, 0.3, n)], axis=1)
+
+
+def _cold_pixels(settings: NightSettings, camera: Camera) -> dict[str, np.ndarray]:
+    rng = stream(settings.seed, "cold", settings.camera)
+    n = round(settings.cold_fraction * camera.nx * camera.ny)
+    return {
+        "cold_y": rng.integers(0, camera.ny, n),
+        "cold_x": rng.integers(0, camera.nx, n),
+        "cold_response": rng.uniform(0.1, 0.8, n),
+    }
 
 
 def _bad_columns(camera: Camera, rng: np.random.Generator) -> tuple[BadColumn, ...]:
@@ -119,72 +161,165 @@ def radius2(camera: Camera) -> np.ndarray:
     return (y[:, None] + x[None, :]) / scale
 
 
+def _axes(camera: Camera) -> tuple[np.ndarray, np.ndarray]:
+    """Distances from the centre along x and y, float32, in half diagonals."""
+    scale = np.float32(0.5 * np.hypot(camera.ny - 1, camera.nx - 1))
+    x = np.arange(camera.nx, dtype=np.float32) - np.float32(0.5 * (camera.nx - 1))
+    y = np.arange(camera.ny, dtype=np.float32) - np.float32(0.5 * (camera.ny - 1))
+    return x / scale, y / scale
+
+
 @lru_cache(maxsize=1)
-def _pixel_noise(settings: NightSettings) -> tuple[np.ndarray, np.ndarray]:
-    camera = cameras.load(settings.camera)
-    rng = stream(settings.seed, "pixels", settings.camera)
-    shape = (camera.ny, camera.nx)
+def _pixel_noise(seed: int, camera: str) -> tuple[np.ndarray, np.ndarray]:
+    rng, shape = stream(seed, "pixels", camera), cameras.load(camera).shape
     blue = rng.standard_normal(shape, dtype=np.float32)
     red = rng.standard_normal(shape, dtype=np.float32)
     return blue, red
 
 
-@lru_cache(maxsize=1)
 def response(settings: NightSettings, band: str) -> np.ndarray:
     """(ny, nx) float32 relative response to light from the sky in a band, median 1.
 
     Pixel-to-pixel sensitivity (1 % in the blue to 0.3 % in the red, correlated between neighbouring
-    bands), vignetting, dust rings of the filter, dead columns. Stars and sky both see it.
+    bands), vignetting, dust rings of the filter, dead columns, cold pixels. Stars and sky both see
+    it; it is read-only.
     """
+    return _response(replace(of_camera(settings), dust=settings.dust), band)
+
+
+@lru_cache(maxsize=1)
+def _response(settings: NightSettings, band: str) -> np.ndarray:
     detector = build(settings)
     camera = detector.camera
     redness = float(np.clip((filters.load(band).pivot_A - 3500.0) / 5500.0, 0.0, 1.0))
     sigma = 0.010 + (0.003 - 0.010) * redness
-    blue, red = _pixel_noise(settings)
+    blue, red = _pixel_noise(settings.seed, settings.camera)
     mix = np.float32(redness)
     pattern = (blue * np.sqrt(1 - mix * mix) + red * mix) * np.float32(sigma)
     image = (1 + pattern) * (1 - np.float32(settings.vignetting) * radius2(camera))
-    _add_donuts(image, settings, band)
+    for donut in _donuts(settings, camera, band):
+        _add_donut(image, *donut)
     image /= np.float32(np.median(image[::4, ::4]))
+    for x, y, outer, depth in settings.dust:  # it fell after all this was made
+        _add_donut(image, x * camera.nx, y * camera.ny, outer, depth)
     for column in detector.bad_columns:
         image[column.y0 : column.y1, column.x] *= np.float32(column.response)
-    return np.maximum(image, np.float32(0.01))
+    image[detector.cold_y, detector.cold_x] *= detector.cold_response.astype(np.float32)
+    image = np.maximum(image, np.float32(0.01))
+    image.flags.writeable = False
+    return image
 
 
-def _add_donuts(image: np.ndarray, settings: NightSettings, band: str) -> None:
+def _donuts(
+    settings: NightSettings, camera: Camera, band: str
+) -> list[tuple[float, float, float, float]]:
+    """Rings of dust that are always there: x, y, outer radius in px, depth."""
     rng = stream(settings.seed, "dust", settings.camera, band)
+    return [
+        (
+            rng.uniform(0, camera.nx), rng.uniform(0, camera.ny),
+            rng.uniform(18, 45), rng.uniform(0.005, 0.02),
+        )
+        for _ in range(DONUTS)
+    ]  # fmt: skip
+
+
+def _add_donut(image: np.ndarray, cx: float, cy: float, outer: float, depth: float) -> None:
     ny, nx = image.shape
-    for _ in range(DONUTS):
-        cx, cy = rng.uniform(0, nx), rng.uniform(0, ny)
-        outer, depth = rng.uniform(18, 45), rng.uniform(0.005, 0.02)
-        y0, y1 = max(0, int(cy - outer - 6)), min(ny, int(cy + outer + 7))
-        x0, x1 = max(0, int(cx - outer - 6)), min(nx, int(cx + outer + 7))
-        y, x = np.mgrid[y0:y1, x0:x1]
-        r = np.hypot(y - cy, x - cx)
-        ring = 1 / (1 + np.exp((r - outer) / 1.5)) - 1 / (1 + np.exp((r - 0.4 * outer) / 1.5))
-        image[y0:y1, x0:x1] *= (1 - depth * ring).astype(np.float32)
+    y0, y1 = max(0, int(cy - outer - 6)), min(ny, int(cy + outer + 7))
+    x0, x1 = max(0, int(cx - outer - 6)), min(nx, int(cx + outer + 7))
+    y, x = np.mgrid[y0:y1, x0:x1]
+    r = np.hypot(y - cy, x - cx)
+    ring = 1 / (1 + np.exp((r - outer) / 1.5)) - 1 / (1 + np.exp((r - 0.4 * outer) / 1.5))
+    image[y0:y1, x0:x1] *= (1 - depth * ring).astype(np.float32)
 
 
-def concentration(settings: NightSettings) -> np.ndarray:
-    """(ny, nx) float32 factor of the sky, in flats too, that stars do not see; mean log is 0."""
-    camera = cameras.load(settings.camera)
-    bump = np.exp(-radius2(camera) / np.float32(0.3))
-    log_light = np.float32(settings.sky_concentration) * bump
-    return np.exp(log_light - log_light.mean())
+def stray_light(settings: NightSettings, band: str) -> np.ndarray:
+    """(ny, nx) float32 factor S of flats and sky that stars do not see; the mean of ln S is 0.
+
+    The camera adds light: a bump in the middle, a ring that is not centred (the ghost of the
+    pupil), a tilt to one side. Each epoch and band has its own; the flat holds S, so stars that
+    are divided by it come out fainter where S > 1, by 2.5 log10 S. It is read-only.
+    """
+    amount = settings.stray_light
+    return _stray_light(settings.seed, settings.camera, settings.epoch, amount, band)
 
 
 @lru_cache(maxsize=1)
-def fringes(settings: NightSettings) -> np.ndarray:
-    """(ny, nx) float32 pattern of mean 0 and amplitude about 1: interference in an uneven layer."""
+def _stray_light(seed: int, camera: str, epoch: int, amount: float, band: str) -> np.ndarray:
+    rng = stream(seed, "stray light", camera, epoch, band)
+    a, b = _axes(cameras.load(camera))
+
+    def distance2(furthest: float) -> np.ndarray:
+        u, v = rng.uniform(-furthest, furthest, 2).astype(np.float32)
+        return (b - v)[:, None] ** 2 + (a - u)[None, :] ** 2
+
+    light = np.exp(-distance2(0.1) / np.float32(rng.uniform(0.15, 0.35)))
+    radius, width = rng.uniform(0.5, 0.7), rng.uniform(0.10, 0.15)
+    ring = np.sqrt(distance2(0.15)) - np.float32(radius)
+    light += np.float32(rng.uniform(0.3, 0.5)) * np.exp(-0.5 * (ring / np.float32(width)) ** 2)
+    angle, slope = rng.uniform(0, 2 * np.pi), rng.uniform(0.2, 0.4)
+    light += np.float32(slope * np.cos(angle)) * a[None, :]
+    light += np.float32(slope * np.sin(angle)) * b[:, None]
+    peak = np.float32(amount * rng.uniform(*STRAY_PEAK))
+    light *= peak / (light.max() - light.min())
+    light -= np.float32(light.mean(dtype=np.float64))
+    factor = np.exp(light)
+    factor.flags.writeable = False
+    return factor
+
+
+def illumination_mag(settings: NightSettings, band: str) -> np.ndarray:
+    """(ny, nx) float32 truth of the illumination correction of sky flats: f, of mean 0.
+
+    Instrumental minus true magnitude of a star divided by the flat: of the stray light, and of the
+    pixels' areas on the sky, which flats see as well and stars do not.
+    """
+    ratio = stray_light(settings, band) * pixel_area(settings)
+    magnitudes = np.float32(2.5) * np.log10(ratio)
+    return magnitudes - np.float32(magnitudes.mean(dtype=np.float64))
+
+
+def pixel_area(settings: NightSettings) -> np.ndarray:
+    """(ny, nx) float32 area of a pixel on the sky relative to one in the centre."""
     camera = cameras.load(settings.camera)
-    rng = stream(settings.seed, "fringes", settings.camera)
+    half_px = 0.5 * np.hypot(camera.nx, camera.ny)
+    u = np.arange(camera.nx, dtype=np.float32) - np.float32(0.5 * (camera.nx - 1))
+    v = np.arange(camera.ny, dtype=np.float32) - np.float32(0.5 * (camera.ny - 1))
+    cubic = np.float32(settings.distortion_corner_px / half_px**3)
+    swell = cubic * (u[None, :] ** 2 + v[:, None] ** 2)
+    return (1 + swell) * (1 + 3 * swell)
+
+
+def lamp(settings: NightSettings) -> np.ndarray:
+    """(ny, nx) float32 illumination by the dome's lamp relative to the sky's, mean about 1."""
+    camera = cameras.load(settings.camera)
+    rng = stream(settings.seed, "lamp", settings.camera)
+    a, b = _axes(camera)
+    angle = rng.uniform(0, 2 * np.pi)
+    light = np.float32(np.cos(angle)) * a[None, :] + np.float32(np.sin(angle)) * b[:, None]
+    light -= np.float32(rng.uniform(0.3, 0.8)) * radius2(camera)
+    light *= np.float32(LAMP_PEAK) / (light.max() - light.min())
+    return 1 + light - light.mean()
+
+
+@lru_cache(maxsize=1)
+def _layer(seed: int, name: str) -> np.ndarray:
+    """(ny, nx) float32 phase of the interference in the uneven silicon, radians."""
+    rng, camera = stream(seed, "fringes", name), cameras.load(name)
     coarse = rng.standard_normal((camera.ny // 32 + 4, camera.nx // 32 + 4))
     smooth = ndimage.gaussian_filter(coarse, 3.0)
     smooth *= 9.0 / smooth.std()  # radians: a few fringes over the chip
     rows = np.arange(camera.ny) / 32.0 + 1.0
     columns = np.arange(camera.nx) / 32.0 + 1.0
-    phase = ndimage.map_coordinates(
+    return ndimage.map_coordinates(
         smooth, np.meshgrid(rows, columns, indexing="ij"), order=3, output=np.float32
     )
+
+
+def fringes(settings: NightSettings, band: str) -> np.ndarray:
+    """(ny, nx) float32 pattern of mean 0 and amplitude about 1, of one layer, seen in a band."""
+    phase = _layer(settings.seed, settings.camera)
+    phase = phase * np.float32(filters.load("zSDSS").pivot_A / filters.load(band).pivot_A)
     pattern = np.sin(phase) + np.float32(0.4) * np.sin(np.float32(1.7) * phase + 1)
     return pattern - pattern.mean()

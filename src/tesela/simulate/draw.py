@@ -86,6 +86,15 @@ def draw(
     return Light(expected, counts.reshape(shape))
 
 
+def detected(counts: np.ndarray, response: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(ny, nx) float32: the photons that the detector keeps, of those sent in excess by `draw`."""
+    kept = np.zeros(counts.shape, np.float32)
+    hit = np.flatnonzero(counts)
+    part = response.ravel()[hit] / float(response.max())
+    kept.ravel()[hit] = rng.binomial(counts.ravel()[hit], part)
+    return kept
+
+
 def _photons(
     sources: Sources,
     chosen: np.ndarray,
@@ -158,9 +167,11 @@ def _add_star(image: np.ndarray, sources: Sources, i: int, psf: Psf) -> None:
     x, y = float(sources.x[i]), float(sources.y[i])
     flux = float(sources.flux[i]) * (1 - psf.conditions.aureole)
     g1, g2 = psf.shear(x, y)
-    profile = psf.core(float(psf.fwhm_px(x, y)), float(g1), float(g2), flux)
+    fwhm_px = float(psf.fwhm_px(x, y))
+    fwhm_px *= psf.growth(fwhm_px, flux)
+    profile = psf.core(fwhm_px, float(g1), float(g2), flux)
     beta = psf.conditions.beta
-    rd = float(psf.fwhm_px(x, y)) / (2 * np.sqrt(2 ** (1 / beta) - 1))
+    rd = fwhm_px / (2 * np.sqrt(2 ** (1 / beta) - 1))
     half = rd * (flux * (beta - 1) / (np.pi * rd**2 * WING_E)) ** (0.5 / beta)
     half = int(np.clip(half, *STAR_HALF_PX))
     stamp = _sampled(profile, half, x, y, 1)

@@ -9,10 +9,14 @@ import numpy as np
 from astropy.io import fits
 
 from tesela.simulate.detector import Detector
-from tesela.simulate.schedule import Exposure
+from tesela.simulate.exposure import Exposure
 
-IMAGETYP = {"bias": "BIAS", "flat": "SKYFLAT", "science": "OBJECT"}
-DPR_TYPE = {"bias": "BIAS", "flat": "FLAT,SKY", "science": "OBJECT"}
+IMAGETYP = {
+    "bias": "BIAS", "dark": "DARK", "flat": "SKYFLAT", "dome": "DOMEFLAT", "science": "OBJECT",
+}  # fmt: skip
+DPR_TYPE = {
+    "bias": "BIAS", "dark": "DARK", "flat": "FLAT,SKY", "dome": "FLAT,LAMP", "science": "OBJECT",
+}  # fmt: skip
 
 
 def cards(
@@ -24,7 +28,7 @@ def cards(
     header["OBJECT"] = (exposure.object, "target")
     if exposure.band:
         header["FILTER"] = (exposure.band, "band")
-    header["EXPTIME"] = (exposure.exptime_s, "[s] exposure time")
+    header["EXPTIME"] = (exposure.stated_exptime_s, "[s] exposure time")
     header["IMAGETYP"] = IMAGETYP[exposure.kind]
     header["DATE-OBS"] = (exposure.start.strftime("%Y-%m-%dT%H:%M:%S.000"), "UTC of the start")
     header["MJD-OBS"] = (round(exposure.mjd, 8), "[d] MJD of the start, UTC")
@@ -53,7 +57,7 @@ def cards(
     header["HIERARCH OAJ DET READ SPEED"] = "1 MHz"
     header["HIERARCH OAJ DET READ CLOCK"] = "DSI 68, High Gain, 1x1"
     header["HIERARCH OAJ DET EXP TYPE"] = IMAGETYP[exposure.kind]
-    header["HIERARCH OAJ DET REQTIM"] = exposure.exptime_s
+    header["HIERARCH OAJ DET REQTIM"] = exposure.stated_exptime_s
     header["HIERARCH OAJ DET OUTPUTS"] = len(camera.amplifiers)
     header.extend(_amplifiers(detector))
     return header

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import galsim
 import numpy as np
 from scipy import fft, ndimage
 
-from tesela.simulate.schedule import Conditions
+from tesela.simulate.conditions import Conditions
 
 AUREOLE_CORE_ARCSEC = 20.0
 AUREOLE_EDGE_ARCSEC = 300.0
 AUREOLE_BIN_PX = 8
+PEAK_E = 60000.0
+FULLEST = 2.0
+"""Beyond this many `PEAK_E` charge bleeds instead of pushing."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,8 @@ class Psf:
 
     conditions: Conditions
     pixel_scale_arcsec: float
+    brighter_fatter: float = 0.0
+    """Relative growth of the core of a star with a peak of 60000 electrons (drawn stars only)."""
 
     def _unit(self, x: np.ndarray | float, y: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
         astrometry = self.conditions.astrometry
@@ -38,6 +44,13 @@ class Psf:
         a, b = self._unit(x, y)
         t = self.conditions.fwhm_terms
         return self.conditions.fwhm_px * (1 + t[0] * a + t[1] * b + t[2] * (a * a + b * b))
+
+    def growth(self, fwhm_px: float, flux: float) -> float:
+        """Factor on the width of a star by its own charge, from its peak; for cores of `flux`."""
+        beta = self.conditions.beta
+        rd = 0.5 * fwhm_px / math.sqrt(2 ** (1 / beta) - 1)
+        peak = flux * (beta - 1) / (math.pi * rd * rd)
+        return 1 + self.brighter_fatter * min(peak / PEAK_E, FULLEST)
 
     def shear(self, x: np.ndarray | float, y: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
         """Reduced shear (g1, g2) of the core at pixels."""

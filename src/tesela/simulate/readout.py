@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from tesela.cameras import Amplifier, Section
-from tesela.simulate.detector import Detector
+from tesela.simulate.detector import LINEAR_ADU, Detector
+from tesela.simulate.structure import bias_structure
 
 TRAILING = 4e-4  # charge left behind by the last pixel of a row, decaying into the overscan
 TRAILING_DECAY = 0.35
@@ -38,7 +39,7 @@ def read_out(electrons: np.ndarray, detector: Detector, rng: np.random.Generator
     for k, amp in enumerate(camera.amplifiers):
         level = detector.bias_adu[k] + common + rng.normal(0, 1.0)
         rows = level + _row_curve(signal[k].shape[0], detector.row_shape[k], rng)
-        adu = signal[k] / np.float32(detector.gain[k])
+        adu = _recorded(signal[k] / np.float32(detector.gain[k]), detector.nonlinearity[k])
         whole = _block(amp)
         raw[whole] = rows[-1]
         sigma[whole] = detector.readnoise_e[k] / detector.gain[k]
@@ -85,13 +86,13 @@ def _row_curve(n: int, shape: np.ndarray, rng: np.random.Generator) -> np.ndarra
     return start * np.exp(-t / 0.06) + slope * t + wave * np.sin(2 * np.pi * 1.5 * t + phase)
 
 
-def _bias_structure(shape: tuple[int, int], detector: Detector, k: int) -> np.ndarray:
-    """(h, w) ADU in read order: a glow in the corner of the output, and column offsets."""
-    h, w = shape
-    y, x = np.arange(h, dtype=np.float32)[:, None], np.arange(w, dtype=np.float32)[None, :]
-    glow = np.float32(detector.glow_adu[k]) * np.exp(-x / (0.12 * w)) * np.exp(-y / (0.1 * h))
-    offsets = np.random.Generator(np.random.PCG64(int(detector.column_seed[k]))).normal(0, 0.4, w)
-    return glow + offsets.astype(np.float32)
+def _recorded(adu: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
+    """What an amplifier that is not linear makes of true ADU above its bias."""
+    if not coefficients.any():
+        return adu
+    a, b = coefficients.astype(np.float32)
+    level = adu / np.float32(LINEAR_ADU)
+    return adu * (1 - level * (a + b * level))
 
 
 def _fill(
@@ -104,9 +105,8 @@ def _fill(
     k: int,
 ) -> None:
     """Write one amplifier's sections into the raw frame."""
-    h, w = adu.shape
     order = slice(None, None, -1 if amp.flip_y else 1), slice(None, None, -1 if amp.flip_x else 1)
-    data = adu + rows[:, None] + _bias_structure((h, w), detector, k)
+    data = adu + rows[:, None] + bias_structure(detector, k)
     raw[amp.data.slices] = data[order]
     trailing = TRAILING * TRAILING_DECAY ** np.arange(64, dtype=np.float32)
     if amp.overscan:

@@ -1,7 +1,8 @@
 """The reference catalogue of the field, with the errors that real ones have.
 
 In the spirit of synthetic photometry from Gaia XP spectra: twelve bands in the published curves
-(the telescope's true ones differ), positions at epoch 2016.0 with proper motions.
+(the telescope's true ones differ), positions at epoch 2016.0 with proper motions. What it does not
+state of itself (`settings.ReferenceFaults`) is in `refcat_faults`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tesela.bands import filters
+from tesela.simulate import refcat_faults
 from tesela.simulate.settings import NightSettings
 from tesela.simulate.streams import stream
 from tesela.simulate.truth import write_json
@@ -46,19 +48,23 @@ def write(path: Path, settings: NightSettings, universe: Universe) -> dict[str, 
     n_poor = min(round(POOR_FRACTION * good.size), pool.size)
     poor = rng.choice(pool, n_poor, replace=False)
     chosen = np.sort(np.concatenate([good, poor]))
+    chosen, light, blended = refcat_faults.blend(settings.reference, universe, chosen)
     is_poor = np.isin(chosen, poor)
     table = _positions(rng, universe, chosen, r[chosen], is_poor)
     for k, band in enumerate(filters.names()):
-        mag = universe.mag_published[chosen, k]
+        mag = light[:, k]
         floor = FLOOR_MAG.get(band, FLOOR_OTHERS_MAG)
         photon = PHOTON_MAG.get(band, PHOTON_OTHERS_MAG) * 10 ** (0.2 * (mag - LIMIT_MAG))
         error = np.hypot(floor, photon)
         error[is_poor] = np.hypot(error, rng.uniform(0.05, 0.25, chosen.size))[is_poor]
         table[f"mag_{band}"] = mag + rng.normal(0, 1, chosen.size) * error
         table[f"mag_err_{band}"] = error
+    faults = refcat_faults.spoil(settings, table)
     pq.write_table(pa.table(table), path)
     return {
         "rows": int(chosen.size),
+        "blended_rows": blended,
+        **faults,
         "poor_rows": int(n_poor),
         "limit_r_mag": LIMIT_MAG,
         "floor_mag": {b: FLOOR_MAG.get(b, FLOOR_OTHERS_MAG) for b in filters.names()},

@@ -1,180 +1,138 @@
-"""The night's plan: which frame is taken when, and in what conditions."""
+"""The night's plan: which frame is taken when."""
 
 from __future__ import annotations
 
 import datetime as dt
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
 from tesela import cameras
-from tesela.bands import filters
-from tesela.cameras import Camera
-from tesela.simulate.optics import Astrometry
-from tesela.simulate.settings import BANDS, NightSettings, tile_centres
-from tesela.simulate.streams import stream
+from tesela.simulate import faults
+from tesela.simulate.exposure import Exposure
+from tesela.simulate.settings import (
+    BANDS,
+    NightSettings,
+    blank_centres,
+    raster_centre,
+    tile_centres,
+    tile_size_arcsec,
+)
 
 READOUT_S = 15
+DARK_START = dt.timedelta(hours=12, minutes=30)
+DOME_START = dt.timedelta(hours=16)
 BIAS_START = dt.timedelta(hours=19, minutes=20)
 FLAT_START = dt.timedelta(hours=19, minutes=45)
 SCIENCE_START = dt.timedelta(hours=21, minutes=30)
-LATITUDE_DEG = 40.0420
-MAX_POINTING_ARCSEC = 20.0
-REFERENCE_AIRMASS = 1.2  # at which the published curves hold
+DOME_EXPTIME_S = 10.0
+RAMP_S = tuple(float(t) for t in np.round(np.geomspace(1.5, 58.0, 10), 1))
+"""Exposure times of a ramp: at about 1000 ADU a second up to 58000 ADU."""
+RASTER_REACH = 0.25
+"""Largest offset of the raster along each axis, in widths of the field."""
 
 
-@dataclass(frozen=True)
-class Exposure:
-    """One planned frame."""
+class _Plan:
+    """Frames in order of time; each call of `add` is the next one."""
 
-    name: str
-    kind: str
-    """bias, flat or science."""
-    band: str
-    start: dt.datetime
-    exptime_s: float
-    object: str
-    ra_deg: float
-    dec_deg: float
-    """Where the telescope is told to point."""
+    def __init__(self, settings: NightSettings) -> None:
+        self.settings = settings
+        self.camera = cameras.load(settings.camera)
+        self.midnight = dt.datetime.fromisoformat(settings.date).replace(tzinfo=dt.UTC)
+        self.clock = self.midnight
+        self.frames: list[Exposure] = []
+        self.dusk = (settings.ra_deg + 20.0) % 360.0, settings.dec_deg
 
-    @property
-    def mjd(self) -> float:
-        """MJD of the start, UTC."""
-        return self.start.timestamp() / 86400 + 40587.0
+    def not_before(self, start: dt.timedelta) -> None:
+        self.clock = max(self.clock, self.midnight + start)
 
-    @property
-    def mid_year(self) -> float:
-        """Julian year of the middle."""
-        return 2000.0 + (self.mjd + self.exptime_s / 172800 - 51544.5) / 365.25
+    def add(
+        self, kind: str, band: str, exptime_s: float, name: str, at: tuple[float, float]
+    ) -> None:
+        stamp = self.clock.strftime("%Y%m%dT%H%M%S")
+        frame = f"{self.camera.telescope_code}-{stamp}-{self.camera.ccds[0]}"
+        ra, dec = at
+        self.frames.append(Exposure(frame, kind, band, self.clock, exptime_s, name, ra, dec))
+        self.clock += dt.timedelta(seconds=math.ceil(exptime_s) + READOUT_S)
 
-    @property
-    def night(self) -> str:
-        """Date of the evening, YYYYMMDD."""
-        return (self.start - dt.timedelta(hours=12)).strftime("%Y%m%d")
+    def add_sky(
+        self, band: str, name: str, at: tuple[float, float], east_deg: float, north_deg: float
+    ) -> None:
+        """One exposure of the sky, offset from a field's centre."""
+        ra, dec = at
+        exptime = BANDS[band].exptime_s * self.settings.exptime_factor
+        east = east_deg / math.cos(math.radians(dec))
+        self.add("science", band, exptime, name, ((ra + east) % 360, dec + north_deg))
 
 
 def plan(settings: NightSettings) -> list[Exposure]:
-    """Every frame of the night in order: biases, sky flats, then tile by tile and band by band."""
-    camera = cameras.load(settings.camera)
-    midnight = dt.datetime.fromisoformat(settings.date).replace(tzinfo=dt.UTC)
-    frames: list[Exposure] = []
-    clock = midnight + BIAS_START
-    dusk_ra = (settings.ra_deg + 20.0) % 360.0
+    """Every frame of the night in order of time.
 
-    def add(kind: str, band: str, exptime_s: float, name: str, *, ra: float, dec: float) -> None:
-        nonlocal clock
-        stamp = clock.strftime("%Y%m%dT%H%M%S")
-        frame = f"{camera.telescope_code}-{stamp}-{camera.ccds[0]}"
-        frames.append(Exposure(frame, kind, band, clock, exptime_s, name, ra, dec))
-        clock += dt.timedelta(seconds=math.ceil(exptime_s) + READOUT_S)
-
+    Darks, dome flats and a ramp in the afternoon, biases, sky flats; then the tiles one by one and
+    band by band, the raster, the blank fields.
+    """
+    night = _Plan(settings)
+    _afternoon(night)
+    night.not_before(BIAS_START)
     for _ in range(settings.n_bias):
-        add("bias", "", 0.0, "BIAS", ra=dusk_ra, dec=settings.dec_deg)
-    clock = max(clock, midnight + FLAT_START)
+        night.add("bias", "", 0.0, "BIAS", night.dusk)
+    night.not_before(FLAT_START)
+    dusk_ra, dec = night.dusk
     for band in settings.band_names:
         for i in range(settings.n_flat):
-            ra = dusk_ra + 0.02 * i
-            add("flat", band, 3.0 + 1.5 * i, "SKYFLAT", ra=ra, dec=settings.dec_deg)
-    clock = max(clock, midnight + SCIENCE_START)
+            night.add("flat", band, 3.0 + 1.5 * i, "SKYFLAT", (dusk_ra + 0.02 * i, dec))
+    night.not_before(SCIENCE_START)
+    _tiles(night)
+    _calibration_fields(night)
+    return faults.mark(settings, night.frames)
+
+
+def _afternoon(night: _Plan) -> None:
+    settings = night.settings
+    night.not_before(DARK_START)
+    for _ in range(settings.n_dark):
+        night.add("dark", "", settings.dark_exptime_s, "DARK", night.dusk)
+    night.not_before(DOME_START)
+    for band in settings.band_names:
+        for _ in range(settings.n_dome):
+            night.add("dome", band, DOME_EXPTIME_S, "DOMEFLAT", night.dusk)
+    if settings.ramp_band:
+        # Up and down again: a lamp that drifts would show as two branches.
+        for exptime_s in (*RAMP_S, *RAMP_S[::-1]):
+            night.add("dome", settings.ramp_band, exptime_s, "RAMP", night.dusk)
+
+
+def _tiles(night: _Plan) -> None:
+    settings = night.settings
     for name, ra, dec in tile_centres(settings):
         for band in settings.band_names:
             for i in range(settings.n_dither):
                 angle = 2 * math.pi * (i / settings.n_dither) + 0.3
                 radius = settings.dither_arcsec / 3600.0 if settings.n_dither > 1 else 0.0
-                east = radius * math.cos(angle) / math.cos(math.radians(dec))
-                exptime = BANDS[band].exptime_s * settings.exptime_factor
-                ra_i, dec_i = (ra + east) % 360, dec + radius * math.sin(angle)
-                add("science", band, exptime, name, ra=ra_i, dec=dec_i)
-    return frames
+                east, north = radius * math.cos(angle), radius * math.sin(angle)
+                night.add_sky(band, name, (ra, dec), east, north)
 
 
-def airmass(exposure: Exposure, longitude_deg: float) -> float:
-    """Airmass at the middle (Pickering 2002), from the mean sidereal time."""
-    days = exposure.mjd + exposure.exptime_s / 172800 - 51544.5
-    sidereal = 280.46061837 + 360.98564736629 * days + longitude_deg
-    hour = math.radians(sidereal - exposure.ra_deg)
-    lat, dec = math.radians(LATITUDE_DEG), math.radians(exposure.dec_deg)
-    sine = math.sin(lat) * math.sin(dec) + math.cos(lat) * math.cos(dec) * math.cos(hour)
-    altitude = math.degrees(math.asin(max(sine, 0.17)))
-    return 1.0 / math.sin(math.radians(altitude + 244.0 / (165.0 + 47.0 * altitude**1.1)))
+def _calibration_fields(night: _Plan) -> None:
+    settings = night.settings
+    width_deg = tile_size_arcsec(settings) / 3600.0
+    for band in settings.raster_bands:
+        for east, north in raster(settings.n_raster):
+            at = raster_centre(settings)
+            night.add_sky(band, "RASTER", at, east * width_deg, north * width_deg)
+    for name, ra, dec in blank_centres(settings):
+        for band in settings.fringe_bands:
+            night.add_sky(band, name, (ra, dec), 0.0, 0.0)
 
 
-@dataclass(frozen=True)
-class Conditions:
-    """What the sky and the telescope really did during an exposure."""
-
-    airmass: float
-    fwhm_px: float
-    """In the centre of the field."""
-    fwhm_terms: np.ndarray
-    """(3,) relative change of the FWHM: along a, along b, along a^2 + b^2 (unit: half diagonal)."""
-    ellipticity: np.ndarray
-    """(2, 3) constant and gradients along a and b of (g1, g2)."""
-    beta: float
-    aureole: float
-    transparency: float
-    sky_e: float
-    """Electrons a pixel in the centre."""
-    sky_gradient: np.ndarray
-    """(2,) relative change to the edge along x and y."""
-    fringe: float
-    astrometry: Astrometry
-
-
-def conditions(settings: NightSettings, exposure: Exposure, zero_sky_e_per_s: float) -> Conditions:
-    """Draw the conditions of one frame from its own stream of random numbers."""
-    camera = cameras.load(settings.camera)
-    rng = stream(settings.seed, "conditions", exposure.name)
-    facts = BANDS[exposure.band]
-    mass = airmass(exposure, camera.longitude_deg)
-    seeing = rng.uniform(settings.seeing_min_arcsec, settings.seeing_max_arcsec)
-    seeing *= (filters.load(exposure.band).pivot_A / 6250.0) ** -0.2
-    fwhm_px = float(np.clip(seeing, 1.0, None)) / camera.pixel_scale_arcsec
-    clear = 10 ** (-0.4 * facts.extinction_mag * (mass - REFERENCE_AIRMASS))
-    clear *= 1.0 - abs(rng.normal(0, 0.01))
-    if rng.uniform() < 0.1:
-        clear *= rng.uniform(0.80, 0.95)  # thin cirrus
-    angle = rng.uniform(0, np.pi)
-    strength = rng.uniform(0.005, 0.02)  # g = (1 - q) / (1 + q): half of the ellipticity 1 - q
-    ellipticity = np.zeros((2, 3))
-    ellipticity[:, 0] = strength * np.cos(2 * angle), strength * np.sin(2 * angle)
-    ellipticity[:, 1:] = rng.normal(0, 0.004, (2, 2))
-    sky = zero_sky_e_per_s * exposure.exptime_s * np.exp(rng.normal(0, 0.08))
-    return Conditions(
-        airmass=mass,
-        fwhm_px=fwhm_px,
-        fwhm_terms=np.array([*rng.normal(0, 0.01, 2), rng.uniform(0.0, 0.04)]),
-        ellipticity=ellipticity,
-        beta=facts.moffat_beta,
-        aureole=settings.aureole * rng.uniform(0.7, 1.2),
-        transparency=float(clear),
-        sky_e=float(sky),
-        sky_gradient=rng.normal(0, 0.01, 2),
-        fringe=facts.fringe * rng.uniform(0.7, 1.3),
-        astrometry=_astrometry(settings, exposure, camera, rng),
-    )
-
-
-def _astrometry(
-    settings: NightSettings, exposure: Exposure, camera: Camera, rng: np.random.Generator
-) -> Astrometry:
-    miss = rng.normal(0, settings.pointing_rms_arcsec / math.sqrt(2), 2)
-    miss *= min(1.0, MAX_POINTING_ARCSEC / max(math.hypot(*miss), 1e-9))
-    turn = math.radians(rng.uniform(-settings.rotation_deg, settings.rotation_deg))
-    scale = camera.pixel_scale_arcsec * (
-        1 + rng.uniform(-settings.scale_error, settings.scale_error)
-    )
-    rotation = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
-    half_diagonal = 0.5 * math.hypot(camera.nx, camera.ny)
-    cubic = settings.distortion_corner_px / half_diagonal**3
-    return Astrometry(
-        ra_deg=exposure.ra_deg + miss[0] / 3600 / math.cos(math.radians(exposure.dec_deg)),
-        dec_deg=exposure.dec_deg + miss[1] / 3600,
-        nx=camera.nx,
-        ny=camera.ny,
-        matrix=rotation @ np.array(camera.cd_signs, dtype=float) * scale,
-        cubic=cubic * (1 + rng.normal(0, 0.05)),
-        quadratic=rng.normal(0, 0.08, 6),
-    )
+def raster(n: int) -> list[tuple[float, float]]:
+    """Offsets of a raster in widths of the field: a grid as square as n allows."""
+    columns = math.ceil(math.sqrt(n))
+    rows = math.ceil(n / max(columns, 1))
+    offsets = []
+    for i in range(n):
+        column, row = i % columns, i // columns
+        east = (2 * column / (columns - 1) - 1) if columns > 1 else 0.0
+        north = (2 * row / (rows - 1) - 1) if rows > 1 else 0.0
+        offsets.append((RASTER_REACH * east, RASTER_REACH * north))
+    return offsets

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +54,14 @@ class FrameTruth:
     saturated_index: np.ndarray
     """Pixels whose raw value is at the 16-bit limit or whose well is full."""
     bleed_index: np.ndarray
+    epoch: int = 0
+    """Of the stray light."""
+    stated_exptime_s: float = 0.0
+    """What the header says; it differs from `exptime_s` in a frame that is spoiled."""
+    clouds: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    """`clouds.Clouds` as (8,); `flux_e` is what is left of the stars' light."""
+    bump: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    """`faults.Bump` as (5,); `x` and `y` are where the stars are on the image."""
 
     @property
     def astrometry(self) -> Astrometry:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -12,7 +13,15 @@ from tesela.bands import filters
 from tesela.simulate import galaxies as galaxies_of
 from tesela.simulate import stars as stars_of
 from tesela.simulate.light import true_curve
-from tesela.simulate.settings import NightSettings, tile_centres, tile_size_arcsec
+from tesela.simulate.schedule import RASTER_REACH
+from tesela.simulate.settings import (
+    NightSettings,
+    blank_centres,
+    campaign_of,
+    raster_centre,
+    tile_centres,
+    tile_size_arcsec,
+)
 from tesela.simulate.streams import stream
 
 MARGIN_ARCSEC = 90.0
@@ -25,7 +34,7 @@ TRUTH_EPOCH = 2016.0
 
 @dataclass(frozen=True)
 class Universe:
-    """Columns of all objects, point sources first; (n,) unless stated.
+    """Columns of all objects, (n,) unless stated; in each patch point sources come first.
 
     Positions are ICRS at `TRUTH_EPOCH`. `mag` is in the true (shifted) curves, `mag_published` in
     the published ones; both (n, 12), in order of wavelength, total.
@@ -77,28 +86,77 @@ class Universe:
         return pa.table(columns)
 
 
-def box(settings: NightSettings) -> tuple[float, float, float, float]:
-    """ra0, ra1, dec0, dec1 in degrees that hold every frame with a margin."""
-    centres = tile_centres(settings)
-    half = 0.5 * tile_size_arcsec(settings) + MARGIN_ARCSEC
-    half_dec = half / 3600.0
-    half_ra = half_dec / math.cos(math.radians(settings.dec_deg) + math.radians(half_dec))
-    middle = settings.ra_deg
-    offsets = [(ra - middle + 180.0) % 360.0 - 180.0 for _, ra, _ in centres]
-    return (
-        middle + min(offsets) - half_ra,
-        middle + max(offsets) + half_ra,
-        settings.dec_deg - half_dec,
-        settings.dec_deg + half_dec,
+@dataclass(frozen=True)
+class Patch:
+    """A part of the sky that is filled with objects; degrees."""
+
+    name: str
+    ra0: float
+    ra1: float
+    """May go beyond 0 or 360."""
+    dec0: float
+    dec1: float
+
+    @property
+    def area_arcmin2(self) -> float:
+        """Area on the sky."""
+        middle = 0.5 * (self.dec0 + self.dec1)
+        square = (self.ra1 - self.ra0) * (self.dec1 - self.dec0)
+        return 3600.0 * square * math.cos(math.radians(middle))
+
+
+def patches(nights: Sequence[NightSettings]) -> list[Patch]:
+    """The tiles, the raster and the blank fields of all nights, each with a margin.
+
+    Nights without any of them have the field of one tile, so that there is a reference catalogue.
+    """
+    settings = max(nights, key=lambda night: night.tiles)
+    found = []
+    if any(night.raster_bands and night.n_raster for night in nights):
+        found.append(_patch("raster", settings, raster_centre(settings), 0.5 + RASTER_REACH))
+    blanks = {name: (ra, dec) for night in nights for name, ra, dec in blank_centres(night)}
+    found += [_patch(name, settings, at) for name, at in sorted(blanks.items())]
+    if settings.tiles or not found:
+        found.insert(0, _patch("", settings, (settings.ra_deg, settings.dec_deg)))
+    return found
+
+
+def _patch(
+    name: str, settings: NightSettings, centre: tuple[float, float], half_width: float = 0.5
+) -> Patch:
+    """Around a field, or around the row of tiles; `half_width` is in widths of the field."""
+    middle, dec = centre
+    half_dec = (half_width * tile_size_arcsec(settings) + MARGIN_ARCSEC) / 3600.0
+    half_ra = half_dec / math.cos(math.radians(abs(dec)) + math.radians(half_dec))
+    offsets = [0.0]
+    if not name:
+        offsets += [(ra - middle + 180.0) % 360.0 - 180.0 for _, ra, _ in tile_centres(settings)]
+    return Patch(
+        name=name,
+        ra0=middle + min(offsets) - half_ra,
+        ra1=middle + max(offsets) + half_ra,
+        dec0=dec - half_dec,
+        dec1=dec + half_dec,
     )
 
 
-def make(settings: NightSettings) -> Universe:
-    """Draw the sky of a night; a function of the settings alone."""
-    rng = stream(settings.seed, "universe")
-    ra0, ra1, dec0, dec1 = box(settings)
-    area = 3600.0 * (ra1 - ra0) * (dec1 - dec0) * math.cos(math.radians(settings.dec_deg))
-    per_field = area / FIELD_ARCMIN2
+def make(settings: NightSettings | Sequence[NightSettings]) -> Universe:
+    """Draw the sky of all nights; a function of the settings alone."""
+    nights = campaign_of(settings)
+    parts = [_fill(nights[0], patch) for patch in patches(nights)]
+    columns = {
+        field.name: np.concatenate([getattr(part, field.name) for part in parts])
+        for field in fields(Universe)
+    }
+    columns["id"] = np.arange(columns["id"].size, dtype=np.int64)
+    return Universe(**columns)
+
+
+def _fill(settings: NightSettings, patch: Patch) -> Universe:
+    """The objects of a patch, from a stream of its own."""
+    labels = ("universe", patch.name) if patch.name else ("universe",)
+    rng = stream(settings.seed, *labels)
+    per_field = patch.area_arcmin2 / FIELD_ARCMIN2
     n_star = int(rng.poisson(settings.stars_per_field * per_field))
     n_galaxy = int(
         rng.poisson(settings.galaxies_per_field * per_field * galaxies_of.count_factor())
@@ -107,8 +165,9 @@ def make(settings: NightSettings) -> Universe:
     n_qso = int(rng.poisson(QUASARS_PER_FIELD * share * per_field))
     n_wd = int(rng.poisson(WHITE_DWARFS_PER_FIELD * share * per_field))
     n = n_star + n_wd + n_qso + n_galaxy
-    ra = rng.uniform(ra0, ra1, n)
-    dec = np.degrees(np.arcsin(rng.uniform(np.sin(np.radians(dec0)), np.sin(np.radians(dec1)), n)))
+    ra = rng.uniform(patch.ra0, patch.ra1, n)
+    low, high = np.sin(np.radians(patch.dec0)), np.sin(np.radians(patch.dec1))
+    dec = np.degrees(np.arcsin(rng.uniform(low, high, n)))
     gradient = METAL_GRADIENT_DEX_PER_DEG * (dec[:n_star] - settings.dec_deg)
     points = [
         stars_of.make_stars(rng, n_star, settings.star_limit_mag, gradient),
