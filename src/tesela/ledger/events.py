@@ -18,6 +18,19 @@ def record(
     conn.execute(schema.event.insert().values(**row, detail=detail, who=who))
 
 
+def last_detail(conn: Connection, what: str, key: str) -> str | None:
+    """Return the detail of the latest event of a sort about a key, or None."""
+    table = schema.event
+    query = (
+        table.select()
+        .where(table.c.kind == "", table.c.key == key, table.c.what == what)
+        .order_by(table.c.id.desc())
+        .limit(1)
+    )
+    row = conn.execute(query).first()
+    return None if row is None else str(row.detail)
+
+
 def history(conn: Connection, key: str) -> dict[str, list[dict[str, Any]]]:
     """Return the events, versions, attempts and verdicts of everything called `key`."""
     parts = {

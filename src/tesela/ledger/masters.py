@@ -116,6 +116,19 @@ def _set_end(conn: Connection, product_id: int, end: float) -> None:
     conn.execute(table.update().where(table.c.product_id == product_id).values(valid_end=end))
 
 
+def every_certified(conn: Connection) -> list[dict[str, Any]]:
+    """Return every certified master: its id, natural end and key."""
+    return [dict(row) for row in conn.execute(queries.EVERY_CERTIFIED).mappings()]
+
+
+def set_natural_end(conn: Connection, product_id: int, end: float) -> None:
+    """Let a certified master end elsewhere where it has no successor; its neighbours follow."""
+    row = get(conn, product_id)
+    table = schema.master
+    conn.execute(table.update().where(table.c.product_id == product_id).values(natural_end=end))
+    _fit_intervals(conn, row["master_kind"], row["configuration"])
+
+
 def around(
     conn: Connection, master_kind: str, configuration: Configuration, mjd: float
 ) -> list[dict[str, Any]]:

@@ -143,7 +143,8 @@ def choose_calset(
             for need, choice in zip(needs, choices)
         )
         names = ", ".join(f"{row['key']} version {row['version']}" for row in better)
-        return Chosen(recorded, stale=f"nearer master: {names}" if better and complete else "")
+        stale = f"nearer master: {names}" if better and complete else ""
+        return Chosen(recorded, stale=stale or _of_another_epoch(conn, rules, recorded, mjd))
     sentences = [
         missing_sentence(rules, configuration, choice)
         for need, choice in zip(needs, choices)
@@ -158,6 +159,19 @@ def choose_calset(
         )
         return Chosen(missing=missing, pending=not hopeless)
     return Chosen(calsets.ensure(conn, configuration, profile, rows) if rows else None)
+
+
+def _of_another_epoch(conn: Connection, rules: Rules, calset_id: int, mjd: float) -> str:
+    """Say which master of a calset lies beyond an intervention that it may not cross."""
+    if not rules.calibration.interventions:
+        return ""
+    for member in calsets.members(conn, calset_id):
+        row = masters.get(conn, member["id"])
+        kind, camera = row["master_kind"], row["configuration"].split(".")[1]
+        between = rules.calendar.crossed(kind, camera, row["valid_begin"], mjd)
+        if between and not KINDS[kind].crosses_interventions:
+            return f"{member['key']} is of another epoch: {between}"
+    return ""
 
 
 def is_sound(conn: Connection, calset_id: int) -> bool:

@@ -53,6 +53,7 @@ def wanted(conn: Connection, rules: Rules, item: Due) -> Wanted:
     return Wanted(
         inputs=sources.inputs.union(calset),
         evidence=sources.evidence | _compared_with(conn, rules, key),
+        grows_with=sources.evidence,
         megapixels=sources.megapixels,
         stale=chosen.stale,
         family=family,
@@ -88,10 +89,13 @@ def _compared_with(conn: Connection, rules: Rules, key: MasterKey) -> frozenset[
 def _is_good_enough(
     conn: Connection, rules: Rules, key: MasterKey, current: dict[str, Any]
 ) -> bool:
-    """Whether a master of several nights is not made again because more frames came: it has as
-    many as wanted, and none that was found bad since."""
-    period = rules.calendar.period(key.master_kind, key.configuration.camera, key.night)
-    if period.end == rules.calendar.next_night(key.night):
+    """Whether a master is not made again because more frames came: it has as many as wanted, and
+    none that was found bad since. A master of one night's own calibration frames takes them all.
+    """
+    kind = KINDS[key.master_kind]
+    period = rules.calendar.period(kind.name, key.configuration.camera, key.night)
+    is_of_one_night = period.end == rules.calendar.next_night(key.night)
+    if is_of_one_night and kind.obstype in ("bias", "dark", "flat"):
         return False
     if masters.get(conn, current["id"])["n_frames"] < rules.wanted(key.master_kind):
         return False

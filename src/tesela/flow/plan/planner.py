@@ -32,6 +32,7 @@ WANTED: dict[str, Callable[[Connection, Rules, tasks.Due], Wanted]] = {
 }
 
 BATCH = 200
+ROLES = ("input", "evidence")
 BULK, INVALIDATION = 0, 10
 """Priorities of tasks: remaking what stands on bad data comes before new work."""
 
@@ -124,7 +125,7 @@ def _compare(
     """Make a task if the current version was made from something else; if it is to be looked at
     afresh, also if it was made by other code or settings."""
     current, task = made
-    same = current is not None and products.input_ids(conn, current["id"]) == wanted.inputs
+    same = current is not None and _is_made_of(conn, current, wanted)
     if current is not None and same and not (item.fresh and steps.is_outdated(conn, current)):
         products.set_stale(conn, current["id"], wanted.stale)
         tasks.withdraw(conn, task, "the current version has these inputs")
@@ -149,6 +150,13 @@ def _compare(
     )
     tasks.put(conn, new)
     report.tasks.append((new.step, new.key, new.why))
+
+
+def _is_made_of(conn: Connection, current: dict[str, Any], wanted: Wanted) -> bool:
+    """Whether a version was made of what is wanted now; images fewer than it has are no reason."""
+    rows = products.inputs(conn, current["id"])
+    has = {role: {row["id"] for row in rows if row["role"] == role} for role in ROLES}
+    return has["input"] == wanted.inputs and wanted.grows_with <= has["evidence"]
 
 
 def retire(

@@ -17,7 +17,9 @@ class Wanted:
     inputs: frozenset[int] = frozenset()
     """Product ids, walked by staleness."""
     evidence: frozenset[int] = frozenset()
-    """Product ids that are only compared with."""
+    """Product ids that are shown and never walked."""
+    grows_with: frozenset[int] = frozenset()
+    """Of the evidence, the images that a master is built from: more of them make it anew."""
     megapixels: float = 1.0
     missing: str = ""
     pending: bool = False
@@ -33,7 +35,7 @@ class Wanted:
     @property
     def digest(self) -> str:
         """Fingerprint of the inputs."""
-        text = ",".join(str(i) for i in sorted(self.inputs))
+        text = ",".join(str(i) for i in (*sorted(self.inputs), *sorted(self.grows_with)))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property

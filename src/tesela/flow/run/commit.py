@@ -192,7 +192,11 @@ def _n_frames(order: Order, master_kind: str) -> int:
 
 def _replace_master(conn: Connection, before: int, version: int) -> None:
     """The older version is invalid if it holds a frame flagged since, else only superseded."""
-    sources = [row["key"] for row in products.inputs(conn, before) if row["kind"] == "raw"]
+    sources = [
+        row["key"]
+        for row in products.inputs(conn, before)
+        if row["kind"] == "raw" and row["role"] == "input"
+    ]
     flagged = [
         name
         for name in sources

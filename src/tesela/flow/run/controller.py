@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from sqlalchemy.engine import Connection
 
 from tesela.errors import LedgerError, ProductError
-from tesela.flow.plan import downstream, planner
+from tesela.flow.plan import calendar_change, downstream, planner
 from tesela.flow.plan.rules import Rules
 from tesela.flow.run import commit
 from tesela.flow.run.lock import only_controller
@@ -127,6 +127,7 @@ class Controller:
         with self.ledger.write() as conn:
             lost = tasks.recover(conn, "the controller died")
             register_steps(conn, self.registry)
+            calendar_change.apply(conn, self.rules)
             if lost:
                 detail = f"{len(lost)} attempts were lost with the controller before"
                 events.record(conn, "recovered", detail=detail)

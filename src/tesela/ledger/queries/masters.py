@@ -49,6 +49,12 @@ CERTIFIED = text("""
     ORDER BY valid_begin
 """)
 
+EVERY_CERTIFIED = text("""
+    SELECT m.product_id, m.natural_end, p.key
+    FROM master m JOIN product p ON p.id = m.product_id
+    WHERE m.state = 'certified' ORDER BY p.key
+""")
+
 # Every master of a telescope's camera, whatever its state: what `why` goes through.
 MASTER_CANDIDATES = text("""
     SELECT m.*, p.key, p.version, p.is_current, p.path
