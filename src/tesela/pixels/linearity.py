@@ -290,7 +290,7 @@ def _flicker(lamp: np.ndarray, taken: int, before: float) -> float:
     """Scatter of the lamp, of which the common response took some degrees of freedom."""
     seen = 1.4826 * float(np.median(np.abs(lamp - np.median(lamp))))
     seen *= np.sqrt(len(lamp) / max(len(lamp) - 1 - taken, 1))
-    return max(seen, 0.1 * before, LEAST_FLICKER)
+    return float(max(seen, 0.1 * before, LEAST_FLICKER))
 
 
 def _require(used: np.ndarray, n: int) -> None:

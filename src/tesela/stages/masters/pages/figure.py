@@ -15,12 +15,16 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.patheffects import AbstractPathEffect, withStroke
 from numpy.typing import NDArray
 
 from tesela.cameras import Camera
 
 DPI = 110
+EDGED: list[AbstractPathEffect] = [withStroke(linewidth=2.5, foreground="black")]
+"""For text on pictures: readable on any grey."""
 BLUE, ORANGE, GREEN, RED, GREY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#7a7a7a"
+SKY = "#56b4e9"
 """Told apart by colour-blind readers too (Okabe & Ito 2008)."""
 
 
@@ -102,6 +106,7 @@ def outline(axes: Axes, camera: Camera, colour: str = BLUE, *, names: bool = Tru
                 ha="center",
                 va="top" if top else "bottom",
                 fontsize=8,
+                path_effects=EDGED,
             )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator
 from numpy.typing import NDArray
 
 from tesela.cameras import Camera
@@ -68,11 +69,15 @@ def draw(drawing: Drawing, pivot_adu: float) -> dict[str, bytes]:
         )
         lamp.legend()
     lamp.axhspan(-100 * fit.lamp_sigma, 100 * fit.lamp_sigma, color=fig.BLUE, alpha=0.12)
-    shutter = f"shutter {1000 * fit.shutter_s:+.1f} ± {1000 * fit.shutter_error_s:.1f} ms"
+    shutter = f"{1000 * fit.shutter_s:+.1f} ± {1000 * fit.shutter_error_s:.1f} ms"
     lamp.set(
-        title=f"Lamp (scatter {100 * fit.lamp_sigma:.3f} %; {shutter})",
+        title=f"Lamp: scatter {100 * fit.lamp_sigma:.2f} %, shutter {shutter}",
         xscale="log", xlabel="exposure time (s)", ylabel="light / expected - 1 (%)",
     )  # fmt: skip
+    lamp.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    lamp.xaxis.set_major_formatter("{x:g}")
+    lamp.xaxis.set_minor_formatter("")
+    lamp.title.set_fontsize(10.5)
     fig.grid(lamp)
     fig.amplifier_bar(figure, list(axes[:, 2]), ids)
     values = {
