@@ -92,6 +92,8 @@ class HeaderCards:
     readout_mode: tuple[str, ...] = ()
     ccd: tuple[str, ...] = ()
     project: tuple[str, ...] = ("PROJECT",)
+    temperature: tuple[str, ...] = ("CCD-TEMP",)
+    """Of the CCD, degrees Celsius."""
     category: tuple[str, ...] = ()
     """A second statement of what the frame is; must agree with the image type."""
     amplifiers: str = ""

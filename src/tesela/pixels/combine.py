@@ -282,7 +282,8 @@ def _clip(  # type: ignore[no-untyped-def]  # pragma: no cover
     missing = np.zeros(n, np.int64)
     middle = np.empty(LANES, np.float32)
     reach = np.empty(LANES, np.float32)  # squared half width of the clip by the MAD
-    sums = np.empty((5, LANES), np.float32)
+    # Sums of few single numbers are exact in double: the order of the planes does not show.
+    sums = np.empty((5, LANES), np.float64)
     kept = np.zeros((n, LANES), np.float32)
     for y in range(ny):
         for x0 in range(0, nx, LANES):

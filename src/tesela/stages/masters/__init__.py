@@ -1,7 +1,10 @@
 """Build calibration frames from raw ones, compare them with their predecessors, propose them."""
 
+from tesela.stages.masters.badpixel import build_badpixel
 from tesela.stages.masters.bias import build_bias
+from tesela.stages.masters.dark import build_dark
 from tesela.stages.masters.flat import build_flat
+from tesela.stages.masters.illumination import build_illumination
 from tesela.stages.masters.inputs import (
     CombinedInputs,
     Detrended,
@@ -20,6 +23,9 @@ __all__ = [
     "MasterOutputs",
     "MastersSettings",
     "RawInputs",
+    "build_badpixel",
     "build_bias",
+    "build_dark",
     "build_flat",
+    "build_illumination",
 ]

@@ -1,41 +1,289 @@
-"""The first steps that every raw frame shares before it is combined."""
+"""The first steps that every raw frame shares before it is combined.
+
+A frame is measured once, whole; then it is a `Levelled`, whose rows come out of the open file
+corrected when they are sliced. So any number of frames is combined in the memory of a few.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tesela.cameras import Camera
-from tesela.pixels import detrend, overscan
+from tesela.errors import BadInput
+from tesela.pixels import combine, detrend, overscan
+from tesela.pixels.detrend import NOTHING
+from tesela.products.frame import FrameFacts
+from tesela.products.images import Master
+from tesela.products.monitor import WHOLE_CCD, AmpValue
+from tesela.stages.masters.inputs import RawInputs, Rows
 
-NOTHING = np.empty((0, 0), np.float32)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Corrections:
+    """What is applied to raw frames: the masters there are, or nothing in their place."""
+
+    bias: NDArray[np.float32] = field(default_factory=lambda: NOTHING)
+    dark: NDArray[np.float32] = field(default_factory=lambda: NOTHING)
+    linearity: NDArray[np.float32] = field(default_factory=lambda: NOTHING)
+    pivot_adu: float = 1.0
+
+    @classmethod
+    def of(cls, masters: Mapping[str, Master]) -> Corrections:
+        """From the masters at hand: BIAS, DARK and LINEARITY."""
+        found = cls()
+        if "BIAS" in masters:
+            found = replace(found, bias=masters["BIAS"].image)
+        if "DARK" in masters:
+            found = replace(found, dark=masters["DARK"].image)
+        if "LINEARITY" in masters:
+            arrays = masters["LINEARITY"].arrays
+            found = replace(
+                found,
+                linearity=np.asarray(arrays["coefficients"], np.float32),
+                pivot_adu=float(arrays["pivot_adu"][0]),
+            )
+        return found
+
+    def names(self) -> list[str]:
+        """What is there, in the order in which it is applied."""
+        planes = {"bias": self.bias, "linearity": self.linearity, "dark": self.dark}
+        return [name for name, plane in planes.items() if plane.size]
+
+
+@dataclass(frozen=True)
+class Levelled:
+    """A raw frame whose slices come out levelled, trimmed and corrected: a plane to combine."""
+
+    name: str
+    raw: Rows
+    camera: Camera
+    """With what the frame's own cards say."""
+    strip: overscan.Overscan
+    corrections: Corrections
+    exptime_s: float
+    in_electrons: bool
+    """Or in ADU."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(ny, nx) of the trimmed image."""
+        return self.camera.shape
+
+    def __getitem__(self, rows: slice) -> NDArray[np.float32]:
+        """Rows [y0, y1) of the trimmed image, float32."""
+        y0, y1, _ = rows.indices(self.camera.ny)
+        gain = self.camera.values("gain_e_per_adu")
+        return detrend.rows(
+            self.raw,
+            y0,
+            y1,
+            self.camera.sections("data"),
+            self.camera.sections("dest"),
+            self.strip.level,
+            gain if self.in_electrons else np.ones_like(gain),
+            self.corrections.bias,
+            dark=self.corrections.dark,
+            exptime_s=self.exptime_s,
+            linearity=self.corrections.linearity,
+            pivot_adu=self.corrections.pivot_adu,
+        )
+
+    @property
+    def readnoise_adu(self) -> NDArray[np.float32]:
+        """(n_amp,): of the overscan, or the camera's own where there is none."""
+        nominal = self.camera.values("readnoise_e") / self.camera.values("gain_e_per_adu")
+        noise = self.strip.noise_adu
+        return np.where(np.isfinite(noise), noise, nominal).astype(np.float32)
+
+    @property
+    def readnoise_e(self) -> NDArray[np.float32]:
+        """(n_amp,), electrons."""
+        return self.readnoise_adu * self.camera.values("gain_e_per_adu")
+
+    @property
+    def zero_adu(self) -> NDArray[np.float64]:
+        """(n_amp,): median level of the overscan."""
+        return np.median(self.strip.level, axis=1).astype(np.float64)
+
+
+@dataclass
+class Measured(Generic[T]):
+    """A frame with what the builder has seen of it."""
+
+    plane: Levelled
+    facts: FrameFacts
+    header: Mapping[str, Any]
+    saturated: float
+    """Fraction of its pixels at or above saturation."""
+    seen: T
+
+    @property
+    def name(self) -> str:
+        """Of the frame."""
+        return self.facts.name
+
+
+def measure(
+    inputs: RawInputs,
+    look: Callable[[NDArray[np.float32], Levelled], T],
+    *,
+    in_electrons: bool,
+    with_filter: bool = False,
+) -> tuple[list[Measured[T]], dict[str, str]]:
+    """Read every frame once and let the builder look at its levelled image.
+
+    Frames of another configuration than most are left out, and such as cannot be read. Returns
+    the others and the reasons of those. `with_filter`: the filter is part of the configuration.
+    Memory: a raw frame and a float32 image for each thread.
+    """
+    rejected = foreign(inputs, with_filter=with_filter)
+    corrections = Corrections.of(inputs.masters)
+
+    def one(i: int) -> Measured[T] | str:
+        try:
+            return _measured(inputs, i, corrections, look, in_electrons=in_electrons)
+        except BadInput as error:
+            if error.what in _PLANES:  # a master that does not fit is no fault of the frame
+                raise
+            return error.found or str(error)
+
+    wanted = [i for i, facts in enumerate(inputs.facts) if facts.name not in rejected]
+    found = []
+    with ThreadPoolExecutor(combine.n_threads()) as pool:
+        for i, result in zip(wanted, pool.map(one, wanted)):
+            if isinstance(result, str):
+                rejected[inputs.facts[i].name] = result
+            else:
+                found.append(result)
+    return found, rejected
 
 
 def level_and_trim(
     raw: NDArray[np.uint16],
-    header: dict[str, Any],
+    header: Mapping[str, Any],
     camera: Camera,
     where: str,
     *,
     bias: NDArray[np.float32] = NOTHING,
     in_electrons: bool,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Remove the electronic zero of each amplifier, and the bias if given, and trim.
+    """Remove the electronic zero of each amplifier of one frame, and the bias if given, and trim.
 
     Returns the (ny, nx) image, in electrons or ADU, and the (n_amp,) read noise in ADU (from the
     overscan, or the camera's own where there is none).
     """
     camera = camera.with_header(header, where)
-    data, dest = camera.sections("data"), camera.sections("dest")
-    strip = overscan.measure(raw, camera.sections("overscan"), data)
-    gain = camera.values("gain_e_per_adu")
-    unit = gain if in_electrons else np.ones_like(gain)
-    image = detrend.apply(raw, data, dest, strip.level, unit, bias, NOTHING, _empty(camera))
-    nominal_adu = camera.values("readnoise_e") / gain
-    return image, np.where(np.isfinite(strip.noise_adu), strip.noise_adu, nominal_adu)
+    strip = overscan.measure(raw, camera.sections("overscan"), camera.sections("data"))
+    plane = Levelled(where, raw, camera, strip, Corrections(bias), 0.0, in_electrons)
+    return plane[0 : camera.ny], plane.readnoise_adu
 
 
-def _empty(camera: Camera) -> NDArray[np.float32]:
-    return np.zeros(camera.shape, np.float32)
+_PLANES = ("bias plane", "dark plane", "coefficients of the linearity")
+
+
+def _measured(
+    inputs: RawInputs,
+    i: int,
+    corrections: Corrections,
+    look: Callable[[NDArray[np.float32], Levelled], T],
+    *,
+    in_electrons: bool,
+) -> Measured[T]:
+    facts, header, rows = inputs.facts[i], inputs.headers[i], inputs.pixels[i]
+    camera = inputs.camera.with_header(header, facts.name)
+    raw = rows[0 : rows.shape[0]]
+    strip = overscan.measure(raw, camera.sections("overscan"), camera.sections("data"))
+    plane = Levelled(facts.name, raw, camera, strip, corrections, facts.exptime_s, in_electrons)
+    seen = look(plane[0 : camera.ny], plane)
+    saturated = _saturated(raw, camera)
+    return Measured(replace(plane, raw=rows), facts, header, saturated, seen)
+
+
+def _saturated(raw: NDArray[np.uint16], camera: Camera) -> float:
+    n = sum(
+        int(np.count_nonzero(raw[amp.data.slices] >= min(amp.saturation_adu, 65535.0)))
+        for amp in camera.amplifiers
+    )
+    return n / (camera.nx * camera.ny)
+
+
+def foreign(inputs: RawInputs, *, with_filter: bool) -> dict[str, str]:
+    """Frames of another configuration than most, with the reason.
+
+    Where no configuration has more frames than any other, nobody knows which is meant: all go.
+    """
+    described = [
+        _configuration(facts, rows, with_filter) for facts, rows in zip(inputs.facts, inputs.pixels)
+    ]
+    numbers = Counter(tuple(one.items()) for one in described).most_common()
+    if len(numbers) < 2:
+        usual = dict(numbers[0][0]) if numbers else {}
+        is_tied = False
+    else:
+        usual, is_tied = dict(numbers[0][0]), numbers[0][1] == numbers[1][1]
+    rejected = {}
+    expected_shape = f"{inputs.camera.raw_nx} x {inputs.camera.raw_ny} pixels"
+    for facts, one in zip(inputs.facts, described):
+        if is_tied:
+            other = dict(numbers[1][0])
+            what = ", ".join(f"{k} {usual[k]} and {other[k]}" for k in one if usual[k] != other[k])
+            rejected[facts.name] = f"frames of {what} in equal number"
+        elif one != usual:
+            rejected[facts.name] = ", ".join(
+                f"{k} {one[k]} where most have {usual[k]}" for k in one if one[k] != usual[k]
+            )
+        elif one["size"] != expected_shape:
+            rejected[facts.name] = f"{one['size']} where the camera has {expected_shape}"
+    return rejected
+
+
+def _configuration(facts: FrameFacts, rows: Rows, with_filter: bool) -> dict[str, str]:
+    found = {
+        "read-out mode": facts.readout_mode,
+        "camera": facts.camera,
+        "CCD": facts.ccd,
+        "size": f"{rows.shape[1]} x {rows.shape[0]} pixels",
+    }
+    if with_filter:
+        found["filter"] = facts.band
+    return found
+
+
+def temperature(frames: list[Measured[Any]], camera: Camera) -> list[AmpValue]:
+    """The temperature of the CCD in these frames, if their headers tell it."""
+    told = []
+    for frame in frames:
+        for card in camera.header.temperature:
+            value = frame.header.get(card)
+            if isinstance(value, (int, float)) and not isinstance(value, bool):
+                told.append(float(value))
+                break
+    if not told:
+        return []
+    return [AmpValue(WHOLE_CCD, "temperature", float(np.mean(told)), scatter_of(told), len(told))]
+
+
+def scatter_of(values: list[float]) -> float:
+    """Standard deviation, 0 of less than two."""
+    return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+
+
+def per_amplifier(metric: str, values: NDArray[np.float64], camera: Camera) -> list[AmpValue]:
+    """One quantity of (n_frames, n_amp): the mean of the frames and its error."""
+    n = len(values)
+    error = (
+        np.std(values, axis=0, ddof=1) / np.sqrt(n) if n > 1 else np.full(len(values[0]), np.nan)
+    )
+    return [
+        AmpValue(amp.id, metric, float(value), float(own), n)
+        for amp, value, own in zip(camera.amplifiers, np.mean(values, axis=0), error)
+    ]

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from tesela.cameras import Camera
+from tesela.pixels import flatcheck, framestats
 from tesela.products.images import Master, card_dict
-from tesela.stages.masters.settings import BiasSettings, FlatSettings
+from tesela.stages.masters.calibrate import Measured
+from tesela.stages.masters.settings import (
+    BadPixelSettings,
+    BiasSettings,
+    DarkSettings,
+    FlatSettings,
+)
 
 
 @dataclass
@@ -26,8 +36,8 @@ def biases(
     if previous is None:
         return Agreement({"compared": False})
     old_noise = float(card_dict(previous.cards).get("MSTNOISE") or noise_adu)
-    good = (master.mask == 0) & (previous.mask == 0)
-    difference = (master.image - previous.image)[good]
+    new, old, good = _samples(master, previous)
+    difference = (new - old)[good]
     limit = settings.compare_sigma * np.hypot(noise_adu, old_noise)
     fraction = float(np.mean(np.abs(difference) < limit))
     agreement = Agreement(
@@ -45,19 +55,114 @@ def biases(
     return agreement
 
 
-def flats(master: Master, previous: Master | None, settings: FlatSettings) -> Agreement:
-    """A flat agrees when its ratio to the predecessor scatters little and is one in the middle."""
+def darks(
+    master: Master, previous: Master | None, camera: Camera, settings: DarkSettings
+) -> Agreement:
+    """A dark agrees when no amplifier's current has changed by much."""
     if previous is None:
         return Agreement({"compared": False})
-    good = (master.mask == 0) & (previous.mask == 0) & (previous.image > 0)
-    ratio = master.image[good] / previous.image[good]
+    dest = camera.sections("dest")
+    away = framestats.medians(master.image, dest) - framestats.medians(previous.image, dest)
+    worst = int(np.argmax(np.abs(away)))
+    agreement = Agreement({"compared": True, "largest_change_e_per_s": float(away[worst])})
+    if abs(away[worst]) > settings.change_e_per_s:
+        agreement.reasons.append(
+            f"dark current of amplifier {camera.amplifiers[worst].id} differs from the previous "
+            f"master's by {away[worst]:+.3f} electrons a second, "
+            f"{settings.change_e_per_s:g} allowed"
+        )
+    return agreement
+
+
+def flats(
+    master: Master, previous: Master | None, camera: Camera, settings: FlatSettings
+) -> Agreement:
+    """A flat agrees when its ratio to the predecessor scatters little and is one: in the middle, in
+    every amplifier and on large scales."""
+    if previous is None:
+        return Agreement({"compared": False})
+    new, old, good = _samples(master, previous)
+    good &= old > 0
+    ratio = new[good] / old[good]
     middle = float(np.median(ratio))
     scatter = float(1.4826 * np.median(np.abs(ratio - middle)))
-    agreement = Agreement({"compared": True, "median_ratio": middle, "scatter_ratio": scatter})
-    for name, value in (("median", abs(middle - 1)), ("scatter", scatter)):
-        if value > settings.change:
+    amplifiers = _amplifier_ratios(master, previous, camera)
+    worst = int(np.argmax(np.abs(amplifiers - 1)))
+    shape = flatcheck.departure(_cell_levels(master), _cell_levels(previous))
+    agreement = Agreement(
+        {
+            "compared": True,
+            "median_ratio": middle,
+            "scatter_ratio": scatter,
+            "amplifier_ratios": [round(float(value), 5) for value in amplifiers],
+            "shape_ratio": shape,
+        }
+    )
+    name = f"median in amplifier {camera.amplifiers[worst].id}"
+    for what, value, allowed in (
+        ("median", abs(middle - 1), settings.change),
+        ("scatter", scatter, settings.change),
+        (name, abs(amplifiers[worst] - 1), settings.change_amplifier),
+        ("large-scale light", shape, settings.change_shape),
+    ):
+        if value > allowed:
             agreement.reasons.append(
-                f"{name} of the ratio to the previous master differs by {100 * value:.2f} %, "
-                f"{100 * settings.change:.2f} % allowed"
+                f"{what} of the ratio to the previous master differs by {100 * value:.2f} %, "
+                f"{100 * allowed:.2f} % allowed"
             )
     return agreement
+
+
+def bad_pixels(
+    mask: NDArray[np.uint8], previous: Master | None, settings: BadPixelSettings
+) -> Agreement:
+    """A list of bad pixels agrees when the detector has few of them, and few others than before."""
+    fraction = float(np.count_nonzero(mask)) / mask.size
+    agreement = Agreement({"fraction_bad": fraction, "compared": previous is not None})
+    if fraction > settings.max_fraction:
+        agreement.reasons.append(
+            f"{100 * fraction:.2f} % of the pixels are bad, "
+            f"{100 * settings.max_fraction:.2f} % allowed"
+        )
+    if previous is not None:
+        new, old = mask > 0, previous.mask > 0
+        n_new, n_gone = int(np.count_nonzero(new & ~old)), int(np.count_nonzero(old & ~new))
+        agreement.metrics |= {"n_new": n_new, "n_gone": n_gone}
+        changed = (n_new + n_gone) / mask.size
+        if changed > settings.change:
+            agreement.reasons.append(
+                f"{n_new} bad pixels are new and {n_gone} are gone since the previous master, "
+                f"{100 * settings.change:.2f} % of all pixels allowed"
+            )
+    return agreement
+
+
+def clipped_fractions(
+    frames: Sequence[Measured[Any]], clipped: NDArray[np.int64], n_pixels: int
+) -> dict[str, float]:
+    """The part of each frame's pixels that was left out: which frame was bad, if any."""
+    return {frame.name: round(float(n) / n_pixels, 6) for frame, n in zip(frames, clipped)}
+
+
+def _samples(
+    master: Master, previous: Master
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
+    """Evenly spread pixels of both, and which of them are good in both."""
+    good = (framestats.sample(master.mask) == 0) & (framestats.sample(previous.mask) == 0)
+    return framestats.sample(master.image), framestats.sample(previous.image), good
+
+
+def _amplifier_ratios(master: Master, previous: Master, camera: Camera) -> NDArray[np.float64]:
+    """Median ratio of each amplifier, from evenly spread pixels."""
+    n = framestats.SAMPLE // len(camera.amplifiers)
+    found = []
+    for amp in camera.amplifiers:
+        new, old = (framestats.sample(m.image[amp.dest.slices], n) for m in (master, previous))
+        good = framestats.sample(master.mask[amp.dest.slices], n) == 0
+        good &= (framestats.sample(previous.mask[amp.dest.slices], n) == 0) & (old > 0)
+        found.append(float(np.median(new[good] / old[good])) if good.any() else 1.0)
+    return np.array(found)
+
+
+def _cell_levels(master: Master) -> NDArray[np.float32]:
+    return flatcheck.cells(master.image, master.mask > 0).level

@@ -2,137 +2,154 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
 from numpy.typing import NDArray
 
 from tesela.errors import QualityError
-from tesela.pixels import background, combine
+from tesela.pixels import combine, defects, framestats
 from tesela.products.images import Master, Operation
 from tesela.products.maskbit import MaskBit
 from tesela.stages.masters import compare, enough
-from tesela.stages.masters.calibrate import level_and_trim
+from tesela.stages.masters.calibrate import (
+    Corrections,
+    Measured,
+    measure,
+    per_amplifier,
+    temperature,
+)
+from tesela.stages.masters.flat_checks import FlatSeen, look, unfit
 from tesela.stages.masters.inputs import MasterOutputs, RawInputs
 from tesela.stages.masters.settings import FlatSettings
 
 
-@dataclass
-class _Usable:
-    """Frames that passed, with the mode and the read noise of each, in electrons."""
-
-    planes: list[NDArray[np.float32]] = field(default_factory=list)
-    modes: list[float] = field(default_factory=list)
-    noises: list[float] = field(default_factory=list)
-    rejected: dict[str, str] = field(default_factory=dict)
-
-
 def build_flat(inputs: RawInputs, settings: FlatSettings) -> MasterOutputs:
-    """Level, bias and gain; reject by level; scale by the mode; combine; normalise by ONE number.
+    """Correct, reject what is no flat, scale by the mode, combine, normalise by ONE number.
 
-    The normalisation is never per amplifier: the gains' errors belong to the flat. Memory: one
-    float32 image a frame. Raises `QualityError` if too few frames are usable.
+    Flats of the sky and of the dome alike; the key tells which. The normalisation is never per
+    amplifier: the gains' errors belong to the flat. Every file is read twice, whole to measure it
+    and by bands to combine. Memory: 128 rows of every frame, two raw frames and images, the masters
+    applied and the result (2.5 GiB for 40 of 9.2k x 9.2k). Raises `QualityError` if there is no
+    bias or too few frames are usable.
     """
     if "BIAS" not in inputs.masters:
         raise QualityError(inputs.key, found="no master bias", expected="one to subtract")
-    bias = inputs.masters["BIAS"]
-    bad = (bias.mask & MaskBit.BAD) > 0
-    usable = _select(inputs, bias.image, bad, settings)
-    n = len(usable.planes)
-    enough.require(inputs, "flat", n, usable.rejected)
-    image = _response(usable, bad, settings)
-    mask = _cold_and_hot(image, bad, settings)
-    master = Master("FLAT", image, mask)
-    level = float(np.mean(usable.modes))
-    noise = float(1 / np.sqrt(np.sum(usable.modes)))
-    agreement = compare.flats(master, inputs.previous, settings)
+    kind, camera = inputs.key.split(".", 1)[0], inputs.camera
+    bad = _known_bad(inputs)
+    frames, rejected = measure(
+        inputs, lambda image, plane: look(image, plane, bad), in_electrons=True, with_filter=True
+    )
+    rejected |= unfit(frames, settings)
+    kept = [frame for frame in frames if frame.name not in rejected]
+    enough.require(inputs, kind, len(kept), rejected)
+    image, clipped = _response(kept, bad, settings)
+    mask = _unlike_surroundings(image, bad, inputs, settings)
+    master = Master(kind, image, mask)
+    modes = np.array([frame.seen.mode for frame in kept])
+    noise = float(1 / np.sqrt(np.sum(modes)))
+    agreement = compare.flats(master, inputs.previous, camera, settings)
+    n_bad = int(np.count_nonzero(mask))
     master.cards = [
-        ("MSTKIND", "FLAT", "kind of master"),
-        ("NCOMBINE", n, "frames combined"),
-        ("FLATLEVL", level, "[electron] mean level of the inputs"),
+        ("MSTKIND", kind, "kind of master"),
+        ("FILTER", kept[0].facts.band, "band of the inputs"),
+        ("NCOMBINE", len(kept), "frames combined"),
+        ("FLATLEVL", float(np.mean(modes)), "[electron] mean level of the inputs"),
         ("MSTNOISE", noise, "noise of the master, photons alone"),
-        ("NBAD", int(np.count_nonzero(mask)), "pixels marked bad"),
+        ("NBAD", n_bad, "pixels marked bad"),
     ]
+    levels = np.array([frame.seen.levels for frame in kept])
     return MasterOutputs(
         master,
         passed=not agreement.reasons,
         reasons=agreement.reasons,
-        warnings=enough.warnings(inputs, n),
-        rejected=usable.rejected,
+        warnings=enough.warnings(inputs, len(kept)),
+        rejected=rejected,
         metrics={
-            "n_combined": n,
-            "level_e": level,
+            "n_combined": len(kept),
+            "level_e": float(np.mean(modes)),
             "noise": noise,
-            "n_bad": int(np.count_nonzero(mask)),
+            "n_bad": n_bad,
+            "clipped": compare.clipped_fractions(kept, clipped, mask.size),
+            "sources": {frame.name: frame.seen.n_sources for frame in kept},
+            "amplifiers": _amplifiers(kept, image, inputs),
             **agreement.metrics,
         },
         operations=[
             Operation("overscan", {"method": "clipped mean of rows, smoothed"}),
-            Operation("bias", {}),
+            *(Operation(name) for name in Corrections.of(inputs.masters).names()),
             Operation("gain", {}),
             Operation("combine", {"method": "clipped mean", "sigma": settings.clip_sigma}),
             Operation("normalise", {"by": "median of the whole CCD"}),
         ],
+        monitored=[
+            *per_amplifier("flat_level", levels, camera),
+            *temperature(kept, camera),
+        ],
     )
 
 
-def _select(
-    inputs: RawInputs,
-    bias: NDArray[np.float32],
-    bad: NDArray[np.bool_],
-    settings: FlatSettings,
-) -> _Usable:
-    """Level every frame, subtract the bias and leave out those too dark or too bright."""
-    found = _Usable()
-    for facts, header, raw in zip(inputs.facts, inputs.headers, inputs.pixels):
-        image, noise_adu = level_and_trim(
-            raw, header, inputs.camera, facts.name, bias=bias, in_electrons=True
-        )
-        gain = float(
-            np.median(inputs.camera.with_header(header, facts.name).values("gain_e_per_adu"))
-        )
-        mode = combine.mode(image, mask=bad)
-        reason = _unfit(mode / gain, settings.level_adu)
-        if reason:
-            found.rejected[facts.name] = reason
-            continue
-        found.planes.append(image)
-        found.modes.append(mode)
-        found.noises.append(float(np.median(noise_adu)) * gain)
-    return found
+def _known_bad(inputs: RawInputs) -> NDArray[np.bool_]:
+    """Pixels that take no part in levels: bad in the bias and, if there are any, other masters."""
+    bad = np.zeros(inputs.camera.shape, bool)
+    for kind in ("BIAS", "DARK", "BADPIXEL"):
+        if kind in inputs.masters and inputs.masters[kind].mask.size:
+            bad |= (inputs.masters[kind].mask & MaskBit.BAD) > 0
+    return bad
 
 
 def _response(
-    usable: _Usable, bad: NDArray[np.bool_], settings: FlatSettings
-) -> NDArray[np.float32]:
+    kept: list[Measured[FlatSeen]], bad: NDArray[np.bool_], settings: FlatSettings
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Combine the frames, each scaled by its mode, and normalise by the median good pixel.
 
     A zero point then refers to the typical pixel of the CCD.
     """
-    scale = 1.0 / np.array(usable.modes, dtype=np.float64)
+    scale = 1.0 / np.array([frame.seen.mode for frame in kept])
+    readnoise = np.array([float(np.median(frame.plane.readnoise_e)) for frame in kept])
     combined = combine.clipped_mean(
-        usable.planes,
+        [frame.plane for frame in kept],
         clip_sigma=settings.clip_sigma,
         scale=scale,
-        noise=np.array(usable.noises) * scale,
+        noise=readnoise * scale,
         gain=1.0,
         variance=scale,  # photon noise of a scaled flat: 1 / electrons
+        with_sigma=False,
     )
-    middle = np.float32(np.median(combined.image[~bad]))
-    return (combined.image / middle).astype(np.float32, copy=False)
+    good = framestats.sample(combined.image)[~framestats.sample(bad)]
+    image = np.multiply(combined.image, np.float32(1 / np.median(good)), out=combined.image)
+    return image, combined.clipped
 
 
-def _unfit(level_adu: float, limits: tuple[float, float]) -> str:
-    low, high = limits
-    if low <= level_adu <= high:
-        return ""
-    return f"level {level_adu:.0f} ADU outside {low:.0f} to {high:.0f}"
-
-
-def _cold_and_hot(
-    image: NDArray[np.float32], bad: NDArray[np.bool_], settings: FlatSettings
+def _unlike_surroundings(
+    image: NDArray[np.float32],
+    bad: NDArray[np.bool_],
+    inputs: RawInputs,
+    settings: FlatSettings,
 ) -> NDArray[np.uint8]:
-    smooth = background.measure(image, bad, mesh_px=settings.neighbourhood_px).level()
-    ratio = image / np.maximum(smooth, np.float32(0.01))
-    unfit = (ratio < settings.low) | (ratio > settings.high) | (image < 0.05)
-    return np.where(bad | unfit, MaskBit.BAD, 0).astype(np.uint8)
+    """Cold and hot pixels and dead columns. Dust and vignetting are wider and stay."""
+    pixels, columns = defects.unlike_neighbours(
+        image,
+        inputs.camera.sections("dest"),
+        bad,
+        limits=(settings.low, settings.high),
+        column=settings.column,
+        mesh_px=settings.neighbourhood_px,
+    )
+    return np.where(pixels | columns, np.uint8(MaskBit.BAD), np.uint8(0))
+
+
+def _amplifiers(
+    kept: list[Measured[FlatSeen]], image: NDArray[np.float32], inputs: RawInputs
+) -> list[dict[str, float]]:
+    """Facts for the page: levels of the frames and response of each amplifier."""
+    response = framestats.medians(image, inputs.camera.sections("dest"))
+    levels = np.array([frame.seen.levels for frame in kept])
+    return [
+        {
+            "amp": amp.id,
+            "level_e": round(float(levels[:, k].mean()), 1),
+            "lowest_e": round(float(levels[:, k].min()), 1),
+            "highest_e": round(float(levels[:, k].max()), 1),
+            "response": round(float(response[k]), 5),
+        }
+        for k, amp in enumerate(inputs.camera.amplifiers)
+    ]

@@ -13,8 +13,14 @@ class BiasSettings:
     """A value further than this from the median of its pixel is left out."""
     level_tolerance_adu: float = 50.0
     """A bias with an amplifier further than this from that amplifier's median is rejected."""
-    hot_sigma: float = 8.0
-    """A pixel this far above its amplifier's median is bad."""
+    noise_tolerance: float = 0.25
+    """And one with an amplifier whose noise differs by this fraction from its median."""
+    structure_adu: float = 0.7
+    """And one whose mean rows or columns differ from the usual ones by this, rms."""
+    hot_sigma: float = 6.0
+    """A pixel this far from its surroundings is bad."""
+    neighbourhood_px: int = 32
+    """Side of the cells whose level is the surroundings."""
     compare_sigma: float = 6.0
     """A new master agrees with its predecessor if this many sigma ..."""
     compare_fraction: float = 0.95
@@ -25,6 +31,19 @@ class BiasSettings:
 class DarkSettings:
     """Combining darks."""
 
+    clip_sigma: float = 3.0
+    """A value further than this from the median of its pixel is left out."""
+    level_e_per_s: float = 0.05
+    """A dark with an amplifier this far from its median over all is rejected: a leak of light."""
+    hot_sigma: float = 6.0
+    """A pixel this far above its surroundings ..."""
+    hot_e_per_s: float = 0.1
+    """... and by this much is bad."""
+    neighbourhood_px: int = 32
+    """Side of the cells whose level is the surroundings."""
+    change_e_per_s: float = 0.02
+    """A dark agrees if no amplifier's median differs from the predecessor's by more than this."""
+
 
 @dataclass(frozen=True)
 class FlatSettings:
@@ -34,19 +53,47 @@ class FlatSettings:
     """A value further than this from the median of its pixel is left out."""
     level_adu: tuple[float, float] = (5000.0, 50000.0)
     """Flats outside this range of levels are rejected, with the reason."""
+    saturated: float = 0.01
+    """And those with more than this fraction of saturated pixels."""
+    dim: float = 0.05
+    """And those of which this fraction gets less than half the light: a shutter half open."""
+    shape: float = 0.03
+    """And those whose light on large scales differs from the others' by this fraction."""
+    stars_per_mpix: float = 30.0
+    """And those with more compact sources than this (ten are always forgiven)."""
     low: float = 0.92
     """A pixel below this times its surroundings is bad (cold)."""
     high: float = 1.08
     """And one above this times its surroundings (hot)."""
+    column: float = 0.02
+    """A column is bad where 64 rows of it differ by this fraction from their surroundings."""
     neighbourhood_px: int = 21
     """Side of the cells whose level is the surroundings."""
     change: float = 0.01
-    """A flat agrees if its ratio to the predecessor scatters by less than this."""
+    """A flat agrees if its ratio to the predecessor scatters by less than this ..."""
+    change_amplifier: float = 0.01
+    """... has a median in every amplifier that is one to this ..."""
+    change_shape: float = 0.02
+    """... and on large scales differs by less than this."""
 
 
 @dataclass(frozen=True)
 class BadPixelSettings:
     """Joining what biases, darks and flats say of pixels."""
+
+    flats: int = 2
+    """A pixel unlike its surroundings in this many filters is bad; in all, where there are
+    fewer."""
+    gap_rows: int = 16
+    """Bad pixels of a column no further apart belong to one defect ..."""
+    column_pixels: int = 8
+    """... if they are at least as many ..."""
+    column_fraction: float = 0.5
+    """... and this part of its length; its gaps are bad too."""
+    max_fraction: float = 0.01
+    """With more of the detector bad, a person is asked."""
+    change: float = 0.002
+    """And with this fraction of its pixels other than in the predecessor."""
 
 
 @dataclass(frozen=True)
@@ -109,8 +156,70 @@ class CrosstalkSettings:
 
 
 @dataclass(frozen=True)
+class IlluminationStars:
+    """Stars of the illumination correction."""
+
+    min_snr: float = 50.0
+    """Least signal-to-noise of a star in an image."""
+    isolation_arcsec: float = 6.0
+    """No star has a neighbour this near ..."""
+    isolation_share: float = 0.02
+    """... of more than this share of its flux."""
+    match_arcsec: float = 1.0
+    """Stars that are not in the reference are the same this near each other."""
+    min_stars: int = 30
+    """An image with fewer is rejected."""
+
+
+@dataclass(frozen=True)
+class IlluminationFit:
+    """The surface, and how far what disturbs it is expected to go."""
+
+    degree: int = 4
+    """Total degree of the polynomial."""
+    grid: int = 10
+    """Intervals along each axis of the spline of what the polynomial leaves; 0 for none."""
+    plane: bool = True
+    """Without, the map has no plane, and needs neither reference nor photometric sequence."""
+    floor_mag: float = 0.005
+    """Added in quadrature to the error of every observation."""
+    gradient_mag: float = 0.002
+    """Gradients of thin clouds over an image, centre to edge; they average down over images."""
+    reference_floor_mag: float = 0.005
+    """Least error of a reference magnitude; its scatter is estimated beside it."""
+    reference_shared_mag: float = 0.005
+    """Errors of the reference that stars within a degree share."""
+    photometric_mag: float = 0.0
+    """Zero points of a night's images, at airmasses within 0.1, agree to this; 0 if unknown."""
+
+
+@dataclass(frozen=True)
+class IlluminationGates:
+    """When an image is left out, and when a map needs a person."""
+
+    image_scatter_mag: float = 0.03
+    """An image whose stars scatter more is rejected (clouds, another filter)."""
+    image_patch_mag: float = 0.02
+    """An image with a sixteenth of it off by more is rejected (patches of cloud)."""
+    image_gradient_mag: float = 0.015
+    """An image with a steeper gradient, centre to edge, is rejected."""
+    rms_mag: float = 0.005
+    """The residuals, averaged over a sixteenth of each side, scatter by less ..."""
+    plane_error_mag: float = 0.012
+    """... the plane is known better than this across the CCD ..."""
+    change_mag: float = 0.01
+    """... the map differs by less from the previous one of the same epoch ..."""
+    empty_share: float = 0.02
+    """... and at most this share of the CCD, in 8 x 8 cells, has fewer than five stars."""
+
+
+@dataclass(frozen=True)
 class IlluminationSettings:
-    """The surface of the illumination correction."""
+    """The illumination correction."""
+
+    stars: IlluminationStars = field(default_factory=IlluminationStars)
+    fit: IlluminationFit = field(default_factory=IlluminationFit)
+    gates: IlluminationGates = field(default_factory=IlluminationGates)
 
 
 @dataclass(frozen=True)

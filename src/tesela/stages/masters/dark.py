@@ -1,0 +1,146 @@
+"""The master dark: charge that pixels collect without light, electrons a second."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tesela.cameras import Camera
+from tesela.errors import QualityError
+from tesela.pixels import combine, defects, framestats
+from tesela.products.images import Master, Operation
+from tesela.products.maskbit import MaskBit
+from tesela.stages.masters import compare, enough
+from tesela.stages.masters.calibrate import (
+    Corrections,
+    Levelled,
+    Measured,
+    measure,
+    per_amplifier,
+    temperature,
+)
+from tesela.stages.masters.inputs import MasterOutputs, RawInputs
+from tesela.stages.masters.settings import DarkSettings
+
+_FEWEST_TO_JUDGE = 3
+_MAX_SATURATED = 0.01
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """One dark: median of each amplifier, electrons a second."""
+
+    level: NDArray[np.float64]
+
+
+def build_dark(inputs: RawInputs, settings: DarkSettings) -> MasterOutputs:
+    """Level, bias and linearity; divide by the exposure time; reject, combine, find hot pixels.
+
+    Frames of any exposure time are combined, weighted by what their read noise leaves of them.
+    Memory as for the bias, with the bias. Raises `QualityError` if too few frames are usable or
+    there is no bias.
+    """
+    if "BIAS" not in inputs.masters:
+        raise QualityError(inputs.key, found="no master bias", expected="one to subtract")
+    camera = inputs.camera
+    frames, rejected = measure(inputs, _look, in_electrons=True)
+    rejected |= _unfit(frames, camera, settings)
+    kept = [frame for frame in frames if frame.name not in rejected]
+    enough.require(inputs, "dark", len(kept), rejected)
+    exptime = np.array([frame.facts.exptime_s for frame in kept])
+    noise = np.array([np.median(frame.plane.readnoise_e) for frame in kept]) / exptime
+    combined = combine.clipped_mean(
+        [frame.plane for frame in kept],
+        clip_sigma=settings.clip_sigma,
+        scale=1 / exptime,
+        noise=noise,
+        gain=1.0,
+        variance=noise**2,
+        with_sigma=False,
+    )
+    dest = camera.sections("dest")
+    hot, scatter = defects.outliers(
+        combined.image,
+        dest,
+        sigma=settings.hot_sigma,
+        least=settings.hot_e_per_s,
+        mesh_px=settings.neighbourhood_px,
+        both=False,
+    )
+    mask = np.where(hot, np.uint8(MaskBit.BAD), np.uint8(0))
+    master = Master("DARK", combined.image, mask)
+    master_noise = float(1 / np.sqrt(np.sum(noise**-2)))
+    level = framestats.medians(combined.image, dest)
+    agreement = compare.darks(master, inputs.previous, camera, settings)
+    n_bad = int(np.count_nonzero(mask))
+    master.cards = [
+        ("MSTKIND", "DARK", "kind of master"),
+        ("NCOMBINE", len(kept), "frames combined"),
+        ("EXPTOTAL", float(exptime.sum()), "[s] exposure of all frames"),
+        ("MSTNOISE", master_noise, "[electron/s] noise of the master"),
+        ("NHOT", n_bad, "pixels marked bad"),
+    ]
+    return MasterOutputs(
+        master,
+        passed=not agreement.reasons,
+        reasons=agreement.reasons,
+        warnings=enough.warnings(inputs, len(kept)),
+        rejected=rejected,
+        metrics={
+            "n_combined": len(kept),
+            "exptime_s": float(exptime.sum()),
+            "level_e_per_s": float(np.median(level)),
+            "noise_e_per_s": master_noise,
+            "n_bad": n_bad,
+            "clipped": compare.clipped_fractions(kept, combined.clipped, mask.size),
+            "amplifiers": [
+                {
+                    "amp": amp.id,
+                    "dark_e_per_s": round(float(level[k]), 6),
+                    "scatter_e_per_s": round(float(scatter[k]), 6),
+                }
+                for k, amp in enumerate(camera.amplifiers)
+            ],
+            **agreement.metrics,
+        },
+        operations=[
+            Operation("overscan", {"method": "clipped mean of rows, smoothed"}),
+            *(Operation(name) for name in Corrections.of(inputs.masters).names()),
+            Operation("gain"),
+            Operation("exposure time"),
+            Operation("combine", {"method": "clipped mean", "sigma": settings.clip_sigma}),
+            Operation("hot pixels", {"sigma": settings.hot_sigma}),
+        ],
+        monitored=[
+            *per_amplifier("dark", np.array([f.seen.level for f in kept]), camera),
+            *temperature(kept, camera),
+        ],
+    )
+
+
+def _look(image: NDArray[np.float32], plane: Levelled) -> _Seen:
+    level = framestats.medians(image, plane.camera.sections("dest"))
+    return _Seen(level / plane.exptime_s if plane.exptime_s > 0 else np.zeros_like(level))
+
+
+def _unfit(frames: list[Measured[_Seen]], camera: Camera, settings: DarkSettings) -> dict[str, str]:
+    """Frames without exposure, saturated, or with light in an amplifier."""
+    rejected = {}
+    usual = np.median([frame.seen.level for frame in frames], axis=0) if frames else 0.0
+    for frame in frames:
+        if not frame.facts.exptime_s > 0:
+            rejected[frame.name] = f"exposure of {frame.facts.exptime_s:g} s"
+            continue
+        if frame.saturated > _MAX_SATURATED:
+            rejected[frame.name] = f"{100 * frame.saturated:.1f} % of the pixels saturated"
+            continue
+        away = frame.seen.level - usual
+        worst = int(np.argmax(np.abs(away)))
+        if len(frames) >= _FEWEST_TO_JUDGE and abs(away[worst]) > settings.level_e_per_s:
+            rejected[frame.name] = (
+                f"{frame.seen.level[worst]:.3f} electrons a second in amplifier "
+                f"{camera.amplifiers[worst].id}, {away[worst]:+.3f} from the median of all"
+            )
+    return rejected
