@@ -252,6 +252,8 @@ class Survey:
     """Scheduling."""
     steps: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Settings of the steps, read by the stages that own them."""
+    monitors: dict[str, Any] = field(default_factory=dict)
+    """When the monitors of the detectors raise something, read by `quality`."""
 
     @property
     def detects_in(self) -> str:

@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection
 from tesela.errors import LedgerError, ProductError
 from tesela.flow.plan import downstream
 from tesela.flow.plan.rules import Rules
+from tesela.flow.run import watch
 from tesela.flow.run.steps import Order, Outcome, Report
 from tesela.ledger import frames, masters, products, queries, tasks
 from tesela.ledger.engine import Ledger
@@ -22,6 +23,7 @@ from tesela.ledger.keys import MasterKey
 from tesela.products import paths
 from tesela.products.files import publish, sync
 from tesela.products.masterkind import IMAGES, KINDS, MASTERS, RAW
+from tesela.quality.bands import MonitorSettings
 
 JOURNAL = "commit.json"
 
@@ -31,11 +33,16 @@ class Late(Exception):
 
 
 def commit(
-    ledger: Ledger, rules: Rules, site: Path, claim: tasks.Claim, work: tuple[Order, Report]
-) -> bool:
+    ledger: Ledger,
+    rules: Rules,
+    site: Path,
+    claim: tasks.Claim,
+    work: tuple[Order, Report],
+    monitors: MonitorSettings,
+) -> list[str] | None:
     """Publish the files of a report and commit product, edges, quality and consequences.
 
-    Returns False if the attempt came late; then nothing of it is left.
+    Returns what the monitors raised; None if the attempt came late, then nothing of it is left.
     """
     order, report = work
     _write_journal(order, claim.attempt_id, [file.final for file in report.files])
@@ -46,18 +53,18 @@ def commit(
             publish(Path(file.temporary), site / file.final)
             given.append(site / file.final)
         with ledger.write() as conn:
-            _commit_rows(conn, rules, claim, order, report)
+            raised = _commit_rows(conn, rules, claim, order, report, monitors)
     except Late:
         _take_back(ledger, site, claim, (given, report))
         with ledger.write() as conn:
             tasks.close_attempt(conn, claim.attempt_id, tasks.Ending("late"))
         discard(order)
-        return False
+        return None
     except Exception:
         _take_back(ledger, site, claim, (given, report))
         raise
     discard(order)
-    return True
+    return raised
 
 
 def _check_still_ours(ledger: Ledger, claim: tasks.Claim) -> None:
@@ -103,8 +110,13 @@ def _is_product_name(final: object) -> bool:
 
 
 def _commit_rows(
-    conn: Connection, rules: Rules, claim: tasks.Claim, order: Order, report: Report
-) -> None:
+    conn: Connection,
+    rules: Rules,
+    claim: tasks.Claim,
+    order: Order,
+    report: Report,
+    monitors: MonitorSettings,
+) -> list[str]:
     outcome = _result(order, report)
     ending = tasks.Ending("done", "", report.seconds, report.peak_memory_mb)
     edges = [(row["id"], row["role"]) for row in tasks.inputs_of(conn, claim.task_id)]
@@ -121,12 +133,16 @@ def _commit_rows(
         peak_memory_mb=report.peak_memory_mb,
     )
     tiles_before: list[str] = []
+    raised: list[str] = []
     if order.kind == "master":
         _commit_master(conn, rules, order, product_id, before["id"] if before else None)
+        key = MasterKey.parse(order.key)
+        raised = watch.record(conn, rules, product_id, key, outcome.monitored, monitors)
     elif order.kind == "reduced":
         tiles_before = _commit_tiles(conn, rules, order, outcome.footprint)
     tasks.wake(conn, order.kind, order.key, "its task ended")
     downstream.made(conn, rules, order.kind, order.key, tiles_before)
+    return raised
 
 
 def _result(order: Order, report: Report) -> Outcome:

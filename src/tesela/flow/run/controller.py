@@ -217,9 +217,14 @@ class Controller:
             self._fail(claim, order, report)
             return
         try:
-            if commit.commit(self.ledger, self.rules, self.site, claim, (order, report)):
+            work = (order, report)
+            raised = commit.commit(
+                self.ledger, self.rules, self.site, claim, work, self.registry.monitors
+            )
+            if raised is not None:
                 self.summary.done += 1
-                self._warned += [(order.kind, order.key, w) for w in report.outcome.warnings]
+                said = (*report.outcome.warnings, *raised)
+                self._warned += [(order.kind, order.key, text) for text in said]
         except (OSError, ProductError) as error:
             message = f"publishing failed: {error}"
             self._fail(claim, order, Report(None, fault_class="infrastructure", message=message))

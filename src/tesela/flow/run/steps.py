@@ -12,6 +12,7 @@ from typing import Any
 
 from tesela.errors import ConfigError
 from tesela.products.monitor import AmpValue
+from tesela.quality.bands import MonitorSettings
 
 
 class WorkerDied(Exception):
@@ -103,10 +104,11 @@ class StepSpec:
 
 
 class Registry:
-    """The steps by name, one a kind of product."""
+    """The steps by name, one a kind of product; and how the monitors judge what they say."""
 
-    def __init__(self, specs: Iterable[StepSpec]) -> None:
+    def __init__(self, specs: Iterable[StepSpec], monitors: MonitorSettings | None = None) -> None:
         self.specs = {spec.name: spec for spec in specs}
+        self.monitors = monitors or MonitorSettings()
 
     def __getitem__(self, name: str) -> StepSpec:
         try:
