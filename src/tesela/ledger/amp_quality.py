@@ -12,19 +12,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from tesela.errors import NotFound
 from tesela.ledger import queries, schema
 from tesela.ledger.clock import now_mjd
 from tesela.ledger.keys import Configuration, MasterKey
-from tesela.products.monitor import AmpValue
+from tesela.products.monitor import QUANTITIES, AmpValue
 
 Judged = tuple[AmpValue, int, str]
 """A value, its level (0 quiet, 1 warning, 2 alarm) and the reason of the level."""
 
 _EVER = "9999-12-31"
-_ANY_AMP = -1
 
 
 @dataclass(frozen=True)
@@ -122,30 +122,30 @@ def series(
     detector : str
         The configuration without its filter.
     metric, filter, source : str
-        '' takes all of them; "-" is the filter of what has none.
+        '' takes all of them, quantity after quantity; "-" is the filter of what has none.
     amp : int or None
         None takes all of them.
     since, before : str
         Nights [since, before). A series that may not cross an intervention begins after it.
     limit : int
-        Nights of each quantity, at most. The index on (detector, metric, amp, night) finds them.
+        Nights of each quantity, at most: one that is known every month is not pushed out by what
+        is known every night.
 
     Returns
     -------
     list of AmpRow
         Of products that are held to be good: neither retired nor of a rejected master.
     """
-    wanted = {
-        "detector": detector,
-        "metric": metric,
-        "filter": filter,
-        "source": source,
-        "amp": _ANY_AMP if amp is None else amp,
-        "since": since,
-        "before": before or _EVER,
-        "limit": limit,
-    }
-    return [_row(row) for row in conn.execute(queries.AMP_SERIES, wanted).mappings()]
+    asked = {"filter": filter or None, "source": source or None, "amp": amp}
+    given = {name: value for name, value in asked.items() if value is not None}
+    which = "".join(f" AND a.{name} = :{name}" for name in given)
+    query = sa.text(queries.AMP_SERIES.format(which=which))
+    common = {"detector": detector, "since": since, "before": before or _EVER, "limit": limit}
+    found = []
+    for one in [metric] if metric else sorted(QUANTITIES):
+        rows = conn.execute(query, {**common, **given, "metric": one}).mappings()
+        found += [_row(row) for row in rows]
+    return found
 
 
 def alerts(

@@ -196,11 +196,11 @@ amp_quality = Table(
     "amp_quality",
     metadata,
     Column("detector", Text, primary_key=True),  # the configuration without its filter
+    Column("metric", Text, primary_key=True),
     Column("filter", Text, primary_key=True),  # "-" where no filter matters
     Column("source", Text, primary_key=True),  # kind of the master, or of the product
     Column("night", Text, primary_key=True),
     Column("amp", Integer, primary_key=True, autoincrement=False),  # 0 is the whole CCD
-    Column("metric", Text, primary_key=True),
     Column("value", Float),  # NULL: asked for, could not be measured
     Column("error", Float),
     Column("n", Integer, nullable=False),

@@ -30,24 +30,20 @@ _GOOD = """
     LEFT JOIN master m ON m.product_id = a.product_id
     WHERE COALESCE(m.state, '') NOT IN ('invalid', 'rejected')
 """
-_SERIES = (
-    _GOOD
-    + """
-      AND a.detector = :detector AND a.night >= :since AND a.night < :before
-      AND (:metric = '' OR a.metric = :metric) AND (:amp < 0 OR a.amp = :amp)
-      AND (:filter = '' OR a.filter = :filter) AND (:source = '' OR a.source = :source)
-"""
-)
 
-# The last nights with a value, so many of them, the oldest first. Each quantity has its own
-# nights: a crosstalk of every month is not pushed out by the biases of every night.
-AMP_SERIES = text(f"""
-    WITH found AS (
-        SELECT a.*, DENSE_RANK() OVER (PARTITION BY a.metric ORDER BY a.night DESC) AS back
-        {_SERIES})
-    SELECT * FROM found WHERE back <= :limit
-    ORDER BY metric, night, filter, source, amp
-""")
+# The last nights with a value, so many of them, the oldest first. `which` holds the conditions
+# that are asked for: with detector, metric, filter and source the primary key finds the nights
+# from the last one backwards, and stops.
+_SERIES = """a.detector = :detector AND a.metric = :metric{which}
+      AND a.night >= :since AND a.night < :before"""
+AMP_SERIES = f"""
+    SELECT a.* {_GOOD} AND {_SERIES}
+      AND a.night >= (
+        SELECT MIN(night) FROM (
+            SELECT DISTINCT a.night {_GOOD} AND {_SERIES}
+            ORDER BY a.night DESC LIMIT :limit) latest)
+    ORDER BY a.night, a.filter, a.source, a.amp
+"""
 
 AMP_ALERTS = text(f"""
     SELECT a.* {_GOOD}

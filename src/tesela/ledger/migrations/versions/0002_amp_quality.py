@@ -14,11 +14,11 @@ def upgrade() -> None:
     op.create_table(
         "amp_quality",
         sa.Column("detector", sa.Text(), nullable=False),
+        sa.Column("metric", sa.Text(), nullable=False),
         sa.Column("filter", sa.Text(), nullable=False),
         sa.Column("source", sa.Text(), nullable=False),
         sa.Column("night", sa.Text(), nullable=False),
         sa.Column("amp", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("metric", sa.Text(), nullable=False),
         sa.Column("value", sa.Float(), nullable=True),
         sa.Column("error", sa.Float(), nullable=True),
         sa.Column("n", sa.Integer(), nullable=False),
@@ -30,7 +30,7 @@ def upgrade() -> None:
             ["product_id"], ["product.id"], name=op.f("fk_amp_quality_product_id")
         ),
         sa.PrimaryKeyConstraint(
-            "detector", "filter", "source", "night", "amp", "metric", name=op.f("pk_amp_quality")
+            "detector", "metric", "filter", "source", "night", "amp", name=op.f("pk_amp_quality")
         ),
     )
     op.create_index(
