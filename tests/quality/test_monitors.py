@@ -11,7 +11,7 @@ from tests.quality.quarters import AMPS, LEVELS, Row, changed, night_names, quar
 
 from tesela.config import build
 from tesela.errors import ConfigError
-from tesela.products.monitor import QUANTITIES, AmpValue
+from tesela.products.monitor import QUANTITIES, WHOLE_CCD, AmpValue
 from tesela.quality.bands import ALARM, BANDS, QUIET, WARNING, Band, MonitorSettings
 from tesela.quality.monitors import judge, judge_all, judge_night
 from tesela.quality.series import tabulate
@@ -127,12 +127,18 @@ def test_each_quantity_has_its_limits(metric: str, step: float, level: int) -> N
 def test_a_judgement_says_what_is_wrong_by_how_much() -> None:
     past, errors = [0.95] * 45, [0.0005] * 45
     found = judge(AmpValue(1, "gain", 0.9405, 0.0005), past, errors, SETTINGS)
-    assert found.reason == "gain: -1.00 % (limit 0.60 %) from the median of 45 nights"
+    assert found.reason == "amplifier 1: gain: -1.00 % (limit 0.60 %) from the median of 45 nights"
     assert found.centre == 0.95
     assert found.low == pytest.approx(0.95 * 0.996)
     assert found.high == pytest.approx(0.95 * 1.004)
     jump = judge(AmpValue(1, "bias_level", 1030.0, 0.1), [1000.0] * 20, [0.1] * 20, SETTINGS)
-    assert jump.reason == "bias_level: +30 (limit 20 adu) from the median of 20 nights"
+    assert jump.reason == "amplifier 1: bias_level: +30 (limit 20 adu) from the median of 20 nights"
+
+
+def test_what_is_of_the_whole_ccd_names_no_amplifier() -> None:
+    warm = AmpValue(WHOLE_CCD, "temperature", -100.0)
+    found = judge(warm, [-110.0] * 20, [math.nan] * 20, SETTINGS)
+    assert found.reason == "temperature: +10 (limit 3 deg C) from the median of 20 nights"
 
 
 def test_without_a_past_only_what_is_wrong_by_itself_is_raised() -> None:
@@ -152,7 +158,7 @@ def test_a_ratio_that_has_long_been_wrong_is_still_wrong() -> None:
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_what_could_not_be_measured_is_a_warning(value: float) -> None:
     found = judge(AmpValue(1, "gain", value), [0.95] * 20, [0.01] * 20, SETTINGS)
-    assert (found.level, found.reason) == (WARNING, "gain could not be measured")
+    assert (found.level, found.reason) == (WARNING, "amplifier 1: gain could not be measured")
 
 
 def test_nights_without_a_value_do_not_count_as_a_past() -> None:
@@ -178,8 +184,9 @@ def test_all_of_a_product_are_judged_at_once_in_their_order() -> None:
     tonight = named(rows, last)[::-1]
     found = judge_all(tonight, [row for row in rows if row.night < last], SETTINGS)
     assert [value for value, _, _ in found] == tonight
-    raised = {(value.metric, value.amp) for value, level, _ in found if level == ALARM}
-    assert raised == {("gain", 3), ("bias_level", 7)}
+    raised = {(value.metric, value.amp): why for value, level, why in found if level == ALARM}
+    assert set(raised) == {("gain", 3), ("bias_level", 7)}
+    assert raised["gain", 3].startswith("amplifier 3: gain")
 
 
 def test_an_amplifier_without_a_past_is_judged_beside_others_with_one() -> None:

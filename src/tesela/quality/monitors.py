@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tesela.products.monitor import QUANTITIES, AmpValue
+from tesela.products.monitor import QUANTITIES, WHOLE_CCD, AmpValue
 from tesela.quality.bands import ALARM, WARNING, Band, MonitorSettings
 from tesela.quality.limits import Array, Difference, Noise, difference, from_nominal, limit, noise
 from tesela.quality.series import Point, tabulate
@@ -131,7 +131,8 @@ def judge(
         metric=value.metric,
         settings=settings,
     )
-    return night.judgement(0)
+    found = night.judgement(0)
+    return replace(found, reason=_of_amp(value.amp, found.reason))
 
 
 def judge_all(
@@ -168,7 +169,7 @@ def judge_all(
             settings=settings,
         )
         for i, amp in enumerate(tonight):
-            found[metric, amp] = int(night.level[i]), night.reasons[i]
+            found[metric, amp] = int(night.level[i]), _of_amp(amp, night.reasons[i])
     return [(value, *found[value.metric, value.amp]) for value in values]
 
 
@@ -256,6 +257,10 @@ def _say(metric: str, comparison: _Comparison, allowed: float, amp: int, band: B
     if comparison.what == "nominal":
         of = f"the nominal {level:g}"
     return f"{metric}: {whose}{size} from {of}"
+
+
+def _of_amp(amp: int, reason: str) -> str:
+    return f"amplifier {amp}: {reason}" if reason and amp != WHOLE_CCD else reason
 
 
 def _with(value: float, unit: str) -> str:
