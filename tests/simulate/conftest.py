@@ -7,9 +7,11 @@ import fitsio
 import numpy as np
 import pytest
 
-from tesela.simulate import detector, night, schedule, settings
+from tesela.simulate import night, schedule, settings
 from tesela.simulate.settings import NightSettings
 from tesela.simulate.truth import FrameTruth, read_frame
+
+from .images import electrons
 
 
 @dataclass(frozen=True)
@@ -25,18 +27,8 @@ class TinyNight:
         return read_frame(self.folder / "truth" / f"{self.frames['science'][i].stem}.npz")
 
     def electrons(self, kind: str, i: int = 0) -> np.ndarray:
-        """Trimmed image by the true gains and the overscan of each row, for tests."""
-        unit = detector.build(self.settings)
-        raw = self.raw(kind, i)
-        image = np.zeros(unit.camera.shape)
-        for k, amp in enumerate(unit.camera.amplifiers):
-            strip = raw[amp.overscan.slices]
-            strip = strip[:, :-3] if amp.flip_x else strip[:, 3:]
-            # The level is smooth along the rows: average the read noise of the strip away.
-            rows = np.pad(strip.mean(axis=1), 20, mode="edge")
-            level = np.convolve(rows, np.ones(41) / 41, mode="valid")
-            image[amp.dest.slices] = (raw[amp.data.slices] - level[:, None]) * unit.gain[k]
-        return image
+        """Trimmed image of a frame, for tests."""
+        return electrons(self.frames[kind][i], self.settings)
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from tesela.simulate import draw
-from tesela.simulate.psf import Psf, aureole_within
 from tesela.simulate.conditions import conditions
+from tesela.simulate.psf import Psf, aureole_within
 from tesela.simulate.schedule import plan
 from tesela.simulate.settings import tiny
 from tesela.simulate.streams import stream
@@ -107,3 +109,15 @@ def test_streams_depend_on_the_name_not_the_order():
     np.testing.assert_array_equal(a, stream(1, "frame", "x").normal(size=3))
     assert not np.array_equal(a, stream(2, "frame", "x").normal(size=3))
     assert not np.array_equal(a, stream(1, "frame", "y").normal(size=3))
+
+
+def test_bright_stars_are_fatter_and_lose_nothing(psf):
+    fat = replace(psf, brighter_fatter=0.05)
+    for flux, growth in ((1e6, 0.02), (1e4, 0.0)):
+        plain = draw.draw(one(flux), psf, SHAPE, np.random.default_rng(1), 1.0).expected
+        grown = draw.draw(one(flux), fat, SHAPE, np.random.default_rng(1), 1.0).expected
+        assert inside(grown) == pytest.approx(inside(plain), rel=1e-3)
+        # The peak falls as the square of the width.
+        width = np.sqrt(plain[501, 600] / grown[501, 600]) - 1
+        assert width == pytest.approx(fat.growth(float(psf.fwhm_px(600, 500)), flux) - 1, rel=0.3)
+        assert width >= growth

@@ -4,17 +4,7 @@ import numpy as np
 
 from tesela.simulate import detector
 
-
-def aperture(image, x, y, radius):
-    """Sum in a circle, each pixel split 5 x 5, and the local sky around it taken off."""
-    half = int(radius) + 12
-    x0, y0 = round(x) - half, round(y) - half
-    box = image[y0 : y0 + 2 * half + 1, x0 : x0 + 2 * half + 1]
-    fine = np.repeat(np.repeat(box, 5, axis=0), 5, axis=1) / 25
-    ys, xs = np.mgrid[: fine.shape[0], : fine.shape[1]]
-    r = np.hypot((xs - 2) / 5 + x0 - x, (ys - 2) / 5 + y0 - y)
-    ring = np.median(box[np.hypot(*(np.mgrid[: box.shape[0], : box.shape[1]] - half)) > radius + 5])
-    return fine[r < radius].sum() - ring * (r < radius).sum() / 25
+from .images import aperture
 
 
 def star_ratios(tiny_night, i):

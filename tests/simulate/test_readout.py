@@ -92,5 +92,3 @@ def test_response_is_one_in_the_median_and_falls_to_the_corner():
 
     assert grain(blue) == pytest.approx(0.010, rel=0.15)
     assert grain(red) == pytest.approx(0.003, rel=0.3)
-
-

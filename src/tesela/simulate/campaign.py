@@ -7,6 +7,7 @@ here are harder: what the pipeline is not told of is switched on.
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -66,30 +67,36 @@ def month(
     band: str = "rSDSS",
     nights: int = 30,
     fault_from: int = 0,
-    **faults: Any,
+    faults: Mapping[str, Any] | None = None,
+    **changes: Any,
 ) -> list[NightSettings]:
-    """Nights of biases and flats in one band, quiet but for faults from one night on.
+    """Nights of biases and sky flats in one band, quiet but for faults from one night on.
 
     Parameters
     ----------
     camera, seed, date
-        As in `NightSettings`; of the first night.
+        As in `NightSettings`; of the first night, which has a ramp.
     band : str
         Of the flats.
     nights : int
         Their number.
     fault_from : int
         Number of the first night with `faults`, counted from 1; 0: none has them.
-    **faults
-        Settings of a night, such as ``gain_drift=(5, 1.01)`` or ``dust=((0.4, 0.6, 40, 0.02),)``.
+    faults : mapping, optional
+        Settings of a night, as ``{"gain_drift": (5, 1.01)}`` or
+        ``{"dust": ((0.4, 0.6, 40.0, 0.02),)}``.
+    **changes
+        Settings of all nights.
     """
     quiet = NightSettings(
-        camera=camera, seed=seed, date=date, bands=(band,), tiles=0, n_bias=5, n_flat=5, n_dome=0,
+        camera=camera, seed=seed, date=date, bands=(band,), tiles=0, n_bias=5, n_flat=5,
         stars_per_field=60.0, galaxies_per_field=30.0, **REAL,
     )  # fmt: skip
+    quiet = replace(quiet, **changes)
     made = [replace(quiet, date=_later(date, i)) for i in range(nights)]
+    made[0] = replace(made[0], ramp_band=band)
     return [
-        replace(night, **faults) if fault_from and i + 1 >= fault_from else night
+        replace(night, **(faults or {})) if fault_from and i + 1 >= fault_from else night
         for i, night in enumerate(made)
     ]
 
