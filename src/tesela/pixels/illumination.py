@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 
 from tesela.errors import QualityError
@@ -300,7 +301,7 @@ def _judge(task: _Task, state: _State, fit: _Fit, n: int) -> tuple[_State, bool]
     after = _State(share, ext_share, scale, ext_floor)
     changed = np.count_nonzero((share > 0) != (state.share > 0))
     changed += np.count_nonzero((ext_share > 0) != (state.ext_share > 0))
-    settled = n > _HUBER_PASSES and changed <= 2e-5 * share.size
+    settled = n > _HUBER_PASSES and bool(changed <= 2e-5 * share.size)
     return after, settled
 
 
@@ -344,25 +345,23 @@ def _solution(task: _Task, state: _State, fit: _Fit, passes: int) -> Solution:
             expected="a catalogue of magnitudes, a photometric sequence or turned frames",
             do="name a reference for the band, or ask for a map without a plane",
         )
-    n_frames = task.obs.n_frames
+    n_frames, n_terms = task.obs.n_frames, len(terms(task.model.degree))
     mean = float(task.mean @ of_surface)
     zeropoints, zeropoint_errors = _zeropoints(task, fit, covariance, mean)
+    colour, colour_error = _colour(task, fit, covariance)
     has_ext = task.has_ext & task.repeated
     return Solution(
         map=(task.design @ of_surface).reshape(NODES, NODES),
         error=np.sqrt(variance).reshape(NODES, NODES),
-        coefficients=of_surface[: len(terms(task.model.degree))],
+        coefficients=of_surface[:n_terms],
+        coefficient_errors=np.sqrt(np.diag(within)[:n_terms]),
         plane=plane,
         plane_error=plane_error,
         zeropoints=zeropoints,
         zeropoint_errors=zeropoint_errors,
         gradients=fit.parameters[n_frames : 3 * n_frames].reshape(n_frames, 2),
-        colour=_colour(task, fit),
-        colour_error=(
-            float(np.sqrt(covariance[i, i]))
-            if task.model.colour == "fit" and (i := int(task.layout[equations.COLOUR]))
-            else 0.0
-        ),
+        colour=colour,
+        colour_error=colour_error,
         residual=_unsorted(task, found.obs, np.nan),
         at=_unsorted(task, found.at - mean, np.nan),
         used=_unsorted(task, (state.share > 0) * 1.0, 0.0) > 0,
@@ -378,11 +377,12 @@ def _solution(task: _Task, state: _State, fit: _Fit, passes: int) -> Solution:
     )
 
 
-def _colour(task: _Task, fit: _Fit) -> float:
+def _colour(task: _Task, fit: _Fit, covariance: Floats) -> tuple[float, float]:
+    """The coefficient and its error: the catalogue's magnitude is M + c (colour - pivot)."""
     if task.model.colour == "fit":
-        # The catalogue's magnitude is M + c (colour - pivot).
-        return float(fit.parameters[task.layout[equations.COLOUR]])
-    return float(task.model.colour or 0.0)
+        at = int(task.layout[equations.COLOUR])
+        return float(fit.parameters[at]), float(np.sqrt(covariance[at, at]))
+    return float(task.model.colour or 0.0), 0.0
 
 
 def _zeropoints(task: _Task, fit: _Fit, covariance: Floats, mean: float) -> tuple[Floats, Floats]:
@@ -398,7 +398,7 @@ def _zeropoints(task: _Task, fit: _Fit, covariance: Floats, mean: float) -> tupl
     return value, np.sqrt(np.einsum("ik,ik->i", rows @ covariance, rows))
 
 
-def _unsorted(task: _Task, values: Floats, empty: float) -> Floats:
+def _unsorted(task: _Task, values: NDArray[np.floating], empty: float) -> Floats:
     out = np.full(task.obs.mag.size, empty)
     out[task.order] = values
     return out

@@ -56,7 +56,7 @@ class Observations:
             ("frame", self.frame, self.n_frames),
             ("star", self.star, self.n_stars),
         ):
-            if np.size(values) and not (0 <= np.min(values) and np.max(values) < n):
+            if np.size(values) and (np.min(values) < 0 or np.max(values) >= n):
                 raise BadInput(
                     f"observations of stars, {name}",
                     found=f"{np.min(values)} to {np.max(values)}",
@@ -70,7 +70,7 @@ class Model:
 
     degree: int = 4
     """Total degree of the Legendre products."""
-    grid: int = 10
+    grid: int = 12
     """Intervals of the cubic spline of what is left along each axis; 0 for none."""
     grid_mag: float = 0.01
     """Size of the spline's coefficients."""
@@ -102,7 +102,7 @@ class Solution:
     ----------
     map, error : (33, 33) float64, mag
         Nodes spread evenly from first to last pixel centre, and their standard errors.
-    coefficients : (k,) float64, mag
+    coefficients, coefficient_errors : (k,) float64, mag
         Of the Legendre products P_a(u) P_b(v), a + b = 1 ... degree in the order of `terms`.
     plane, plane_error : (2,) float64, mag across the CCD in x and in y
         Of the whole map. Without a plane, 0 and NaN.
@@ -131,6 +131,7 @@ class Solution:
     map: Floats
     error: Floats
     coefficients: Floats
+    coefficient_errors: Floats
     plane: Floats
     plane_error: Floats
     zeropoints: Floats

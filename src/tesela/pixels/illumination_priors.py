@@ -43,7 +43,7 @@ def field(sky: Floats, model: Model) -> tuple[Indices, Floats, Floats]:
         cells = sky[known] / pitch
         corner = np.floor(cells).astype(np.int64)
         inside = cells - corner
-        around = np.stack([corner + (dx, dy) for dy in (0, 1) for dx in (0, 1)], axis=1)
+        around = np.stack([corner + np.array([dx, dy]) for dy in (0, 1) for dx in (0, 1)], axis=1)
         nodes, flat = np.unique(around.reshape(-1, 2), axis=0, return_inverse=True)
         if len(nodes) <= _MOST_FIELD_NODES:
             break

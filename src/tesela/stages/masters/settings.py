@@ -177,7 +177,7 @@ class IlluminationFit:
 
     degree: int = 4
     """Total degree of the polynomial."""
-    grid: int = 10
+    grid: int = 12
     """Intervals along each axis of the spline of what the polynomial leaves; 0 for none."""
     plane: bool = True
     """Without, the map has no plane, and needs neither reference nor photometric sequence."""
@@ -198,7 +198,7 @@ class IlluminationGates:
     """When an image is left out, and when a map needs a person."""
 
     image_scatter_mag: float = 0.03
-    """An image whose stars scatter more is rejected (clouds, another filter)."""
+    """An image whose stars scatter more, and twice as much as usual, is rejected (clouds)."""
     image_patch_mag: float = 0.02
     """An image with a sixteenth of it off by more is rejected (patches of cloud)."""
     image_gradient_mag: float = 0.015
