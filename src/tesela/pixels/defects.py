@@ -12,6 +12,8 @@ from tesela.pixels.sections import as_sections
 
 COLUMN_ROWS = 64
 """Rows over which a column is averaged."""
+REACH = 3
+"""Pixels on either side that confirm an outlier."""
 NEIGHBOURS = 6
 """Columns on either side that it is compared with."""
 
@@ -41,6 +43,9 @@ def outliers(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Find pixels far from their surroundings, amplifier by amplifier.
 
+    Surroundings are the mesh of `background`; what stands out of it must stand out of the median of
+    the 48 pixels around it as well, or the steep glow of an output would be a defect.
+
     Parameters
     ----------
     image : (ny, nx) float32
@@ -68,7 +73,9 @@ def outliers(
         excess = local_excess(image[y0:y1, x0:x1], None, mesh_px)
         scatter[k] = _robust_sigma(excess)
         limit = max(sigma * scatter[k], least)
-        found[y0:y1, x0:x1] = (np.abs(excess) if both else excess) > limit
+        far = (np.abs(excess) if both else excess) > limit
+        part = np.ascontiguousarray(image[y0:y1, x0:x1])
+        found[y0:y1, x0:x1] = _confirmed(part, far, np.float32(limit))
     return found, scatter
 
 
@@ -129,7 +136,7 @@ def column_defects(excess: np.ndarray, limit: float, *, n_rows: int = COLUMN_ROW
         NaN count as zero.
     limit : float
         Pixels are cut at +-twice this before `n_rows` of them are averaged; the mean is compared
-        with the median of those of the six columns on either side.
+        with the median of those of the six columns on one side and on the other.
 
     Returns
     -------
@@ -169,6 +176,25 @@ def _robust_sigma(values: np.ndarray) -> float:
 
 
 @njit(cache=True, nogil=True)
+def _confirmed(image, candidates, limit):  # type: ignore[no-untyped-def]  # pragma: no cover
+    ny, nx = image.shape
+    found = np.zeros((ny, nx), np.bool_)
+    near = np.empty((2 * REACH + 1) ** 2, np.float32)
+    for y in range(ny):
+        for x in range(nx):
+            if not candidates[y, x]:
+                continue
+            n = 0
+            for j in range(max(y - REACH, 0), min(y + REACH + 1, ny)):
+                for i in range(max(x - REACH, 0), min(x + REACH + 1, nx)):
+                    if not (i == x and j == y):
+                        near[n] = image[j, i]
+                        n += 1
+            found[y, x] = n == 0 or abs(image[y, x] - np.median(near[:n])) > limit
+    return found
+
+
+@njit(cache=True, nogil=True)
 def _running_means(excess, limit, n_rows, mean):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Row by row, all columns abreast: each keeps the sum of the last `n_rows`."""
     ny, nx = excess.shape
@@ -192,18 +218,20 @@ def _running_means(excess, limit, n_rows, mean):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def _unlike(mean, limit, found):  # type: ignore[no-untyped-def]  # pragma: no cover
     ny, nx = mean.shape
-    near = np.empty(2 * NEIGHBOURS, np.float32)
+    near = np.empty(NEIGHBOURS, np.float32)
     for y in range(ny):
         for x in range(nx):
             if abs(mean[y, x]) < np.float32(0.5) * limit:
                 continue  # like its surroundings, as nearly all are
-            n = 0
-            for i in range(max(x - NEIGHBOURS, 0), min(x + NEIGHBOURS + 1, nx)):
-                if i != x:
+            is_unlike = True
+            for first, last in ((x - NEIGHBOURS, x), (x + 1, x + NEIGHBOURS + 1)):
+                n = 0
+                for i in range(max(first, 0), min(last, nx)):
                     near[n] = mean[y, i]
                     n += 1
-            if n:
-                found[y, x] = abs(mean[y, x] - np.median(near[:n])) > limit
+                if n:
+                    is_unlike &= abs(mean[y, x] - np.median(near[:n])) > limit
+            found[y, x] = is_unlike
 
 
 @njit(cache=True, nogil=True)

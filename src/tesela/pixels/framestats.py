@@ -58,7 +58,8 @@ def noises(image: np.ndarray, sections: npt.ArrayLike) -> np.ndarray:
         part = image[y0:y1, x0:x1][:: max(1, (y1 - y0) // NOISE_ROWS)]
         if part.shape[1] > 1:
             # The mean of what lies within three sigma is finer than the median of digitised steps.
-            steps = np.abs(np.diff(part, axis=1)).ravel()
+            steps = np.diff(part, axis=1).ravel()
+            steps = np.abs(steps - np.median(steps))
             first = max(1.4826 * float(np.median(steps)), 1e-6)
             near = steps[steps < 3 * first].astype(np.float64)
             rms = math.sqrt(float(np.mean(near**2))) / 0.98658  # of a Gaussian cut at 3 sigma
