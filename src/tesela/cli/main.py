@@ -15,9 +15,11 @@ from tesela.errors import BadInput, Busy, ConfigError, LedgerError, TeselaError
 
 VERBS = (
     "init",
+    "upgrade",
     "simulate",
     "refcat",
     "ingest",
+    "masters",
     "plan",
     "run",
     "status",

@@ -54,6 +54,14 @@ class Ledger:
         return ledger
 
     @classmethod
+    def revision_of(cls, path: Path) -> str:
+        """Return the revision of an existing ledger, whatever it is."""
+        ledger = cls(_sqlite_engine(_existing(path)))
+        found = ledger._revision()
+        ledger.close()
+        return found
+
+    @classmethod
     def migrate(cls, path: Path) -> Ledger:
         """Open an existing ledger, of an older version of Tesela too, and bring it up to date.
 
@@ -92,7 +100,9 @@ class Ledger:
             "ledger",
             found=f"revision {found}",
             expected=HEAD_REVISION,
-            do="install the version that wrote it, or make a new site and ingest again",
+            do="`tesela upgrade` brings an older one up to date"
+            if found < HEAD_REVISION
+            else "install the version that wrote it",
         )
 
     @contextlib.contextmanager

@@ -116,6 +116,12 @@ def _set_end(conn: Connection, product_id: int, end: float) -> None:
     conn.execute(table.update().where(table.c.product_id == product_id).values(valid_end=end))
 
 
+def listed(conn: Connection, master_kind: str = "", state: str = "") -> list[dict[str, Any]]:
+    """Return the current masters of a kind and state, '' for any, in the order of their keys."""
+    wanted = {"master_kind": master_kind, "state": state}
+    return [dict(row) for row in conn.execute(queries.MASTERS_LISTED, wanted).mappings()]
+
+
 def every_certified(conn: Connection) -> list[dict[str, Any]]:
     """Return every certified master: its id, natural end and key."""
     return [dict(row) for row in conn.execute(queries.EVERY_CERTIFIED).mappings()]

@@ -83,9 +83,26 @@ MASTERS_GIVEN_UP = text("""
     SELECT key, 'waits' AS how, reason FROM waiting
     WHERE kind = 'master' AND key >= :low AND key < :high AND NOT pending
   UNION
-    SELECT p.key, 'is not certified' AS how, m.reason
+    SELECT p.key,
+           CASE m.state WHEN 'proposed' THEN 'is not certified' ELSE 'was rejected' END AS how,
+           m.reason
     FROM product p JOIN master m ON m.product_id = p.id
     WHERE p.kind = 'master' AND p.key >= :low AND p.key < :high
-      AND p.is_current AND m.state = 'proposed'
+      AND p.is_current AND m.state IN ('proposed', 'rejected')
     ORDER BY key
+""")
+
+# Current masters; '' asks for any.
+MASTERS_LISTED = text("""
+    SELECT p.key, p.version, p.path, p.made_mjd, p.stale, m.master_kind, m.configuration, m.night,
+           m.valid_begin, m.valid_end, m.state, m.reason, m.n_frames
+    FROM master m JOIN product p ON p.id = m.product_id
+    WHERE p.is_current AND (:master_kind = '' OR m.master_kind = :master_kind)
+      AND (:state = '' OR m.state = :state)
+    ORDER BY p.key
+""")
+
+SCIENCE_CONFIGURATIONS = text("""
+    SELECT DISTINCT f.configuration FROM frame f JOIN exposure x ON x.id = f.exposure_id
+    WHERE x.obstype = 'science' AND x.night >= :since ORDER BY f.configuration
 """)

@@ -1,0 +1,302 @@
+"""`tesela masters list | show | due | certify | reject | monitor`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tesela.cli.common import (
+    HERE,
+    DryRunOption,
+    JsonOption,
+    SiteOption,
+    YesOption,
+    confirm,
+    emit,
+    person,
+    plural,
+    progress_bar,
+    some,
+)
+from tesela.errors import BadInput
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+    from tesela.flow.run.site import Site
+
+verbs = typer.Typer(no_args_is_help=True, help="Calibration frames: judged, due, followed.")
+
+KeysArgument = Annotated[list[str], typer.Argument(help="Keys of masters.")]
+KindOption = Annotated[str, typer.Option("--kind", help="BIAS, FLAT, ILLUMINATION ...")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verbs."""
+    app.add_typer(verbs, name="masters")
+
+
+@verbs.callback()
+def _group() -> None:
+    """Calibration frames."""
+
+
+@verbs.command("list")
+def list_(
+    kind: KindOption = "",
+    state: Annotated[
+        str,
+        typer.Option("--state", help="proposed, certified, superseded, invalid or rejected."),
+    ] = "",
+    site: SiteOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """List masters with their state and validity."""
+    from tesela.flow.run.site import open_site
+    from tesela.ledger import masters
+
+    with open_site(site).ledger.read() as conn:
+        rows = masters.listed(conn, kind.upper(), state)
+    for row in rows:
+        row.update(valid_from=_date(row["valid_begin"]), valid_until=_date(row["valid_end"]))
+    emit({"masters": rows}, as_json, lambda: _listed(rows))
+
+
+def _listed(rows: list[dict[str, Any]]) -> Iterator[str]:
+    for row in rows:
+        reason = f": {row['reason']}" if row["reason"] else ""
+        yield (
+            f"{row['key']} version {row['version']}: {row['state']}{reason}; "
+            f"{plural(row['n_frames'], 'frame')}, {row['valid_from']} to {row['valid_until']}"
+        )
+    if not rows:
+        yield "no such master"
+
+
+@verbs.command("show")
+def show(
+    key: Annotated[str, typer.Argument(help="Key of a master.")],
+    site: SiteOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell what a master was made of, what was left out and why, how it compares with the one
+    before, how long it holds, and where the pages about it are."""
+    from tesela.flow.run.site import open_site
+    from tesela.ledger import masters, products
+
+    opened = open_site(site)
+    with opened.ledger.read() as conn:
+        row = products.current(conn, "master", key)
+        if row is None:
+            raise BadInput(
+                key, found="no current master of that key", do="see `tesela masters list`"
+            )
+        state = masters.get(conn, row["id"])
+        quality = products.quality_of(conn, row["id"])
+        made_of = products.inputs(conn, row["id"])
+    metrics = json.loads(quality["metrics_json"]) if quality else {}
+    files = [str(opened.folder / path) for path, _, _ in json.loads(row["files_json"])]
+    data = {
+        "key": key,
+        "version": row["version"],
+        "state": state["state"],
+        "reason": state["reason"],
+        "valid_from": _date(state["valid_begin"]),
+        "valid_until": _date(state["valid_end"]),
+        "made_of": [
+            {name: source[name] for name in ("kind", "key", "version", "role")}
+            for source in made_of
+        ],
+        "rejected": metrics.pop("rejected", {}),
+        "warnings": json.loads(row["warnings_json"]),
+        "metrics": metrics,
+        "files": files,
+    }
+    emit(data, as_json, lambda: _shown(data))
+
+
+def _shown(data: dict[str, Any]) -> Iterator[str]:
+    reason = f": {data['reason']}" if data["reason"] else ""
+    yield f"{data['key']} version {data['version']}: {data['state']}{reason}"
+    yield f"holds from {data['valid_from']} until {data['valid_until']}"
+    kinds = Counter(f"{source['kind']} ({source['role']})" for source in data["made_of"])
+    yield "made of: " + ", ".join(f"{n} {kind}" for kind, n in kinds.items())
+    yield from some([f"left out: {name}: {why}" for name, why in data["rejected"].items()])
+    yield from some([f"warning: {text}" for text in data["warnings"]])
+    for name, value in data["metrics"].items():
+        if isinstance(value, float):
+            yield f"  {name} = {value:.6g}"
+        elif isinstance(value, (int, str)):
+            yield f"  {name} = {value}"
+    yield "files:"
+    yield from (f"  {path}" for path in data["files"])
+
+
+@verbs.command("due")
+def due(
+    at: Annotated[
+        str, typer.Option("--at", help="Night asked about, such as 2017-07-03; default: now.")
+    ] = "",
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also what is as it should be.")
+    ] = False,
+    site: SiteOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Say which masters a frame of a night would get, and which are due: none since an
+    intervention, outside their validity, or missing."""
+    from tesela.flow.plan.needs import VALID, needs
+    from tesela.flow.run.site import open_site
+    from tesela.ledger.clock import now_mjd
+    from tesela.products.frame import night_span
+
+    opened = open_site(site)
+    try:
+        mjd = night_span(at, opened.cameras[0].longitude_deg)[0] + 0.5 if at else now_mjd()
+    except ValueError:
+        raise BadInput(
+            "--at", found=repr(at), expected="a date such as 2017-07-03", do="correct it"
+        ) from None
+    with opened.ledger.rehearse() as conn:
+        found = [dataclasses.asdict(need) for need in needs(conn, opened.rules, mjd)]
+    shown = found if everything else [need for need in found if need["state"] != VALID]
+    emit({"needs": found}, as_json, lambda: _due(shown, len(found)))
+
+
+def _due(shown: list[dict[str, Any]], n: int) -> Iterator[str]:
+    for need in shown:
+        required = "" if need["is_required"] or need["master"] else " (frames go without)"
+        yield f"{need['master_kind']} {need['configuration']}: {need['state']}{required}"
+        if need["master"]:
+            yield f"  {need['master']}, {need['days']:.1f} d of validity left"
+        if need["reason"]:
+            yield f"  {need['reason']}"
+    if not shown:
+        yield f"all {plural(n, 'need')} met" if n else "no science frame yet, so nothing is needed"
+
+
+@verbs.command("certify")
+def certify(
+    keys: KeysArgument,
+    site: SiteOption = HERE,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Let proposed masters be used; what waits for them is due."""
+    from tesela.flow.plan import proposals
+
+    def change(conn: Connection, opened: Site, key: str) -> None:
+        proposals.certify(conn, opened.rules, key, who=person())
+
+    _judge(site, keys, change, dry_run, yes, as_json)
+
+
+@verbs.command("reject")
+def reject(
+    keys: KeysArgument,
+    reason: Annotated[str, typer.Option("--reason", help="Why it must not be used.")],
+    site: SiteOption = HERE,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Turn proposed masters down. A certified one is taken out of service by `tesela flag --kind
+    master`."""
+    from tesela.flow.plan import proposals
+
+    def change(conn: Connection, _opened: Site, key: str) -> None:
+        proposals.reject(conn, key, reason=reason, who=person())
+
+    _judge(site, keys, change, dry_run, yes, as_json)
+
+
+def _judge(
+    site: Path,
+    keys: list[str],
+    change: Callable[[Connection, Site, str], None],
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Say what a judgement makes due, then make it, in one transaction."""
+    from tesela.flow.plan import proposals
+    from tesela.flow.run.site import open_site
+
+    opened = open_site(site)
+    with opened.ledger.rehearse() as conn:
+        for key in keys:
+            change(conn, opened, key)
+        report = proposals.consequences(conn, opened.rules)
+    targets = [{"step": step, "key": key} for step, key, _ in report.tasks]
+    data = {"keys": keys, "due": targets, "done": False}
+    if not dry_run:
+        confirm(len(targets), opened.survey.flow.confirm_above, yes)
+        with opened.ledger.write() as conn:
+            for key in keys:
+                change(conn, opened, key)
+        data["done"] = True
+    emit(data, as_json, lambda: _judged(data, targets))
+
+
+def _judged(data: dict[str, Any], targets: list[dict[str, str]]) -> Iterator[str]:
+    parts = ", ".join(f"{n} {step}" for step, n in Counter(t["step"] for t in targets).items())
+    yield f"{'due now' if data['done'] else 'would be due'}: {parts or 'nothing'}"
+    yield from some([f"  {target['step']} {target['key']}" for target in targets])
+
+
+@verbs.command("monitor")
+def monitor(
+    since: Annotated[str, typer.Option("--since", help="First night, such as 2017-07-03.")] = "",
+    metric: Annotated[str, typer.Option("--metric", help="gain, bias_level, flat_ratio ...")] = "",
+    plots: Annotated[
+        Path | None, typer.Option("--plots", help="Folder to write a plot of each series into.")
+    ] = None,
+    site: SiteOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what is followed of the detectors, and what was raised; ends with 1 after an alarm."""
+    from tesela.flow.run import monitors
+    from tesela.flow.run.site import open_site
+
+    opened = open_site(site)
+    found = monitors.overview(opened, since, metric)
+    if plots is not None:
+        with progress_bar(as_json) as bar:
+            task = bar.add_task("plots", total=len(found.series)) if bar else None
+            for folder in monitors.draw(opened, found.series, plots, since):
+                found.folders.append(str(folder))
+                if bar and task is not None:
+                    bar.advance(task)
+    data = dataclasses.asdict(found)
+    emit(data, as_json, lambda: _monitored(data))
+    if any(row["level"] > 1 for row in found.alerts):
+        raise typer.Exit(1)
+
+
+def _monitored(data: dict[str, Any]) -> Iterator[str]:
+    for one in data["series"]:
+        through = "" if one["filter"] == "-" else f" {one['filter']}"
+        yield (
+            f"{one['metric']} of {one['source']}{through}, {one['detector']}: "
+            f"{plural(one['nights'], 'night')}, latest {one['latest']}"
+        )
+    words = ("", "warning", "alarm")
+    yield from some(
+        [f"{words[row['level']]}: {row['night']}: {row['reason']}" for row in data["alerts"]], 20
+    )
+    if not data["alerts"]:
+        yield "nothing was raised" if data["series"] else "nothing is followed yet"
+    yield from (f"plots in {folder}" for folder in data["folders"])
+
+
+def _date(mjd: float) -> str:
+    from tesela.ledger.clock import iso
+
+    return iso(mjd)
