@@ -75,7 +75,9 @@ def test_a_master_tells_what_it_was_made_of(proposed: Path) -> None:
 
 def test_a_proposal_is_certified_after_a_dry_run(proposed: Path) -> None:
     dry = verbs.well("masters", "certify", BIAS, "--site", proposed, "--dry-run", "--json")
-    assert dry.data == {"keys": [BIAS], "due": [], "done": False}
+    bad = "BADPIXEL.JAST80.mini80.01.-.SLOW.20170626"
+    due = [{"step": "master", "key": bad}]
+    assert dry.data == {"keys": [BIAS], "due": due, "done": False}
     assert "certified" not in verbs.well("masters", "list", "--site", proposed).out
     verbs.well("masters", "certify", BIAS, "--site", proposed)
     assert ": certified;" in verbs.well("masters", "list", "--site", proposed).out
