@@ -39,6 +39,7 @@ def build_illumination(inputs: ImageInputs, settings: IlluminationSettings) -> M
         settings.gates,
     )
     n = len(inputs.images) - len(fitted.rejected)
+    verdict.reasons += _disagreement(fitted.n_disagree, n, settings.gates.rejected_share)
     master = _master(n, fitted, settings, verdict)
     metrics = {"n_combined": n, **_metrics(fitted), **verdict.metrics}
     return MasterOutputs(
@@ -83,6 +84,8 @@ class _Fitted:
     solution: Solution
     images: list[ImageFit]
     rejected: dict[str, str]
+    n_disagree: int
+    """Of those, images that had enough stars."""
     anchor: str
 
 
@@ -95,6 +98,7 @@ def _fit(inputs: ImageInputs, stars: Stars, settings: IlluminationSettings) -> _
         for name, n in zip(names, stars.n_of_image)
         if n < least
     }
+    n_poor = len(rejected)
     told: list[ImageFit] = []
     model, anchor = _model(inputs, stars, settings)
     for _ in range(_ROUNDS):
@@ -119,7 +123,18 @@ def _fit(inputs: ImageInputs, stars: Stars, settings: IlluminationSettings) -> _
             break
         rejected |= new
     enough.require(inputs, "illumination", len(names) - len(rejected), rejected)
-    return _Fitted(Stars(obs, stars.ext_mag, stars.colour), solution, told, rejected, anchor)
+    kept_stars = Stars(obs, stars.ext_mag, stars.colour)
+    return _Fitted(kept_stars, solution, told, rejected, len(rejected) - n_poor, anchor)
+
+
+def _disagreement(n_out: int, n_kept: int, share: float) -> list[str]:
+    """A map that its surface cannot follow makes images look bad that lie aside of the others."""
+    if n_out <= share * (n_out + n_kept):
+        return []
+    return [
+        f"{n_out} of {n_out + n_kept} images disagree with the map: clouds, or structure that the "
+        "surface cannot follow"
+    ]
 
 
 def _model(inputs: ImageInputs, stars: Stars, settings: IlluminationSettings) -> tuple[Model, str]:

@@ -210,7 +210,9 @@ class IlluminationGates:
     change_mag: float = 0.01
     """... the map differs by less from the previous one of the same epoch ..."""
     empty_share: float = 0.02
-    """... and at most this share of the CCD, in 8 x 8 cells, has fewer than five stars."""
+    """... at most this share of the CCD, in 8 x 8 cells, has fewer than five stars ..."""
+    rejected_share: float = 0.2
+    """... and no more than this share of the images disagrees with the map."""
 
 
 @dataclass(frozen=True)
@@ -225,6 +227,41 @@ class IlluminationSettings:
 @dataclass(frozen=True)
 class PatternSettings:
     """Fringes and fixed patterns of the sky."""
+
+    bin_px: int = 4
+    """The pattern is sought on blocks of so many pixels: well below the scale of the fringes."""
+    sky_mesh_px: int = 512
+    """Side of the cells of each frame's sky: what is wider is sky, not pattern."""
+    cell_px: int = 256
+    """Side of the cells in which a frame's amplitude is measured: wider than a fringe."""
+    object_grow_px: int = 8
+    """Objects are masked this much further out: their faint wings."""
+    clip_sigma: float = 3.0
+    """A value further than this from the median of its place is left out."""
+    iterations: int = 3
+    """Rounds of pattern and amplitudes, each from the other."""
+    min_exptime_s: float = 20.0
+    """Shorter exposures are left out."""
+    sky_e: tuple[float, float] = (100.0, 20000.0)
+    """So are frames whose sky, electrons a pixel, is outside this range,"""
+    min_free: float = 0.5
+    """or with a smaller part of their pixels free of objects and defects (crowded fields),"""
+    max_gradient: float = 0.3
+    """or whose sky varies over the CCD by more than this part of it (the moon),"""
+    amplitude: tuple[float, float] = (0.3, 3.0)
+    """or in which the pattern is so many times weaker or stronger than in most."""
+    min_fields: int = 3
+    """Fewer fields are refused: what they hold would be taken for a pattern of the camera."""
+    field_separation_arcmin: float = 0.0
+    """Pointings this far apart are two fields; 0: half the shorter side of the CCD."""
+    min_values: int = 3
+    """A block seen in fewer frames is a hole."""
+    significance: float = 5.0
+    """A pattern passes if one half of the fields shows that of the other by so many sigma,"""
+    min_correlation: float = 0.8
+    """if it is as much like its predecessor as this correlation says,"""
+    max_holes: float = 0.01
+    """and if no more of the CCD than this are holes."""
 
 
 @dataclass(frozen=True)
