@@ -45,6 +45,8 @@ def test_a_flat_with_dust_rays_and_bad_columns_has_no_sources():
     image = lit((1 - 0.1 * ((X - 160) ** 2 + (Y - 128) ** 2) / 41984) * ring)
     image[:, 50] *= 0.3
     image[:, 77] += 9000
+    image[:2] *= 0.2
+    image[2:4] *= 1.4
     rng = np.random.default_rng(3)
     image[rng.integers(0, 256, 50), rng.integers(0, 320, 50)] += 20000
     image[200, 100:109] += 15000

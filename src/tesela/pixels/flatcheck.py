@@ -11,6 +11,7 @@ CELL_PX = 32
 CELL_SAMPLE = 256
 SOURCE_SIGMA = 8.0
 WINGS = 4  # of eight neighbours that a star lights up and a hot pixel or a ray does not
+RING = 6  # pixels from the middle of a source at which its light has fallen to less than half
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,8 @@ def count_sources(image: np.ndarray, found: Cells) -> int:
 
     A source is a pixel above the level of its cell by more than 8 times its scatter, higher than
     its eight neighbours, of which at least four have a tenth of its height and 2.5 times the
-    scatter: stars do, hot pixels, bad columns and most cosmic rays do not.
+    scatter, and none six pixels away has half of it: stars do so; hot pixels, bad columns, bright
+    edges and most cosmic rays do not.
 
     Parameters
     ----------
@@ -136,8 +138,8 @@ def _sources(image, level, sigma, edges_y, edges_x, cut):  # type: ignore[no-unt
         for i in range(level.shape[1]):
             zero, noise = level[j, i], sigma[j, i]
             limit = zero + cut * noise
-            for y in range(max(edges_y[j], 1), min(edges_y[j + 1], ny - 1)):
-                for x in range(max(edges_x[i], 1), min(edges_x[i + 1], nx - 1)):
+            for y in range(max(edges_y[j], RING), min(edges_y[j + 1], ny - RING)):
+                for x in range(max(edges_x[i], RING), min(edges_x[i + 1], nx - RING)):
                     top = image[y, x]
                     if not top > limit:
                         continue
@@ -152,5 +154,17 @@ def _sources(image, level, sigma, edges_y, edges_x, cut):  # type: ignore[no-unt
                             is_before = dy < 0 or (dy == 0 and dx < 0)
                             if other > top or (is_before and other == top):
                                 is_peak = False
-                    count += is_peak and n >= WINGS
+                    if is_peak and n >= WINGS:
+                        count += _is_alone(image, y, x, zero)
     return count
+
+
+@njit(cache=True, nogil=True)
+def _is_alone(image, y, x, zero):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Whether nothing `RING` pixels away, on eight sides, has half the height of a peak."""
+    half = zero + np.float32(0.5) * (image[y, x] - zero)
+    for dy in (-RING, 0, RING):
+        for dx in (-RING, 0, RING):
+            if not (dy == 0 and dx == 0) and image[y + dy, x + dx] > half:
+                return False
+    return True
