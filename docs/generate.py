@@ -136,6 +136,7 @@ names them, so a file explains itself.
 def _settings() -> str:
     from tesela import config
     from tesela.cameras import camera
+    from tesela.quality.bands import Band, MonitorSettings
     from tesela.stages.calibrate.settings import CalibrateSettings
     from tesela.stages.catalog.dual_settings import DualSettings
     from tesela.stages.catalog.settings import CatalogSettings
@@ -151,9 +152,22 @@ def _settings() -> str:
         _class_table("`[filters.BAND]`", config.Filter, skip={"reference"}),
         _class_table("`[filters.BAND.reference]`", config.Reference),
         "### `[grid]`\n\nThe sky grid, the same pixels in every band.\n\n" + _grid(),
-        _class_table("`[calibration]`", config.Calibration),
+        _class_table(
+            "`[calibration]`",
+            config.Calibration,
+            skip={"interventions", "fringe", "pattern", "illumination"},
+        ),
+        "#### Kinds of masters\n\n" + _master_kinds(),
+        _class_table("`[[calibration.interventions]]`, one block each", config.Intervention),
+        _class_table(
+            "`[calibration.illumination]`, `[calibration.fringe]`, `[calibration.pattern]`",
+            config.SkyFrames,
+        ),
         _class_table("`[flow]`", config.Flow),
-        _class_table("`[steps.master]`", MastersSettings),
+        _class_table("`[monitors]`", MonitorSettings),
+        _class_table("`[monitors.bands.QUANTITY]`", Band),
+        "#### Quantities\n\n" + _quantities(),
+        *_nested("steps.master", MastersSettings),
         *_nested("steps.reduce", ReduceSettings),
         _class_table("`[steps.coadd]`", CoaddSettings),
         _class_table("`[steps.catalog]`", CatalogSettings),
@@ -176,6 +190,31 @@ product as a fingerprint (`TSL SETTINGS`). A changed setting makes nothing due b
 calls what was made with other settings *stale*.
 """
     return _page("Settings", introduction, "\n\n".join(sections))
+
+
+def _master_kinds() -> str:
+    """The defaults of every kind, which the tables of `[calibration]` replace."""
+    from tesela.products.masterkind import KINDS
+
+    rows = [
+        (
+            f"`{kind.name}`",
+            kind.says,
+            str(kind.wanted),
+            *(f"{d:g}" for d in (kind.cadence_days, kind.validity_days, kind.fallback_days)),
+            "yes" if kind.crosses_interventions else "no",
+        )
+        for kind in KINDS.values()
+    ]
+    heads = ("kind", "what it holds", "wanted", "cadence, d", "validity, d", "fallback, d")
+    return _table((*heads, "may cross an intervention"), rows)
+
+
+def _quantities() -> str:
+    from tesela.products.monitor import QUANTITIES
+
+    rows = [(f"`{q.name}`", q.unit or "-", q.says) for q in QUANTITIES.values()]
+    return _table(("quantity", "unit", "what it is"), rows)
 
 
 def _grid() -> str:

@@ -1,0 +1,315 @@
+"""Masters against the detector, the stray light and the fringes that were simulated.
+
+Amplifiers' gains are those that the headers told, as in the masters: a flat holds their errors.
+Every statistic leaves out the pixels that the master itself calls bad.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from tesela.products.images import Master, card_dict
+from tesela.score.rows import Row
+from tesela.score.statistics import rms, robust_width
+from tesela.simulate import detector, night, structure
+from tesela.simulate.detector import LINEAR_ADU, Detector
+from tesela.simulate.settings import BANDS, NightSettings
+
+BLOCK_PX = 64
+BIAS_E, FLAT_NOISE, SCALE_MMAG = 0.1, 1.1, 3.0
+CROSSTALK, SLOPE_MMAG, FOUND, FALSE = 2e-5, 2.0, 0.99, 1e-4
+FRINGE_AMPLITUDE, FRINGE_SKY = 0.10, 0.003
+LEVELS_ADU = np.geomspace(2000.0, 58000.0, 40)
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A master and the simulated night whose truth it is compared with."""
+
+    kind: str
+    band: str
+    night: str
+    master: Master
+    settings: NightSettings
+
+    @property
+    def unit(self) -> Detector:
+        """The true detector of that night."""
+        return detector.build(self.settings)
+
+    @property
+    def good(self) -> NDArray[np.bool_]:
+        """(ny, nx) bool: pixels that the master does not call bad."""
+        return self.master.mask == 0
+
+
+def evaluate(masters: Mapping[str, Path], truth_dir: Path) -> list[Row]:
+    """Score masters by key, `KIND.telescope.camera.ccd.band_serial.mode.night`.
+
+    Of each kind and band the masters of all nights are judged and the worst is the row; memory: a
+    master and a few planes of the size of the CCD.
+    """
+    nights = night.read_settings(truth_dir)
+    by_key = dict(sorted(masters.items()))
+    flats = {
+        (one.band, one.night): one
+        for one in (_judged(k, p, nights) for k, p in by_key.items() if k.startswith("FLAT."))
+        if one is not None
+    }
+    rows: dict[tuple[str, str], list[Row]] = {}
+    for key, path in by_key.items():
+        one = _judged(key, path, nights)
+        if one is None or one.kind not in _SCORES:
+            continue
+        for row in _SCORES[one.kind](one):
+            rows.setdefault((row.metric, row.band), []).append(row)
+        if one.kind == "ILLUMINATION":
+            for row in _flattened(one, flats.values()):
+                rows.setdefault((row.metric, row.band), []).append(row)
+    return [_worst(found) for found in rows.values()]
+
+
+def _judged(key: str, path: Path, nights: Sequence[NightSettings]) -> Judged | None:
+    """Open a master with the first night of its period; None where no such night was simulated."""
+    kind, _, camera, _, through, _, first = key.split(".")
+    since = [n for n in nights if n.date.replace("-", "") >= first and n.camera == camera]
+    if not since:
+        return None
+    return Judged(kind, through.partition("_")[0], first, Master.read(path), since[0])
+
+
+def _worst(rows: list[Row]) -> Row:
+    """The row furthest from its target; of those that only inform the largest."""
+    if rows[0].comparison == ">=":
+        return min(rows, key=lambda row: row.value)
+    return max(rows, key=lambda row: abs(row.value))
+
+
+# ---------------------------------------------------------------- bias
+
+
+def _bias(one: Judged) -> Iterable[Row]:
+    """Structure in electrons: profiles of rows and columns within amplifiers, and blocks."""
+    true = structure.bias_image(one.settings)
+    profiles: dict[str, list[NDArray[np.float64]]] = {"rows": [], "columns": [], "blocks": []}
+    for k, amp in enumerate(one.unit.camera.amplifiers):
+        where = amp.dest.slices
+        error = (one.master.image[where] - true[where]) * np.float32(one.unit.gain[k])
+        error = np.where(one.good[where], error, np.nan).astype(np.float64)
+        profiles["rows"].append(_means(error, 1))
+        profiles["columns"].append(_means(error, 0))
+        profiles["blocks"].append(block_means(error).ravel())
+    frames = card_dict(one.master.cards).get("NCOMBINE", 0)
+    for name, parts in profiles.items():
+        values = np.concatenate(parts)
+        values = values[np.isfinite(values)]
+        yield _row(f"bias, {name}", "", rms(values), values.size, "e-", BIAS_E, f"{frames} frames")
+
+
+def _means(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+    """Means along an axis, NaN where fewer than half of the pixels are good."""
+    enough = np.isfinite(values).mean(axis=axis) > 0.5
+    total = np.nansum(values, axis=axis) / np.maximum(np.isfinite(values).sum(axis=axis), 1)
+    return np.where(enough, total, np.nan)
+
+
+def block_means(values: NDArray[np.float64], side: int = BLOCK_PX) -> NDArray[np.float64]:
+    """(my, mx) means of whole blocks, NaN left out; NaN where fewer than half are finite."""
+    my, mx = values.shape[0] // side, values.shape[1] // side
+    cut = values[: my * side, : mx * side].reshape(my, side, mx, side)
+    count = np.isfinite(cut).sum(axis=(1, 3))
+    total = np.nansum(cut, axis=(1, 3)) / np.maximum(count, 1)
+    return np.where(count > side * side / 2, total, np.nan)
+
+
+# ---------------------------------------------------------------- flats
+
+
+def _true_response(one: Judged) -> Floats:
+    """What a perfect flat without stray light is: response in the electrons of the headers."""
+    true = np.array(detector.response(one.settings, one.band))
+    for k, amp in enumerate(one.unit.camera.amplifiers):
+        true[amp.dest.slices] *= np.float32(one.unit.header_gain[k] / one.unit.gain[k])
+    return true
+
+
+def _flat(one: Judged) -> Iterable[Row]:
+    """Small scales: scatter about the truth, in the photon noise of the frames combined."""
+    ratio = one.master.image / _true_response(one)
+    ratio[~one.good] = np.nan
+    smooth = _smooth(ratio)
+    scatter = robust_width((ratio / smooth - 1)[one.good].astype(np.float64))
+    photons = float(card_dict(one.master.cards)["MSTNOISE"])
+    yield _row(
+        "flat, noise over that of its photons", one.band, scatter / photons, int(one.good.sum()),
+        "", FLAT_NOISE,
+    )  # fmt: skip
+
+
+def _smooth(ratio: Floats) -> Floats:
+    """Large scales: a median filter of blocks of 16 px, interpolated."""
+    blocks = block_means(ratio.astype(np.float64), 16)
+    blocks = np.where(np.isfinite(blocks), blocks, np.nanmedian(blocks))
+    blocks = ndimage.median_filter(blocks, 3, mode="nearest")
+    zoom = [n / m for n, m in zip(ratio.shape, blocks.shape)]
+    return ndimage.zoom(blocks, zoom, order=1, grid_mode=True, mode="nearest").astype(np.float32)
+
+
+def _flattened(one: Judged, flats: Iterable[Judged]) -> Iterable[Row]:
+    """What a star sees after flat and illumination, for flats of the epoch: large scales, mmag."""
+    correction = _map(one)
+    for flat in flats:
+        if flat.band != one.band or flat.settings.epoch != one.settings.epoch:
+            continue
+        effective = flat.master.image * 10 ** (-0.4 * correction)
+        ratio = effective / _true_response(flat)
+        ratio[~flat.good] = np.nan
+        blocks = block_means(ratio.astype(np.float64))
+        blocks = 2500 * np.log10(blocks[np.isfinite(blocks)])
+        yield _row(
+            "flat after illumination, blocks of 64 px", one.band, rms(blocks - blocks.mean()),
+            blocks.size, "mmag", SCALE_MMAG,
+        )  # fmt: skip
+
+
+# ---------------------------------------------------------------- illumination
+
+
+def _map(one: Judged) -> Floats:
+    """The correction in every pixel, by bilinear interpolation of its nodes."""
+    nodes = one.master.arrays["map"].astype(np.float32)
+    ny, nx = one.unit.camera.shape
+    y = np.linspace(0, nodes.shape[0] - 1, ny)
+    x = np.linspace(0, nodes.shape[1] - 1, nx)
+    grid = np.meshgrid(y, x, indexing="ij")
+    return ndimage.map_coordinates(nodes, grid, order=3, mode="nearest", output=np.float32)
+
+
+def _illumination(one: Judged) -> Iterable[Row]:
+    true = detector.illumination_mag(one.settings, one.band)
+    error = 1000 * (_map(one) - true).astype(np.float64)
+    error -= error.mean()
+    span = 1000 * float(true.max() - true.min())
+    note = f"of {span:.0f} mmag peak to peak, epoch {one.settings.epoch}"
+    yield _row(
+        "illumination, rms", one.band, rms(error.ravel()), error.size, "mmag", SCALE_MMAG, note
+    )
+    slopes, errors = _plane(true.astype(np.float64)), _plane(error)
+    yield _row(
+        "illumination, plane from edge to edge", one.band, math.hypot(*errors), 2, "mmag",
+        note=f"of {1000 * math.hypot(*slopes):.0f} mmag",
+    )  # fmt: skip
+
+
+def _plane(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Slopes along x and y, times the size of the CCD."""
+    y = np.linspace(-0.5, 0.5, values.shape[0])[:, None]
+    x = np.linspace(-0.5, 0.5, values.shape[1])[None, :]
+    return float((values * x).mean() / (x * x).mean()), float((values * y).mean() / (y * y).mean())
+
+
+# ---------------------------------------------------------------- fringes
+
+
+def _fringe(one: Judged) -> Iterable[Row]:
+    """The pattern relative to the sky, after its best scale: what is left of it anywhere."""
+    true = detector.fringes(one.settings, one.band) * np.float32(
+        one.settings.fringe_factor * BANDS[one.band].fringe
+    )
+    good = one.good
+    pattern = one.master.image[good].astype(np.float64)
+    truth = true[good].astype(np.float64)
+    scale = float(pattern @ truth / (pattern @ pattern))
+    left = (scale * one.master.image - true).astype(np.float64)
+    left[~good] = np.nan
+    blocks = block_means(left, 8)
+    blocks = blocks[np.isfinite(blocks)]
+    amplitude = rms(truth)
+    yield _row(
+        "fringe left, of its amplitude", one.band, rms(blocks) / amplitude, blocks.size, "",
+        FRINGE_AMPLITUDE, f"rms of blocks of 8 px; amplitude {100 * amplitude:.2f} % of the sky",
+    )  # fmt: skip
+    yield _row(
+        "fringe left, of the sky", one.band, rms(blocks), blocks.size, "", FRINGE_SKY,
+        "rms of blocks of 8 px",
+    )  # fmt: skip
+
+
+# ---------------------------------------------------------------- amplifiers
+
+
+def _crosstalk(one: Judged) -> Iterable[Row]:
+    error = one.master.arrays["matrix"] - one.unit.crosstalk
+    largest = f"largest {1e5 * np.abs(error).max():.1f}"
+    others = ~np.eye(len(error), dtype=bool)
+    yield _row(
+        "crosstalk coefficients, 1e-5", "", 1e5 * rms(error[others].astype(np.float64)),
+        int(others.sum()), "1e-5", 1e5 * CROSSTALK, largest,
+    )  # fmt: skip
+
+
+def _linearity(one: Judged) -> Iterable[Row]:
+    """Slope of what is left of the response, magnitudes a magnitude; the worst amplifier."""
+    coefficients = one.master.arrays["coefficients"]
+    pivot = float(one.master.arrays["pivot_adu"].ravel()[0])
+    slopes, before = [], []
+    for k, (a, b) in enumerate(one.unit.nonlinearity):
+        u = LEVELS_ADU / LINEAR_ADU
+        recorded = LEVELS_ADU * (1 - a * u - b * u * u)
+        powers = [(recorded / pivot) ** (i + 1) for i in range(coefficients.shape[1])]
+        corrected = recorded * (1 + coefficients[k] @ np.array(powers))
+        magnitude = -2.5 * np.log10(LEVELS_ADU)
+        before.append(np.polyfit(magnitude, -2500 * np.log10(recorded / LEVELS_ADU), 1)[0])
+        slopes.append(np.polyfit(magnitude, -2500 * np.log10(corrected / LEVELS_ADU), 1)[0])
+    yield _row(
+        "linearity, worst slope", "", float(np.abs(slopes).max()), len(slopes), "mmag/mag",
+        SLOPE_MMAG, f"before: {np.abs(before).max():.1f}",
+    )  # fmt: skip
+
+
+def _badpixel(one: Judged) -> Iterable[Row]:
+    unit, found = one.unit, one.master.mask > 0
+    true = np.zeros(found.shape, bool)
+    true[unit.hot_y, unit.hot_x] = True
+    true[unit.cold_y, unit.cold_x] = True
+    for column in unit.bad_columns:
+        true[column.y0 : column.y1, column.x] = True
+    n = int(true.sum())
+    yield Row(
+        "bad pixels found", "", float(found[true].mean()), float("nan"), n, "", FOUND, ">=",
+        f"hot {found[unit.hot_y, unit.hot_x].mean():.3f}, "
+        f"cold {_share(found[unit.cold_y, unit.cold_x]):.3f}",
+    )  # fmt: skip
+    yield _row("bad pixels invented", "", float((found & ~true).mean()), found.size, "", FALSE)
+
+
+def _share(values: NDArray[np.bool_]) -> float:
+    return float(values.mean()) if values.size else float("nan")
+
+
+def _row(
+    metric: str, band: str, value: float, n: int, unit: str,
+    target: float | None = None, note: str = "",
+) -> Row:  # fmt: skip
+    comparison = "" if target is None else "<="
+    return Row(metric, band, value, float("nan"), n, unit, target, comparison, note)
+
+
+_SCORES = {
+    "BIAS": _bias,
+    "FLAT": _flat,
+    "ILLUMINATION": _illumination,
+    "FRINGE": _fringe,
+    "CROSSTALK": _crosstalk,
+    "LINEARITY": _linearity,
+    "BADPIXEL": _badpixel,
+}
