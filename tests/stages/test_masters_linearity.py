@@ -120,7 +120,7 @@ def test_saturated_empty_and_foreign_frames_are_rejected(made: MasterOutputs) ->
     assert set(found.rejected) == {"ramp18", "ramp19", "ramp20", "ramp21", "ramp22"}
     assert "saturated" in found.rejected["ramp18"]
     assert "at least 500 wanted" in found.rejected["ramp19"]
-    assert found.rejected["ramp20"] == "read-out mode FAST, that of most is -"
+    assert found.rejected["ramp20"] == "read-out mode FAST where most have -"
     assert "at least 500 wanted" in found.rejected["ramp21"]
     assert "light +" in found.rejected["ramp22"]
     assert np.abs(slopes(found)).max() < 2
@@ -133,8 +133,6 @@ def test_what_is_no_ramp_is_refused() -> None:
         build_linearity(inputs(np.repeat(np.geomspace(5, 16, 7), 2)), SETTINGS)
     with pytest.raises(QualityError, match="0 usable linearity frames"):
         build_linearity(inputs([80.0] * 4, minimum=5), SETTINGS)
-    with pytest.raises(QualityError, match="no exposure ramp: 0 exposure times"):
-        build_linearity(inputs([80.0] * 4, minimum=0), SETTINGS)
     with pytest.raises(QualityError, match="no master bias"):
         build_linearity(inputs(masters={}), SETTINGS)
 

@@ -14,7 +14,7 @@ from tesela.pixels import linearity, overscan, phototransfer
 from tesela.products.images import Master, Operation
 from tesela.products.maskbit import MaskBit
 from tesela.products.monitor import AmpValue
-from tesela.stages.masters import enough
+from tesela.stages.masters import calibrate, enough
 from tesela.stages.masters.inputs import MasterOutputs, RawInputs
 from tesela.stages.masters.pages import linearity as page
 from tesela.stages.masters.settings import LinearitySettings
@@ -99,13 +99,11 @@ def build_linearity(inputs: RawInputs, settings: LinearitySettings) -> MasterOut
 
 def measure(inputs: RawInputs, settings: LinearitySettings) -> tuple[Ramp, dict[str, str]]:
     """Level of each amplifier of each frame; those that cannot be used, with the reason."""
-    rejected: dict[str, str] = {}
+    rejected = calibrate.foreign(inputs, with_filter=True)
     rows = []
-    mode = _usual([(f.readout_mode, f.nx, f.ny) for f in inputs.facts])
     low, high = settings.level_adu
     for k, facts in enumerate(inputs.facts):
-        if (facts.readout_mode, facts.nx, facts.ny) != mode:
-            rejected[facts.name] = f"read-out mode {facts.readout_mode}, that of most is {mode[0]}"
+        if facts.name in rejected:
             continue
         camera = inputs.camera.with_header(inputs.headers[k], facts.name)
         level, sigma, zero = _levels(inputs, k, camera, settings)
@@ -164,7 +162,7 @@ def _levels(
     inputs: RawInputs, k: int, camera: Camera, settings: LinearitySettings
 ) -> tuple[Floats, Floats, Floats]:
     """Clipped mean over the middle of each amplifier, its relative error, and the zero level."""
-    raw = np.asarray(inputs.pixels[k][:], np.uint16)
+    raw = inputs.pixels[k][0 : inputs.pixels[k].shape[0]]
     data = camera.sections("data")
     strip = overscan.measure(raw, camera.sections("overscan"), data)
     bias, dark = inputs.masters["BIAS"], inputs.masters.get("DARK")
@@ -203,11 +201,6 @@ def _central(sections: NDArray[np.int64], part: float) -> NDArray[np.int64]:
         half = 0.5 * part * (sections[:, high] - sections[:, low])
         out[:, low], out[:, high] = np.ceil(middle - half), np.floor(middle + half)
     return out
-
-
-def _usual(modes: list[tuple[str, int, int]]) -> tuple[str, int, int]:
-    """What most frames have; of equally many the first by name."""
-    return max(sorted(set(modes)), key=modes.count) if modes else ("", 0, 0)
 
 
 def _pairs(exptime_s: Floats, rejected: NDArray[np.bool_]) -> list[int]:

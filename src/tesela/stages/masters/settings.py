@@ -142,9 +142,14 @@ class CrosstalkSettings:
     """A pixel further than this from its expected ghost is left out."""
     object_sigma: float = 6.0
     """Pixels brighter than this, and what is near them, are no victims."""
+    guard_px: int = 0
+    """Pixels around saturated ones that are left out too; those beside the top of a 16-bit scale
+    are sound."""
+    use_saturated: bool = True
+    """Use the ghosts of saturated stars, whose ratios hold whatever their brightness was."""
     frame_chi2: float = 2.5
     """A frame whose coefficients differ more than this from the median of all (chi squared per
-    coefficient) is rejected."""
+    coefficient, where there are many) is rejected."""
     max_error: float = 2e-5
     """Typical error of a coefficient that may still be certified."""
     largest: float = 5e-3
@@ -231,7 +236,8 @@ class PatternSettings:
     bin_px: int = 4
     """The pattern is sought on blocks of so many pixels: well below the scale of the fringes."""
     sky_mesh_px: int = 512
-    """Side of the cells of each frame's sky: what is wider is sky, not pattern."""
+    """Side of the cells of each frame's sky, a third of the CCD at the most: what is wider is sky,
+    not pattern."""
     cell_px: int = 256
     """Side of the cells in which a frame's amplitude is measured: wider than a fringe."""
     object_grow_px: int = 8
