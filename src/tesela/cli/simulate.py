@@ -66,7 +66,7 @@ def simulate(
     wrong. With `--blind` nobody knows the seed, and OUT holds nothing of the truth.
     """
     if blind:
-        _check_blind(out, preset, seed, truth)
+        _check_blind(preset, seed, truth)
     asked = {
         "bands": tuple(b.strip() for b in bands.split(",") if b.strip()) or None,
         "tiles": tiles,
@@ -96,14 +96,9 @@ def _secret() -> int:
     return secrets.randbits(62)
 
 
-def _check_blind(out: Path, preset: str, seed: int | None, truth: Path | None) -> None:
+def _check_blind(preset: str, seed: int | None, truth: Path | None) -> None:
     if truth is None:
         raise ConfigError("--blind", found="no --truth", expected="a folder for the truth")
-    if truth.resolve().is_relative_to(out.resolve()):
-        raise ConfigError(
-            "--truth", found=f"{truth}, inside {out}", expected="a folder elsewhere",
-            do="keep it where those who reduce the night do not look",
-        )  # fmt: skip
     if seed is not None:
         raise ConfigError("--seed", found="a seed with --blind", expected="one nobody knows")
     if preset not in (DEMO, "blind"):
@@ -156,6 +151,11 @@ def make_night(
 
     from tesela.simulate import freeze, night, survey
 
+    if truth is not None and truth.resolve().is_relative_to(out.resolve()):
+        raise ConfigError(
+            "--truth", found=f"{truth}, inside {out}", expected="a folder elsewhere",
+            do="keep it where those who reduce the night do not look",
+        )  # fmt: skip
     new = [folder for folder in (truth, out) if folder is not None]
     for folder in new:
         if folder.exists():

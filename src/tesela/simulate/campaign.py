@@ -42,7 +42,7 @@ def calibration(
     """
     night = NightSettings(
         camera=camera, seed=seed, date=date, bands=("rSDSS", "zSDSS"), tiles=0, n_bias=10,
-        n_flat=10, n_dome=5, stars_per_field=2000.0, galaxies_per_field=400.0,
+        n_flat=10, n_dome=5, stars_per_field=3000.0, galaxies_per_field=400.0,
         **REAL,
     )  # fmt: skip
     night = replace(night, **changes)

@@ -46,6 +46,7 @@ def science(
     trail, touched = _maybe_trail(rng, settings, expected, now)
     electrons = poisson(expected * response, rng)
     electrons += draw.detected(light.counts, response, rng)
+    del expected, light  # a gigabyte of a full T80Cam frame
     injections.add(
         electrons, exposure, settings, now, clouds=veil, bump=bump, psf=psf, response=response
     )
