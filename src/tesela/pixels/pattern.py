@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from tesela.errors import BadInput
@@ -142,8 +142,7 @@ def regress(
     flat, wave = np.empty_like(image), np.empty_like(pattern)
     slope, sigma = 0.0, 0.0
     for _ in range(PASSES):
-        _flatten(image, pattern, taken, edges_y, edges_x, LEAST_OF_CELL, flat, wave)
-        sums = _sums(flat, wave, edges_y, edges_x)
+        sums = _flatten(image, pattern, taken, edges_y, edges_x, LEAST_OF_CELL, flat, wave)
         total = float(sums[:, 1].sum())
         n = int(sums[:, 2].sum())
         if not total > 0 or n < 8:
@@ -173,11 +172,15 @@ def _spread(flat: NDArray[np.float32], wave: NDArray[np.float32], slope: float) 
     return float(1.4826 * np.median(left)) if left.size else 0.0
 
 
-@njit(cache=True, parallel=True)
+@njit(cache=True, nogil=True)
 def _flatten(image, pattern, taken, edges_y, edges_x, least, flat, wave):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Take from both planes, in each cell, the plane (a + b x + c y) fitted to what is taken."""
+    """Take from both planes, in each cell, the plane (a + b x + c y) fitted to what is taken.
+
+    Returns, of each cell: image times pattern, pattern squared, and the number of values.
+    """
     my, mx = len(edges_y) - 1, len(edges_x) - 1
-    for cell in prange(my * mx):
+    sums = np.zeros((my * mx, 3))
+    for cell in range(my * mx):
         j, i = cell // mx, cell % mx
         y0, y1, x0, x1 = edges_y[j], edges_y[j + 1], edges_x[i], edges_x[i + 1]
         height, width = max(y1 - y0, 1), max(x1 - x0, 1)
@@ -220,28 +223,16 @@ def _flatten(image, pattern, taken, edges_y, edges_x, least, flat, wave):  # typ
                     u = (x - x0 + 0.5) / width - 0.5 - um
                     flat[y, x] = image[y, x] - fm - fu * u - fv * v
                     wave[y, x] = pattern[y, x] - pm - pu * u - pv * v
-                else:
-                    flat[y, x] = np.nan
-                    wave[y, x] = np.nan
-
-
-@njit(cache=True, parallel=True)
-def _sums(flat, wave, edges_y, edges_x):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Of each cell: image times pattern, pattern squared, and the number of values."""
-    my, mx = len(edges_y) - 1, len(edges_x) - 1
-    sums = np.zeros((my * mx, 3))
-    for cell in prange(my * mx):
-        j, i = cell // mx, cell % mx
-        for y in range(edges_y[j], edges_y[j + 1]):
-            for x in range(edges_x[i], edges_x[i + 1]):
-                if not np.isnan(flat[y, x]):
                     sums[cell, 0] += flat[y, x] * wave[y, x]
                     sums[cell, 1] += wave[y, x] * wave[y, x]
                     sums[cell, 2] += 1
+                else:
+                    flat[y, x] = np.nan
+                    wave[y, x] = np.nan
     return sums
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _clip(flat, wave, slope, limit, taken):  # type: ignore[no-untyped-def]  # pragma: no cover
     ny, nx = flat.shape
     for y in range(ny):

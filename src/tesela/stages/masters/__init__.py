@@ -13,6 +13,7 @@ from tesela.stages.masters.inputs import (
     MasterOutputs,
     RawInputs,
 )
+from tesela.stages.masters.pattern import build_fringe, build_pattern
 from tesela.stages.masters.settings import MastersSettings
 
 __all__ = [
@@ -27,5 +28,7 @@ __all__ = [
     "build_bias",
     "build_dark",
     "build_flat",
+    "build_fringe",
     "build_illumination",
+    "build_pattern",
 ]
