@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
+from sqlalchemy.engine import Connection
 
 from flow import toys
-from tesela.ledger import products, schema, verdicts
+from tesela.ledger import amp_quality, masters, products, schema, verdicts
+from tesela.ledger.amp_quality import Judged
 from tesela.ledger.engine import Ledger
+from tesela.ledger.keys import Configuration, MasterKey
 from tesela.products import files, paths
 from tesela.products.files import Hdu
+from tesela.products.frame import night_span
 from tesela.products.images import Psf, ReducedImage
+from tesela.products.monitor import WHOLE_CCD, AmpValue
 
 NIGHT = "2017-07-03"
 NX, NY = 60, 48
@@ -160,3 +168,147 @@ def _add_rows(rows: dict[str, list[dict[str, Any]]], n: int, night: str, band: s
         "step": "reduce", "kind": "reduced", "key": name, "state": "done", "priority": 0,
         "wanted_hash": "h", "not_before": 0.0,
     })  # fmt: skip
+
+
+DETECTOR = "JAST80.mini80.01.-.fast"
+CALENDAR = """
+[calibration.wanted]
+FLAT = 12
+
+[[calibration.interventions]]
+at = "2017-06-16"
+what = "baffle <work>"
+"""
+FIRST_FOLLOWED = dt.date(2017, 6, 4)
+LEFT_OUT = {"flat1-20170703": "saturated <b>half</b>"}
+
+
+def add_calibrations(folder: Path, nights: int = 30) -> dict[str, str]:
+    """Masters of a detector that is followed, up to the night of `make`; gives keys by name.
+
+    Of every night a bias and a flat with its pages and values; amplifier 5 loses 2 % in the last
+    three nights. Two illuminations, either side of an intervention; a bias that waits for a person;
+    a linearity that was rejected.
+    """
+    with (folder / "survey.toml").open("a") as survey:
+        survey.write(CALENDAR)
+    rng = np.random.default_rng(20170604)
+    ledger = Ledger.open(paths.ledger_file(folder))
+    found = {}
+    for n in range(nights):
+        night = (FIRST_FOLLOWED + dt.timedelta(days=n)).isoformat()
+        is_last = n == nights - 1
+        found["bias"] = _add_master(
+            ledger, folder, "BIAS", "-", night, 1.0, _biases(rng, n),
+            certified=not is_last, amplifiers=[{"amp": 1, "level_adu": 0.25, "note": "<i>"}],
+        )  # fmt: skip
+        found["flat"] = _add_master(
+            ledger, folder, "FLAT", "r_R1", night, 1.0, _flats(rng, n, nights),
+            files={"ratio.png": _png(n), "ratio.json": b'{"scatter": 0.01}\n'},
+            rejected=LEFT_OUT if is_last else {},
+        )  # fmt: skip
+    for name, night in (("before", "2017-06-04"), ("after", "2017-06-16")):
+        found[name] = _add_master(
+            ledger, folder, "ILLUMINATION", "r_R1", night, 12.0 if name == "before" else 300.0, [],
+            files={
+                "map.png": _png(1), "map.json": b"{}", "trumpet.png": _png(2),
+                "trumpet.csv": b"mag,before_mmag\n15,2.5\n",
+                "images.csv": b'image,used,rejected\nsci1,True,\nsci2,False,"<script>clouds"\n',
+                "coefficients.csv": b"term,mmag,error_mmag\nP1(x) P0(y),3.5000,0.1000\n",
+                "characterisation.json": b"{}",
+            },
+            metrics={"change_previous_mag": 0.0123, "n_stars": 20000},
+        )  # fmt: skip
+    key = MasterKey("LINEARITY", Configuration.of("JAST80", "mini80", "01", "-", "fast"), NIGHT)
+    with ledger.write() as conn:
+        rejected = _insert(conn, key, 365.0, {}, [])
+        masters.set_state(conn, rejected, "rejected", "lamp faded")
+    found["linearity"] = str(key)
+    ledger.close()
+    return found
+
+
+def _biases(rng: np.random.Generator, n: int) -> list[Judged]:
+    levels = 1000.0 + 10 * np.arange(1, 17) + rng.normal(0, 0.5, 16)
+    found: list[Judged] = [
+        (AmpValue(amp, "bias_level", levels[amp - 1], 0.3, 30), 0, "") for amp in range(1, 17)
+    ]
+    return [*found, (AmpValue(WHOLE_CCD, "temperature", -100 + 0.01 * n), 0, "")]
+
+
+def _flats(rng: np.random.Generator, n: int, nights: int) -> list[Judged]:
+    found: list[Judged] = []
+    for amp in range(1, 17):
+        lost = amp == 5 and n >= nights - 3
+        value = 1.0 + rng.normal(0, 0.0007) - 0.02 * lost
+        level = (1 if n == nights - 3 else 2) if lost else 0
+        reason = f"amplifier {amp}: flat_ratio <lost> 2 %" if lost else ""
+        found.append((AmpValue(amp, "flat_ratio", value, 0.001, 10), level, reason))
+    return found
+
+
+def _png(seed: int) -> bytes:
+    """A picture of noise, wider than a small copy."""
+    noise = np.random.default_rng(seed).integers(0, 255, (340, 600, 3)).astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(noise).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _add_master(
+    ledger: Ledger,
+    folder: Path,
+    kind: str,
+    through: str,
+    night: str,
+    days: float,
+    values: list[Judged],
+    *,
+    files: Mapping[str, bytes] | None = None,
+    rejected: Mapping[str, str] | None = None,
+    metrics: Mapping[str, Any] | None = None,
+    amplifiers: list[dict[str, Any]] | None = None,
+    certified: bool = True,
+) -> str:
+    configuration = Configuration("JAST80", "mini80", "01", through, "fast")
+    key = MasterKey(kind, configuration, night)
+    contents = {paths.master(str(key), 1): b"not a FITS file"}
+    contents |= {paths.master_page(str(key), 1, n): c for n, c in (files or {}).items()}
+    for path, content in contents.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content)
+    measured = {**(metrics or {}), "rejected": dict(rejected or {}), "n_combined": 9}
+    if amplifiers:
+        measured["amplifiers"] = amplifiers
+    with ledger.write() as conn:
+        made = _insert(conn, key, days, {str(p): c for p, c in contents.items()}, [
+            f"{name} left out: {why}" for name, why in (rejected or {}).items()
+        ])  # fmt: skip
+        products.add_quality(conn, made, measured)
+        amp_quality.put(conn, made, configuration, night, values)
+        if certified:
+            masters.certify(conn, made)
+    return str(key)
+
+
+def _insert(
+    conn: Connection,
+    key: MasterKey,
+    days: float,
+    contents: Mapping[str, bytes],
+    warnings: list[str],
+) -> int:
+    listed = tuple(
+        (path, hashlib.sha256(content).hexdigest(), len(content))
+        for path, content in contents.items()
+    )
+    new = products.NewProduct(
+        "master", str(key), 1, path=listed[0][0] if listed else "", files=listed,
+        checksum=listed[0][1] if listed else "", warnings=(*warnings, "9 frames, 12 wanted"),
+        code_version="1.0", settings_hash="abc", operations=("overscan", "combine"),
+    )  # fmt: skip
+    made = products.insert(conn, new)
+    begin, _ = night_span(key.night, -1.0)
+    interval = masters.Interval(begin, begin + days)
+    masters.add(conn, made, key, interval, n_frames=9)
+    return made

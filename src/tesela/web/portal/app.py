@@ -18,14 +18,31 @@ from starlette.routing import Route
 
 from tesela.errors import BadInput, NotFound, TeselaError
 from tesela.products import paths
-from tesela.web.portal import frame, links, nights, pictures, product_queries, tile
+from tesela.web.portal import (
+    frame,
+    links,
+    master,
+    masters,
+    monitors,
+    nights,
+    pictures,
+    product_files,
+    product_queries,
+    tile,
+)
 from tesela.web.portal.pictures import Look, Subject
 from tesela.web.portal.queries import is_night
 from tesela.web.portal.site import OpenSite, open_site
 from tesela.web.shared.pages import Pages, is_fragment
 from tesela.web.shared.security import SecureApp, allowed_hosts
 
-NAVIGATION: Final = (("Nights", "/"), ("Tiles", "/tiles"), ("Releases", "/releases"))
+NAVIGATION: Final = (
+    ("Nights", "/"),
+    ("Calibrations", "/masters"),
+    ("Detectors", "/detectors"),
+    ("Tiles", "/tiles"),
+    ("Releases", "/releases"),
+)
 _FOR_EVER: Final = "private, max-age=31536000, immutable"
 _LONGEST_NAME: Final = 200
 _FOUND: Final = 50
@@ -133,8 +150,47 @@ class Portal:
         """A master, coadd, catalogue ..."""
         kind, key = _name(request, "kind"), _name(request, "key")
         with self.site.ledger.read() as conn:
+            found = master.page(self.site, conn, key) if kind == "master" else None
+            if found is not None:
+                return self.pages.render(request, "portal/master.html", found)
             context = tile.product_page(self.site, conn, kind, key)
         return self.pages.render(request, "portal/product.html", context)
+
+    def product_file(self, request: Request) -> Response:
+        """A file of a product: a plot about a master, the data beside it, its image."""
+        kind, key, name = (_name(request, part) for part in ("kind", "key", "name"))
+        with self.site.ledger.read() as conn:
+            file = product_files.find(conn, kind, key, request.path_params["version"], name)
+        return product_files.answer(self.site, file, request.query_params)
+
+    def masters(self, request: Request) -> Response:
+        """The calibration frames: what is due, what holds when, all of them."""
+        chosen = masters.parse(request.query_params)
+        number = nights.page_number(request.query_params)
+        with self.site.ledger.read() as conn:
+            context = masters.page(self.site, conn, chosen, number)
+        return self.pages.render(request, "portal/masters.html", context)
+
+    def detectors(self, request: Request) -> Response:
+        """The detectors that are followed, and the latest alerts."""
+        with self.site.ledger.read() as conn:
+            context = monitors.list_page(conn)
+        return self.pages.render(request, "portal/detectors.html", context)
+
+    def detector(self, request: Request) -> Response:
+        """What is followed of a detector."""
+        view = monitors.View.of_query(_name(request, "name"), request.query_params)
+        with self.site.ledger.read() as conn:
+            context = monitors.page(self.site, conn, view)
+        return self.pages.render(request, "portal/detector.html", context)
+
+    def detector_values(self, request: Request) -> Response:
+        """The values of one series as CSV."""
+        view = monitors.View.of_query(_name(request, "name"), request.query_params)
+        with self.site.ledger.read() as conn:
+            name, text = monitors.values_csv(conn, view, request.query_params)
+        headers = {"Content-Disposition": f'inline; filename="{name}"'}
+        return Response(text, media_type="text/csv", headers=headers)
 
     def releases(self, request: Request) -> Response:
         """What was built and what is published."""
@@ -209,6 +265,11 @@ def create_app(site_folder: Path, settings: PortalSettings | None = None) -> Sta
         "/tile/{name}": portal.tile,
         "/product/{kind}/{key}": portal.product,
         "/product/{kind}/{key}/picture.jpg": portal.product_picture,
+        "/product/{kind}/{key}/files/{version}/{name}": portal.product_file,
+        "/masters": portal.masters,
+        "/detectors": portal.detectors,
+        "/detector/{name}": portal.detector,
+        "/detector/{name}/values.csv": portal.detector_values,
         "/releases": portal.releases,
         "/find": portal.find,
     }

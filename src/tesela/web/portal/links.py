@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from tesela.web.portal.pictures import Look
 
@@ -45,6 +46,28 @@ def picture(kind: str, key: str, version: str, look: Look) -> str:
     base = frame(key) if kind in ("raw", "reduced") else product(kind, key)
     of = "&of=raw" if kind == "raw" else ""
     return f"{base}/picture.jpg?{look.query}{of}&v={quote(version, safe='')}"
+
+
+def file(kind: str, key: str, version: int, name: str, checksum: str) -> str:
+    """A file of a version of a product; the address holds its checksum, as that of a picture."""
+    of = f"{product_alone(kind, key)}/files/{version}/{quote(name, safe='')}"
+    return f"{of}?v={quote(checksum[:12], safe='')}"
+
+
+def masters(**chosen: str) -> str:
+    """The masters, or those of a kind, state, filter, detector or night."""
+    return with_query("/masters", chosen)
+
+
+def detector(name: str, **chosen: str) -> str:
+    """What the monitors follow of a CCD and read-out mode."""
+    return with_query(f"/detector/{quote(name, safe='')}", chosen)
+
+
+def with_query(path: str, chosen: Mapping[str, str]) -> str:
+    """A path with a query of what is not empty."""
+    query = urlencode({name: value for name, value in chosen.items() if value})
+    return f"{path}?{query}" if query else path
 
 
 def any_name(kind: str, name: str) -> str:

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 UNITS: Final[Mapping[str, str]] = {
+    "_e_per_s": "e\N{SUPERSCRIPT MINUS} s\u207b\u00b9",
+    "_e_per_adu": "e\N{SUPERSCRIPT MINUS} ADU\u207b\u00b9",
     "_arcsec": "arcsec",
+    "_mmag": "mmag",
     "_mag": "mag",
     "_px": "px",
     "_adu": "ADU",
@@ -17,7 +20,7 @@ UNITS: Final[Mapping[str, str]] = {
     "_e": "e\N{SUPERSCRIPT MINUS} px\u207b\u00b9",
     "_s": "s",
 }
-"""Units by the ending of a metric's name."""
+"""Units by the ending of a metric's name; the first that fits."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +58,13 @@ def arrange(metrics: Mapping[str, Any], bands: Sequence[str]) -> Measured:
             single[name] = value
     seen = [band for band in bands if any(band in of for of in tables.values())]
     return Measured(
-        tuple((_words(name)[0], value, _words(name)[1]) for name, value in single.items()),
-        tuple(_words(name) for name in tables),
+        tuple((words(name)[0], value, words(name)[1]) for name, value in single.items()),
+        tuple(words(name) for name in tables),
         tuple((band, tuple(of.get(band) for of in tables.values())) for band in seen),
     )
 
 
-def _words(name: str) -> tuple[str, str]:
+def words(name: str) -> tuple[str, str]:
     """A metric's name in words, and its unit."""
     ending = next((e for e in UNITS if name.endswith(e)), "")
     return name.removesuffix(ending).replace("_", " "), UNITS.get(ending, "")

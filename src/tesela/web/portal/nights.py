@@ -16,13 +16,15 @@ from sqlalchemy.engine import Connection
 
 from tesela.errors import BadInput, NotFound
 from tesela.ledger.clock import iso
-from tesela.web.portal import links, queries, timeline
+from tesela.web.portal import calibration_queries, links, queries, timeline
+from tesela.web.portal.alerts import shown_alerts
 from tesela.web.portal.pictures import Look
 from tesela.web.portal.queries import Row, Selection
 from tesela.web.portal.states import RANK, STATES
 
 ROWS_A_PAGE: Final = 600
 VIEWS: Final = ("table", "pictures")
+SHOWN_ALERTS: Final = 40
 _TYPES: Final = ("science", "flat", "dark", "bias")
 _MONTH = re.compile(r"(19|2[0-9])[0-9]{2}-(0[1-9]|1[0-2])")
 _NIGHT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -113,6 +115,7 @@ def calendar_page(conn: Connection, wanted: str | None) -> dict[str, Any]:
         "title": f"{calendar.month_name[number]} {year}",
         "nights": nights,
         "weeks": weeks,
+        "alerts": calibration_queries.alert_counts(conn, f"{month}-01", f"{month}-31"),
         "before": next((m for m in reversed(others) if m < month), None),
         "after": next((m for m in others if m > month), None),
     }
@@ -202,6 +205,9 @@ def night_page(conn: Connection, view: View, bands: tuple[str, ...]) -> dict[str
         "after": after,
         "counts": of_rows([{**row, "night": night} for row in rows])[0],
         "timeline": timeline.draw(night, queries.exposures(conn, night)),
+        "alert_counts": calibration_queries.alert_counts(conn, night, night).get(night, {}),
+        "alerts": shown_alerts(calibration_queries.alerts(conn, night, night, limit=SHOWN_ALERTS)),
+        "masters_url": links.masters(night=night),
         **table_part(conn, view, bands, rows),
     }
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
 from tesela import config
+from tesela.cameras.camera import Camera
 from tesela.cameras.camera import load as load_camera
 from tesela.errors import ConfigError
 from tesela.flow.plan.rules import Rules
 from tesela.ledger.engine import Ledger
+from tesela.ledger.keys import clean
 from tesela.products import paths
 from tesela.sky.tiles import TileGrid
 
@@ -26,6 +28,8 @@ class OpenSite:
     survey: config.Survey
     rules: Rules
     ledger: Ledger
+    cameras: Mapping[str, Camera] = field(default_factory=dict)
+    """By name as keys have it."""
 
     @property
     def bands(self) -> tuple[str, ...]:
@@ -64,6 +68,7 @@ def open_site(folder: Path) -> OpenSite:
         survey=survey,
         rules=Rules.of(survey, tiles_touching, cameras),
         ledger=_read_only(Ledger.open(paths.ledger_file(folder))),
+        cameras={clean(camera.name): camera for camera in cameras},
     )
 
 

@@ -53,6 +53,24 @@ _PRODUCTS = (
 PRODUCT_STATES: Final[Mapping[str, State]] = {state.name: state for state in _PRODUCTS}
 """Of what is made from frames."""
 
+_MASTERS = (
+    State("certified", "certified", "ok", "disc", "it may be used"),
+    State("superseded", "superseded", "plain", "ring", "another was made in its place"),
+    State("proposed", "proposed", "warn", "bar", "it waits for a person to certify it"),
+    State("invalid", "invalid", "bad", "flag", "it was taken out of service"),
+    State("rejected", "rejected", "bad", "cross", "a person turned it down"),
+)
+
+MASTER_STATES: Final[Mapping[str, State]] = {state.name: state for state in _MASTERS}
+"""Of masters."""
+
+LEVELS: Final = (
+    State("quiet", "quiet", "ok", "disc", "as on the nights before"),
+    State("warning", "warning", "warn", "triangle", "further from the nights before than it may"),
+    State("alarm", "alarm", "bad", "cross", "so far off that somebody must look"),
+)
+"""Levels of the monitors, 0, 1 and 2."""
+
 
 def worst(rank: int) -> State:
     """The state of a rank, as queries give it for the frames of an exposure."""

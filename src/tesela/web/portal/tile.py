@@ -156,7 +156,9 @@ def product_page(site: OpenSite, conn: Connection, kind: str, key: str) -> dict[
     """What the page of a master, coadd, catalogue ... shows; raises `NotFound`."""
     versions, happened = dossier.past(conn, key)
     versions = [row for row in versions if row["kind"] == kind]
-    if kind not in (*why.EXPLAINED, "release") or not (versions or why.state_lines(conn, kind, key)):
+    if kind not in (*why.EXPLAINED, "release") or not (
+        versions or why.state_lines(conn, kind, key)
+    ):
         raise NotFound(f"{kind} {key}", found="no product of that name", do="see the tiles")
     current = products.current(conn, kind, key)
     quality = {} if current is None else product_queries.quality(conn, current["id"])
