@@ -70,11 +70,10 @@ def _choose_one(
             continue
         if best is None or (bool(between), away) < best_rank:
             best, best_rank, crosses = row, (bool(between), away), between
-    coming = tuple(
-        key
-        for key in masters.pending(conn, master_kind, own)
-        if _rank(rules, key, mjd) <= best_rank
-    )
+    ranked = [(_rank(rules, key, mjd), key) for key in masters.pending(conn, master_kind, own)]
+    nearest = min((rank for rank, _ in ranked), default=best_rank)
+    # Of several under way only the best is waited for: should it fail, all look again.
+    coming = tuple(key for rank, key in ranked if rank == nearest and rank <= best_rank)
     if best is None and not coming:
         given_up = masters.given_up(conn, master_kind, own)
         near = [(k, why) for k, why in given_up if rules.validity(k).distance(mjd) <= reach]

@@ -14,7 +14,7 @@ from tesela.products.masterkind import STANDS_IN
 def masters_of(order: Order) -> dict[str, Master]:
     """Every master of the order's own calset by kind; one that stands in under the name of the
     kind that it stands in for."""
-    found = {str(ref.facts["master_kind"]): ref for ref in _members(order)}
+    found = {str(ref.facts["master_kind"]): ref for ref in members(order)}
     for kind, other in STANDS_IN.items():
         if kind not in found and other in found:
             found[kind] = found.pop(other)
@@ -23,7 +23,7 @@ def masters_of(order: Order) -> dict[str, Master]:
 
 def substitutes(order: Order) -> list[str]:
     """Say which masters stand in for others."""
-    kinds = {str(ref.facts["master_kind"]): ref for ref in _members(order)}
+    kinds = {str(ref.facts["master_kind"]): ref for ref in members(order)}
     return [
         f"{kinds[other].key} stands in for a {kind}, of which there is none"
         for kind, other in STANDS_IN.items()
@@ -31,7 +31,7 @@ def substitutes(order: Order) -> list[str]:
     ]
 
 
-def _members(order: Order) -> Iterator[InputRef]:
+def members(order: Order) -> Iterator[InputRef]:
     """Members of the calset that was chosen for this very product: a master that is built from
     images depends on their calsets too."""
     profile = order.key.split(".", 1)[0].lower() if order.kind == "master" else order.kind

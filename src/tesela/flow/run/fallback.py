@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tesela.flow.run.calibrations import members
 from tesela.flow.run.steps import Order
 
 
@@ -30,8 +31,7 @@ class Fallback:
 
 
 def of_order(order: Order) -> list[Fallback]:
-    """Return the fallbacks among the masters that an order's frame is calibrated with."""
-    members = [ref for calset in order.of_kind("calset") for ref in calset.members]
+    """Return the fallbacks among the masters that an order's own frames are calibrated with."""
     return [
         Fallback(
             str(ref.facts["master_kind"]),
@@ -40,7 +40,7 @@ def of_order(order: Order) -> list[Fallback]:
             bool(ref.facts["is_older"]),
             str(ref.facts.get("crosses", "")),
         )
-        for ref in members
+        for ref in members(order)
         if ref.facts.get("distance_days", 0.0) > 0
     ]
 

@@ -84,13 +84,15 @@ def _common(order: Order, kind: str, camera: str) -> dict[str, Any]:
 
 
 def _compared_with(order: Order, kind: str) -> tuple[Master | None, Master | None]:
-    """The predecessor and the first of the epoch. An illumination without a predecessor in its
-    epoch is shown beside that of the epoch before."""
+    """The predecessor and the first, both of the same epoch. An illumination that is the first of
+    its epoch is shown beside the last of the epoch before."""
     found = [ref for ref in order.of_kind("master", "evidence") if ref.facts["master_kind"] == kind]
     found.sort(key=lambda ref: str(ref.facts["night"]))
     same = [ref for ref in found if not ref.facts.get("crosses")]
-    first = same[0] if same else found[-1] if found and kind == "ILLUMINATION" else None
-    return (_read(same[-1]) if same else None), (_read(first) if first else None)
+    if same:
+        return _read(same[-1]), _read(same[0])
+    is_shown = found and kind == "ILLUMINATION"
+    return (_read(found[-1]) if is_shown else None), None
 
 
 def _read(ref: InputRef) -> Master:

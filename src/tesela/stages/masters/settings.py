@@ -250,7 +250,7 @@ class PatternSettings:
     """Shorter exposures are left out."""
     sky_e: tuple[float, float] = (100.0, 20000.0)
     """So are frames whose sky, electrons a pixel, is outside this range,"""
-    min_free: float = 0.5
+    min_free: float = 0.2
     """or with a smaller part of their pixels free of objects and defects (crowded fields),"""
     max_gradient: float = 0.3
     """or whose sky varies over the CCD by more than this part of it (the moon),"""
