@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tesela.errors import ConfigError
 from tesela.simulate import detector, readout, settings, structure
 from tesela.simulate.streams import stream
 
@@ -61,6 +62,11 @@ def test_a_drifting_gain_is_not_in_the_header():
         drifted.gain / sound.gain, np.where(np.arange(16) == 4, 1.01, 1.0), rtol=1e-12
     )
     np.testing.assert_array_equal(drifted.header_gain, sound.header_gain)
+
+
+def test_an_amplifier_that_is_not_there_cannot_drift():
+    with pytest.raises(ConfigError, match="amplifier 17"):
+        detector.build(replace(NIGHT, gain_drift=(17, 1.01)))
 
 
 def test_new_dust_changes_nothing_elsewhere():

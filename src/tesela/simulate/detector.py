@@ -16,6 +16,7 @@ from scipy import ndimage
 from tesela import cameras
 from tesela.bands import filters
 from tesela.cameras import Camera
+from tesela.errors import ConfigError
 from tesela.simulate.settings import NightSettings, of_camera
 from tesela.simulate.streams import stream
 
@@ -77,8 +78,13 @@ def build(settings: NightSettings) -> Detector:
     amp_id, factor = settings.gain_drift
     if not amp_id:
         return constant
+    ids = [amp.id for amp in constant.camera.amplifiers]
+    if amp_id not in ids:
+        raise ConfigError(
+            "gain_drift", found=f"amplifier {amp_id}", expected=f"one of {ids}, or 0 for none"
+        )
     gain = constant.gain.copy()
-    gain[[amp.id for amp in constant.camera.amplifiers].index(amp_id)] *= factor
+    gain[ids.index(amp_id)] *= factor
     return replace(constant, gain=gain)
 
 

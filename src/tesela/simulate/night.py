@@ -71,7 +71,7 @@ def make(
     list of Path
         The raw frames in order of time.
     """
-    nights = campaign_of(settings or NightSettings())
+    nights = campaign_of(NightSettings() if settings is None else settings)
     raw = Path(out_dir) / "raw"
     truths = Path(truth_dir) if truth_dir is not None else Path(out_dir) / "truth"
     for folder in (raw, truths):
