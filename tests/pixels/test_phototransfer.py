@@ -72,6 +72,17 @@ def test_stars_gradients_and_zero_levels_are_no_noise(rng) -> None:
     assert moved.gain == pytest.approx(clean.gain, rel=2e-3)
 
 
+def test_vignetting_does_not_bias_the_gain(rng) -> None:
+    falling = 1 - 0.4 * np.linspace(0, 1, SHAPE[0])[:, None] ** 3
+    frames = [
+        (rng.poisson(20000 * falling * np.ones(SHAPE)) / np.repeat(GAIN, 256)).astype(np.float32)
+        for _ in range(12)
+    ]
+    gain, error = phototransfer.gains(frames, [1] * 12, SECTIONS, 0.0)
+    assert error.max() < 0.005 * GAIN.max()
+    assert np.all(np.abs(gain - GAIN) < 3 * error)
+
+
 def test_only_some_rows_are_read(rng) -> None:
     class Watched:
         """Counts the rows that are sliced."""

@@ -122,13 +122,15 @@ def pair(
         if top <= 0 or bottom <= 0:
             continue
         ratio = top / bottom
-        spread, n = _clipped_variance(a - np.float32(ratio) * b, clip_sigma)
+        spread, n, good = _clipped_variance(a - np.float32(ratio) * b, clip_sigma)
         if n < FEWEST_PIXELS:
             continue
+        # Mean levels, of the very pixels whose noise it is: on a vignetted flat a median is higher.
+        top, bottom = (float(np.mean(x[good], dtype=np.float64)) for x in (a, b))
         own = spread - noise[amp] ** 2 * (1 + ratio**2)
-        # Two flats at `top` and `bottom`: (top + ratio^2 bottom) / gain = top (1 + ratio) / gain.
+        # The noise of the difference is (top + ratio^2 bottom) / gain.
         level[amp] = 0.5 * (top + bottom)
-        scale = level[amp] / (top * (1 + ratio))
+        scale = level[amp] / (top + ratio**2 * bottom)
         variance[amp] = own * scale
         error[amp] = spread * np.sqrt(2 / n) * scale
     return Pair(level, variance, error)
@@ -251,14 +253,14 @@ def _read(
     return [(np.concatenate(a), np.concatenate(b)) for a, b in found]
 
 
-def _clipped_variance(difference: np.ndarray, clip_sigma: float) -> tuple[float, int]:
-    """Variance about the mean of each row, and the number of pixels it stands on."""
+def _clipped_variance(difference: np.ndarray, clip_sigma: float) -> tuple[float, int, np.ndarray]:
+    """Variance about the mean of each row, its degrees of freedom, and the pixels kept."""
     good = np.isfinite(difference)
     middle = np.median(difference[good]) if good.any() else 0.0
     sigma = 1.4826 * float(np.median(np.abs(difference[good] - middle))) if good.any() else 0.0
     if sigma == 0:
-        return np.nan, 0
-    lost = 1 - _kept_variance(clip_sigma)
+        return np.nan, 0, good
+    kept = _kept_variance(clip_sigma)
     residual = difference.astype(np.float64)
     variance = sigma**2
     freedom = 0
@@ -267,12 +269,11 @@ def _clipped_variance(difference: np.ndarray, clip_sigma: float) -> tuple[float,
         total = np.where(good, residual, 0).sum(axis=1)
         residual -= (total / np.maximum(n, 1))[:, None]
         good &= np.abs(residual) < clip_sigma * np.sqrt(variance)
-        n = good.sum(axis=1)
-        freedom = int(np.maximum(n - 1, 0).sum())
+        freedom = int(np.maximum(good.sum(axis=1) - 1, 0).sum())
         if freedom < 1:
-            return np.nan, 0
-        variance = float(np.sum(np.where(good, residual, 0) ** 2) / freedom) / (1 - lost)
-    return variance, freedom
+            return np.nan, 0, good
+        variance = float(np.sum(np.where(good, residual, 0) ** 2) / freedom) / kept
+    return variance, freedom, good
 
 
 def _kept_variance(clip_sigma: float) -> float:
