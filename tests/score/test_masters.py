@@ -1,0 +1,145 @@
+"""A perfect master scores perfectly, and each fault shows in its own row at its own size."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tesela.products.images import Master
+from tesela.products.maskbit import MaskBit
+from tesela.score import masters
+from tesela.score.rows import Row
+from tesela.simulate import campaign, detector, structure
+from tesela.simulate.detector import LINEAR_ADU
+from tesela.simulate.settings import BANDS
+
+FIRST, _, LAST = campaign.calibration()
+UNIT = detector.build(FIRST)
+NY, NX = UNIT.camera.shape
+CLEAN = np.zeros((NY, NX), np.uint8)
+NODES = 65
+
+
+@pytest.fixture(scope="module")
+def truth(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The part of a campaign's truth that is read."""
+    folder = tmp_path_factory.mktemp("truth")
+    content = {"nights": [{"settings": asdict(night)} for night in (FIRST, LAST)]}
+    (folder / "night.json").write_text(json.dumps(content))
+    return folder
+
+
+def score(truth: Path, folder: Path, master: Master, *, night: str = "20170703") -> dict[str, Row]:
+    """Rows of one master by metric."""
+    through = "-" if master.kind in ("BIAS", "CROSSTALK", "LINEARITY", "BADPIXEL") else "zSDSS_Z"
+    key = f"{master.kind}.JAST80.mini80.01.{through}.SLOW.{night}"
+    path = folder / f"{key}.fits"
+    master.cards.append(("MSTKIND", master.kind, ""))
+    master.write(path)
+    return {row.metric: row for row in masters.evaluate({key: path}, truth)}
+
+
+def numbers(kind: str, **arrays: np.ndarray) -> Master:
+    return Master(kind, np.empty((0, 0), np.float32), np.empty((0, 0), np.uint8), [], arrays)
+
+
+def test_a_bias_is_judged_by_profiles_and_blocks(truth: Path, tmp_path: Path) -> None:
+    perfect = structure.bias_image(FIRST)
+    rows = score(truth, tmp_path, Master("BIAS", perfect, CLEAN.copy()))
+    assert all(row.passed and row.value < 1e-3 for row in rows.values())
+    shifted = perfect + np.float32(1.0)  # one ADU everywhere
+    (tmp_path / "shifted").mkdir()
+    rows = score(truth, tmp_path / "shifted", Master("BIAS", shifted, CLEAN.copy()))
+    assert all(row.value == pytest.approx(0.95, abs=0.05) for row in rows.values())
+    assert not any(row.passed for row in rows.values())
+
+
+def test_bad_pixels_do_not_count_against_a_bias(truth: Path, tmp_path: Path) -> None:
+    image, mask = structure.bias_image(FIRST).copy(), CLEAN.copy()
+    image[100:130, 200] += 1000.0
+    mask[100:130, 200] = MaskBit.BAD
+    rows = score(truth, tmp_path, Master("BIAS", image, mask))
+    assert all(row.passed for row in rows.values())
+
+
+@pytest.mark.parametrize(("factor", "passed"), [(1.0, True), (1.3, False)])
+def test_a_flat_is_judged_by_the_photons_of_its_frames(
+    truth: Path, tmp_path: Path, rng: np.random.Generator, factor: float, passed: bool
+) -> None:
+    noise = 0.002
+    true = np.array(detector.response(FIRST, "zSDSS")) * detector.stray_light(FIRST, "zSDSS")
+    for k, amp in enumerate(UNIT.camera.amplifiers):
+        true[amp.dest.slices] *= np.float32(UNIT.header_gain[k] / UNIT.gain[k])
+    image = true * (1 + factor * noise * rng.standard_normal(true.shape)).astype(np.float32)
+    flat = Master("FLAT", image.astype(np.float32), CLEAN.copy(), [("MSTNOISE", noise, "")])
+    row = score(truth, tmp_path, flat)["flat, noise over that of its photons"]
+    assert row.value == pytest.approx(factor, abs=0.03)
+    assert row.passed is passed
+
+
+@pytest.mark.parametrize(
+    ("sign", "night", "passed"),
+    [(1.0, "20170703", True), (-1.0, "20170703", False), (1.0, "20170723", False)],
+)
+def test_an_illumination_needs_the_right_sign_and_epoch(
+    truth: Path, tmp_path: Path, sign: float, night: str, passed: bool
+) -> None:
+    true = detector.illumination_mag(FIRST, "zSDSS")
+    y, x = (np.rint(np.linspace(0, n - 1, NODES)).astype(int) for n in (NY, NX))
+    found = numbers("ILLUMINATION", map=sign * true[np.ix_(y, x)])
+    row = score(truth, tmp_path, found, night=night)["illumination, rms"]
+    assert row.passed is passed
+
+
+def test_a_fringe_pattern_may_have_any_scale_but_not_another_shape(
+    truth: Path, tmp_path: Path
+) -> None:
+    true = detector.fringes(FIRST, "zSDSS") * np.float32(
+        FIRST.fringe_factor * BANDS["zSDSS"].fringe
+    )
+    rows = score(truth, tmp_path, Master("FRINGE", 0.5 * true, CLEAN.copy()))
+    assert all(row.passed and row.value < 1e-3 for row in rows.values())
+    moved = np.roll(true, 10, axis=1)
+    (tmp_path / "moved").mkdir()
+    rows = score(truth, tmp_path / "moved", Master("FRINGE", moved, CLEAN.copy()))
+    assert not rows["fringe left, of its amplitude"].passed
+
+
+def test_crosstalk_is_judged_coefficient_by_coefficient(truth: Path, tmp_path: Path) -> None:
+    off = UNIT.crosstalk + 3e-5 * (1 - np.eye(len(UNIT.crosstalk)))
+    (row,) = score(truth, tmp_path, numbers("CROSSTALK", matrix=off)).values()
+    assert row.value == pytest.approx(3.0)
+    assert not row.passed
+
+
+def test_linearity_without_a_correction_has_the_slope_of_the_detector(
+    truth: Path, tmp_path: Path
+) -> None:
+    nothing = np.zeros((len(UNIT.nonlinearity), 2))
+    pivot = np.array([LINEAR_ADU])
+    none = numbers("LINEARITY", coefficients=nothing, pivot_adu=pivot)
+    (row,) = score(truth, tmp_path, none).values()
+    assert row.value > 2 and not row.passed
+    (tmp_path / "right").mkdir()
+    right = numbers("LINEARITY", coefficients=UNIT.nonlinearity.copy(), pivot_adu=pivot)
+    (row,) = score(truth, tmp_path / "right", right).values()
+    assert row.passed  # right to first order
+
+
+def test_bad_pixels_are_counted_found_and_invented(truth: Path, tmp_path: Path) -> None:
+    mask = CLEAN.copy()
+    mask[UNIT.hot_y, UNIT.hot_x] = MaskBit.BAD
+    mask[UNIT.cold_y, UNIT.cold_x] = MaskBit.BAD
+    missing = Master("BADPIXEL", np.empty((0, 0), np.float32), mask)
+    rows = score(truth, tmp_path, missing)
+    assert not rows["bad pixels found"].passed  # the columns
+    for column in UNIT.bad_columns:
+        mask[column.y0 : column.y1, column.x] = MaskBit.BAD
+    (tmp_path / "all").mkdir()
+    rows = score(truth, tmp_path / "all", Master("BADPIXEL", np.empty((0, 0), np.float32), mask))
+    assert rows["bad pixels found"].value == 1.0
+    assert rows["bad pixels invented"].value == 0.0
