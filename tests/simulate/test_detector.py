@@ -9,7 +9,7 @@ from tesela.errors import ConfigError
 from tesela.simulate import detector, readout, settings, structure
 from tesela.simulate.streams import stream
 
-NIGHT = settings.tiny(stray_light=0.04)
+NIGHT = settings.tiny(stray_light=0.04, stray_by_epoch=True)
 
 
 @pytest.mark.parametrize("epoch", [0, 1, 2])
@@ -42,6 +42,15 @@ def test_stray_light_has_a_side():
     across = image[:, nx // 2 :].mean() - image[:, : nx // 2].mean()
     along = image[ny // 2 :].mean() - image[: ny // 2].mean()
     assert np.hypot(across, along) > 0.002
+
+
+def test_the_default_is_a_bump_in_the_middle_in_every_epoch():
+    demo = settings.tiny()
+    light = detector.stray_light(demo, "rSDSS")
+    np.testing.assert_allclose(light, light[::-1, ::-1], atol=1e-6)
+    assert np.ptp(light) == pytest.approx(0.02, rel=0.05)
+    assert abs(np.log(light, dtype=np.float64).mean()) < 1e-6
+    np.testing.assert_array_equal(light, detector.stray_light(replace(demo, epoch=1), "zSDSS"))
 
 
 def test_without_stray_light_only_the_areas_of_pixels_are_left():

@@ -97,8 +97,8 @@ def test_stars_do_not_see_stray_light_and_come_out_faint_where_it_is(tmp_path):
     """The sign of the illumination correction: m_inst - m_true = +2.5 log10 S after the flat."""
     wanted = settings.tiny(
         stars_per_field=900.0, star_limit_mag=17.5, galaxies_per_field=0.0, n_bias=0, n_flat=0,
-        n_dither=2, stray_light=0.4, trail_probability=0.0, distortion_corner_px=0.0,
-        cosmic_rays_per_cm2_s=0.05,
+        n_dither=2, stray_light=0.4, stray_by_epoch=True, trail_probability=0.0,
+        distortion_corner_px=0.0, cosmic_rays_per_cm2_s=0.05,
     )  # fmt: skip
     light = detector.stray_light(wanted, "rSDSS")
     assert np.ptp(light) > 0.25

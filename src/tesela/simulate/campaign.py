@@ -19,6 +19,7 @@ INTERVENTION_DAYS = 20
 """Days from the first night of a campaign to the first after the work on the baffles."""
 REAL: dict[str, Any] = {
     "stray_light": 0.04,
+    "stray_by_epoch": True,
     "fringe_factor": 3.0,
     "nonlinearity": 0.015,
     "dark_e_per_s": 0.0008,

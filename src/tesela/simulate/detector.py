@@ -243,12 +243,23 @@ def _add_donut(image: np.ndarray, cx: float, cy: float, outer: float, depth: flo
 def stray_light(settings: NightSettings, band: str) -> np.ndarray:
     """(ny, nx) float32 factor S of flats and sky that stars do not see; the mean of ln S is 0.
 
-    The camera adds light: a bump in the middle, a ring that is not centred (the ghost of the
-    pupil), a tilt to one side. Each epoch and band has its own; the flat holds S, so stars that
-    are divided by it come out fainter where S > 1, by 2.5 log10 S. It is read-only.
+    The camera adds light: a bump in the middle; with `stray_by_epoch` also a ring that is not
+    centred (the ghost of the pupil) and a tilt to one side, all of them drawn for the epoch and
+    the band. The flat holds S, so stars that are divided by it come out fainter where S > 1, by
+    2.5 log10 S. It is read-only.
     """
+    if not settings.stray_by_epoch:
+        return _bump(settings.camera, settings.stray_light)
     amount = settings.stray_light
     return _stray_light(settings.seed, settings.camera, settings.epoch, amount, band)
+
+
+@lru_cache(maxsize=1)
+def _bump(camera: str, amount: float) -> np.ndarray:
+    light = np.float32(amount) * np.exp(-radius2(cameras.load(camera)) / np.float32(0.3))
+    factor = np.exp(light - light.mean())
+    factor.flags.writeable = False
+    return factor
 
 
 @lru_cache(maxsize=1)

@@ -176,6 +176,8 @@ class NightSettings:
     """Chance of a patch of cloud of 50 mmag in a frame."""
     stray_light: float = 0.02
     """Light that the camera adds to flats and sky but not to stars: about its peak to peak."""
+    stray_by_epoch: bool = False
+    """It has a ghost and a side, its own in each epoch and band; else a bump in the middle."""
     fringe_factor: float = 1.0
     """Multiplies the amplitude of the fringes."""
 
