@@ -139,7 +139,13 @@ def _sources(image, level, sigma, edges_y, edges_x, cut):  # type: ignore[no-unt
             zero, noise = level[j, i], sigma[j, i]
             limit = zero + cut * noise
             for y in range(max(edges_y[j], RING), min(edges_y[j + 1], ny - RING)):
-                for x in range(max(edges_x[i], RING), min(edges_x[i + 1], nx - RING)):
+                first, last = max(edges_x[i], RING), min(edges_x[i + 1], nx - RING)
+                row, n_high = image[y], 0
+                for x in range(first, last):
+                    n_high += row[x] > limit
+                if n_high == 0:  # nearly always
+                    continue
+                for x in range(first, last):
                     top = image[y, x]
                     if not top > limit:
                         continue
