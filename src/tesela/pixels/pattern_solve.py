@@ -17,7 +17,8 @@ Plane = NDArray[np.float32]
 PRIOR_SCATTER = 0.3
 FIRST_RANGE = (0.2, 5.0)
 UNUSUAL_SIGMA = 3.0
-WIDE = 4.0
+WIDE = 2.0
+"""Means of the pattern within a Gaussian of mesh / WIDE are taken for sky."""
 
 
 @dataclass
