@@ -91,6 +91,17 @@ def test_a_gain_that_drifts_by_one_percent_is_an_alarm_that_names_the_amplifier(
     assert values[6].n == 5
 
 
+@pytest.mark.parametrize("amp", [1, 4, 9, 16])
+def test_a_gradient_of_the_sky_neither_hides_nor_feigns_a_drift(amp: int) -> None:
+    y, x = np.mgrid[: CAMERA.ny, : CAMERA.nx]
+    gradient = 1 + 0.012 * (x / CAMERA.nx - 0.5) - 0.008 * (y / CAMERA.ny - 0.5)
+    assert found(gradient).alert == QUIET
+    drifted = found(gradient * gain(amp, 1.01))
+    assert drifted.alert == ALARM
+    assert [says.split(" changed")[0] for says in drifted.says] == [f"amplifier {amp}"]
+    assert drifted.tilt == pytest.approx((0.012, -0.008), abs=1e-3)
+
+
 def test_half_a_percent_and_more_is_a_warning() -> None:
     assert found(gain(3, 1.007)).alert == WARNING
     assert found(gain(3, 1.003)).alert == QUIET

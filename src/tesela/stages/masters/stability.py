@@ -30,6 +30,9 @@ CLIP_SIGMA: Final = 5.0
 LEAST_FILLED: Final = 0.25
 """Part of its box that a compact region fills; a bad column fills less."""
 MOST_DUST: Final = 50
+FEWEST_FOR_A_PLANE: Final = 6
+PLANE_PASSES: Final = 40
+LEAST_AWAY: Final = 1e-5
 HISTOGRAM_HALF: Final = 0.03
 N_HISTOGRAM: Final = 241
 
@@ -59,10 +62,13 @@ class Stability:
     """Why, a sentence each."""
     amp: tuple[int, ...]
     amp_ratio: Floats
-    """Median of each amplifier over the median of the amplifiers; (n_amp,)."""
+    """Median of each amplifier over the plane through those of all; (n_amp,)."""
     amp_error: Floats
     amp_scatter: Floats
     """Robust scatter of the pixels; (n_amp,)."""
+    tilt: tuple[float, float]
+    """Slope of that plane along x and y, as a fraction from edge to edge: no alert, for the sky has
+    gradients of its own."""
     radius_px: Floats
     """Mean radius of each ring; (n_rings,)."""
     radial_ratio: Floats
@@ -94,7 +100,8 @@ def stability(
 ) -> Stability:
     """Compare a flat with the reference.
 
-    An amplifier's change is told against the median of the amplifiers. Rings of equal area around
+    An amplifier's change is told against a plane through all amplifiers that no single one of them
+    can tilt, since the sky of every evening has another gradient. Rings of equal area around
     the centre tell of illumination. Dust is sought in the ratio smoothed by 3 px, against its own
     surroundings, with the amplifiers' changes taken out.
 
@@ -118,6 +125,7 @@ def stability(
     ratio /= np.float32(middle)
     amp_ratio, amp_scatter = medians / middle, scatters / middle
     scatter = float(np.nanmedian(amp_scatter))
+    changes, tilt = _without_tilt(amp_ratio, camera)
     radius, ring, ring_scatter = _rings(ratio, usable, camera, settings.radial_bins)
     show_px = factor_to(camera.shape, SHOWN_PX)
     shown = binned(ratio, usable, show_px)
@@ -129,14 +137,15 @@ def stability(
     dust = _dust(ratio, usable, scatter, settings)
     n = int(card_dict(flat.cards).get("NCOMBINE") or 0)
     own, old = (float(card_dict(m.cards).get("MSTNOISE") or 0) for m in (flat, reference))
-    alert, says = _judge(tuple(a.id for a in camera.amplifiers), amp_ratio, ring, dust, settings)
+    alert, says = _judge(tuple(a.id for a in camera.amplifiers), changes, ring, dust, settings)
     return Stability(
         alert,
         says,
         tuple(a.id for a in camera.amplifiers),
-        amp_ratio,
+        changes,
         1.2533 * amp_scatter / np.sqrt(np.maximum(counts, 1)),  # of a median
         amp_scatter,
+        tilt,
         radius,
         ring,
         ring_scatter,
@@ -163,6 +172,28 @@ def _amplifiers(
             out[0, k] = np.median(values)
             out[1, k] = 1.4826 * np.median(np.abs(values - np.float32(out[0, k])))
     return out[0], out[1], out[2]
+
+
+def _without_tilt(ratio: Floats, camera: Camera) -> tuple[Floats, tuple[float, float]]:
+    """The amplifiers over the plane of least absolute deviations through them, and its slopes.
+
+    With fewer than six amplifiers a plane could follow any of them: none is taken.
+    """
+    known = np.isfinite(ratio)
+    if np.count_nonzero(known) < FEWEST_FOR_A_PLANE:
+        return ratio, (0.0, 0.0)
+    dest = camera.sections("dest")
+    x = (dest[:, 0] + dest[:, 1]) / (2 * camera.nx) - 0.5
+    y = (dest[:, 2] + dest[:, 3]) / (2 * camera.ny) - 0.5
+    design = np.stack([np.ones_like(x), x, y], axis=1)
+    away = ratio - 1
+    plane: Floats = np.zeros(3)
+    for _ in range(PLANE_PASSES):  # least squares, weighted to least absolute deviations
+        weight = 1 / np.sqrt(np.maximum(np.abs(away - design @ plane), LEAST_AWAY))[known]
+        plane = np.linalg.lstsq(design[known] * weight[:, None], away[known] * weight, rcond=None)[
+            0
+        ]
+    return ratio / (1 + design @ plane), (float(plane[1]), float(plane[2]))
 
 
 def _rings(

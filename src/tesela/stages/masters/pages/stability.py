@@ -58,6 +58,8 @@ def numbers(found: Stability) -> dict[str, object]:
             )
         ],
         "dust": [asdict(each) for each in found.dust],
+        "tilt_x": found.tilt[0],
+        "tilt_y": found.tilt[1],
         "scatter": found.scatter,
         "expected_scatter": found.expected_scatter,
         "bin_px": found.bin_px,
@@ -134,7 +136,10 @@ def _amplifiers(axes: Axes, found: Stability, settings: StabilitySettings) -> No
     axes.errorbar(place, change, 100 * found.amp_error, fmt="none", ecolor="black", linewidth=1)
     step = max(1, len(place) // 16)
     axes.set_xticks(place[::step], [str(n) for n in found.amp[::step]])
-    axes.set(title="Amplifiers against the CCD", xlabel="amplifier", ylabel="change (%)")
+    tilt = ", ".join(f"{100 * value:+.2f} % in {name}" for name, value in zip("xy", found.tilt))
+    title = f"Amplifiers against the CCD (tilt of {tilt} taken out)"
+    axes.set(title=title, xlabel="amplifier", ylabel="change (%)")
+    axes.title.set_fontsize(10.5)
 
 
 def _radius(axes: Axes, found: Stability, settings: StabilitySettings) -> None:
