@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import lru_cache
 from pathlib import Path
@@ -15,21 +15,22 @@ from tesela.flow.run.steps import InputRef, Order, Outcome
 from tesela.products import paths, rawfile
 from tesela.products.catalogue import Table, read_parquet
 from tesela.products.frame import FrameFacts
-from tesela.products.images import Master
+from tesela.products.images import Master, open_detrended
 from tesela.products.masterkind import IMAGES, KINDS, MASTERS, RAW
 from tesela.stages import masters as stage
 
-BUILDERS: dict[str, tuple[str, str]] = {
-    "BIAS": ("build_bias", "bias"),
-    "DARK": ("build_dark", "dark"),
-    "LINEARITY": ("build_linearity", "linearity"),
-    "CROSSTALK": ("build_crosstalk", "crosstalk"),
-    "FLAT": ("build_flat", "flat"),
-    "DOMEFLAT": ("build_flat", "flat"),
-    "BADPIXEL": ("build_badpixel", "badpixel"),
-    "ILLUMINATION": ("build_illumination", "illumination"),
-    "FRINGE": ("build_fringe", "fringe"),
-    "PATTERN": ("build_pattern", "pattern"),
+Builder = Callable[[Any, Any], stage.MasterOutputs]
+BUILDERS: dict[str, tuple[Builder, str]] = {
+    "BIAS": (stage.build_bias, "bias"),
+    "DARK": (stage.build_dark, "dark"),
+    "LINEARITY": (stage.build_linearity, "linearity"),
+    "CROSSTALK": (stage.build_crosstalk, "crosstalk"),
+    "FLAT": (stage.build_flat, "flat"),
+    "DOMEFLAT": (stage.build_flat, "flat"),
+    "BADPIXEL": (stage.build_badpixel, "badpixel"),
+    "ILLUMINATION": (stage.build_illumination, "illumination"),
+    "FRINGE": (stage.build_fringe, "fringe"),
+    "PATTERN": (stage.build_pattern, "pattern"),
 }
 """The builder of each kind, and the name of its settings."""
 
@@ -39,34 +40,39 @@ def run_master(order: Order) -> Outcome:
     kind = order.key.split(".", 1)[0]
     settings = config.build(stage.MastersSettings, order.settings["stage"], "steps.master")
     build, table = BUILDERS[kind]
+    own = getattr(settings, table)
     with ExitStack() as opened:
         inputs = _OPEN[KINDS[kind].source](order, kind, opened)
-        made = getattr(stage, build)(inputs, getattr(settings, table))
-        pages = made.pages
-    fallbacks = fallback.of_order(order)
+        made = build(inputs, own)
+        about = stage.about(inputs, made, own, settings.stability)
     made.master.cards.extend(provenance(order))
-    main = order.out("master.fits")
-    made.master.write(main)
-    files = [(main, paths.master(order.key, order.version))]
-    for name, content in sorted(pages.items()):
-        temporary = order.out(f"page-{name}")
-        temporary.write_bytes(content)
-        files.append((temporary, paths.master_page(order.key, order.version, name)))
     left_out = [f"{name} left out: {why}" for name, why in made.rejected.items()]
     return Outcome(
-        files=tuple((str(temporary), str(final)) for temporary, final in files),
+        files=tuple(_write(order, made.master, about.pages)),
         data_hash=made.master.data_hash(),
-        metrics=plain({**made.metrics, "rejected": made.rejected}),
+        metrics=plain({**made.metrics, **about.metrics, "rejected": made.rejected}),
         rejections=tuple(made.reasons),
         warnings=(
             *made.warnings,
+            *about.warnings,
             *left_out,
             *calibrations.substitutes(order),
-            *map(str, fallbacks),
+            *map(str, fallback.of_order(order)),
         ),
         operations=tuple(operation.name for operation in made.operations),
-        monitored=tuple(made.monitored),
+        monitored=(*made.monitored, *about.monitored),
     )
+
+
+def _write(order: Order, master: Master, pages: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
+    """Write a master and its pages; yields (temporary, final) of each, the master first."""
+    main = order.out("master.fits")
+    master.write(main)
+    yield str(main), str(paths.master(order.key, order.version))
+    for name, content in sorted(pages.items()):
+        temporary = order.out(f"page-{name}")
+        temporary.write_bytes(content)
+        yield str(temporary), str(paths.master_page(order.key, order.version, name))
 
 
 def _common(order: Order, kind: str, camera: str) -> dict[str, Any]:
@@ -103,23 +109,16 @@ def _of_raw(order: Order, kind: str, opened: ExitStack) -> stage.RawInputs:
     refs = [ref for ref in order.inputs if ref.kind == "raw"]
     refs.sort(key=lambda ref: ref.key)
     facts = [FrameFacts.from_dict(ref.facts) for ref in refs]
-    if hasattr(rawfile, "open_rows"):
-        rows = [opened.enter_context(rawfile.open_rows(Path(ref.path))) for ref in refs]
-        headers = [one.header for one in rows]
-    else:
-        both = [rawfile.read(Path(ref.path)) for ref in refs]
-        headers, rows = [b[0] for b in both], [b[1] for b in both]
+    rows = [opened.enter_context(rawfile.open_rows(Path(ref.path))) for ref in refs]
     return stage.RawInputs(
         **_common(order, kind, facts[0].camera),
         facts=facts,
-        headers=headers,
+        headers=[one.header for one in rows],
         pixels=rows,
     )
 
 
 def _of_images(order: Order, kind: str, opened: ExitStack) -> stage.ImageInputs:
-    from tesela.products.images import open_detrended
-
     images = []
     for ref in sorted(order.of_kind("detrended", "evidence"), key=lambda ref: ref.key):
         rows = opened.enter_context(open_detrended(Path(ref.path)))

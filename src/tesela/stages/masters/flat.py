@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tesela.errors import QualityError
-from tesela.pixels import combine, defects, framestats
+from tesela.pixels import combine, defects, framestats, phototransfer
 from tesela.products.images import Master, Operation
 from tesela.products.maskbit import MaskBit
+from tesela.products.monitor import AmpValue
 from tesela.stages.masters import compare, enough
 from tesela.stages.masters.calibrate import (
     Corrections,
@@ -82,9 +83,27 @@ def build_flat(inputs: RawInputs, settings: FlatSettings) -> MasterOutputs:
         ],
         monitored=[
             *per_amplifier("flat_level", levels, camera),
+            *_gains(kept),
             *temperature(kept, camera),
         ],
     )
+
+
+def _gains(kept: list[Measured[FlatSeen]]) -> list[AmpValue]:
+    """Gain of each amplifier, e-/ADU, from the noise of successive flats (photon transfer)."""
+    camera = kept[0].plane.camera
+    stated = camera.values("gain_e_per_adu")
+    relative, error = phototransfer.gains(
+        [frame.plane for frame in kept],
+        [frame.seen.mode for frame in kept],
+        camera.sections("dest"),
+        np.median([frame.plane.readnoise_e for frame in kept], axis=0),
+    )
+    return [
+        AmpValue(amp.id, "gain", float(ratio * gain), float(sigma * gain), len(kept))
+        for amp, gain, ratio, sigma in zip(camera.amplifiers, stated, relative, error)
+        if np.isfinite(ratio)
+    ]
 
 
 def _known_bad(inputs: RawInputs) -> NDArray[np.bool_]:
