@@ -190,9 +190,10 @@ def _without_tilt(ratio: Floats, camera: Camera) -> tuple[Floats, tuple[float, f
     plane: Floats = np.zeros(3)
     for _ in range(PLANE_PASSES):  # least squares, weighted to least absolute deviations
         weight = 1 / np.sqrt(np.maximum(np.abs(away - design @ plane), LEAST_AWAY))[known]
-        plane = np.linalg.lstsq(design[known] * weight[:, None], away[known] * weight, rcond=None)[
-            0
-        ]
+        scaled = design[known] * weight[:, None]
+        plane = np.asarray(
+            np.linalg.lstsq(scaled, away[known] * weight, rcond=None)[0], dtype=np.float64
+        )
     return ratio / (1 + design @ plane), (float(plane[1]), float(plane[2]))
 
 
