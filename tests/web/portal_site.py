@@ -206,6 +206,7 @@ def add_calibrations(folder: Path, nights: int = 30) -> dict[str, str]:
             ledger, folder, "FLAT", "r_R1", night, 1.0, _flats(rng, n, nights),
             files={"ratio.png": _png(n), "ratio.json": b'{"scatter": 0.01}\n'},
             rejected=LEFT_OUT if is_last else {},
+            frames=("flat1-20170703", "flat2-20170703") if is_last else (),
         )  # fmt: skip
     for name, night in (("before", "2017-06-04"), ("after", "2017-06-16")):
         found[name] = _add_master(
@@ -269,6 +270,7 @@ def _add_master(
     metrics: Mapping[str, Any] | None = None,
     amplifiers: list[dict[str, Any]] | None = None,
     certified: bool = True,
+    frames: tuple[str, ...] = (),
 ) -> str:
     configuration = Configuration("JAST80", "mini80", "01", through, "fast")
     key = MasterKey(kind, configuration, night)
@@ -284,6 +286,10 @@ def _add_master(
         made = _insert(conn, key, days, {str(p): c for p, c in contents.items()}, [
             f"{name} left out: {why}" for name, why in (rejected or {}).items()
         ])  # fmt: skip
+        sources = [products.current(conn, "raw", name) for name in frames]
+        edges = [{"product": made, "source": raw["id"], "role": "input"} for raw in sources if raw]
+        if edges:
+            conn.execute(schema.edge.insert(), edges)
         products.add_quality(conn, made, measured)
         amp_quality.put(conn, made, configuration, night, values)
         if certified:

@@ -16,13 +16,17 @@ NIGHT = f"/night/{portal_site.NIGHT}"
 PAGES = (
     "/", NIGHT, f"{NIGHT}?view=pictures&type=science", "/frame/sci1", "/frame/sci4",
     "/frame/sci1/header", "/tiles", "/tile/T10", "/product/coadd/T10.r", "/releases",
-    "/find?q=sci",
+    "/find?q=sci", "/masters", "/detectors", f"/detector/{portal_site.DETECTOR}",
+    "/product/master/BIAS.JAST80.mini80.01.-.fast.20170703",
+    "/product/master/FLAT.JAST80.mini80.01.r_R1.fast.20170703",
+    "/product/master/ILLUMINATION.JAST80.mini80.01.r_R1.fast.20170616",
 )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def address(packages: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     site: Path = portal_site.make(tmp_path_factory.mktemp("portal") / "site")
+    portal_site.add_calibrations(site)
     with browser.serving(create_app(site)) as url:
         yield url
 
@@ -105,6 +109,29 @@ def test_a_phone_has_the_navigation_in_a_row_and_says_what_is_wide(
             boxes = [link.bounding_box() for link in shown.page.locator(".top nav a").all()]
             assert len({box["y"] for box in boxes}) == 1
             assert shown.page.locator(".swipe").is_visible() is is_narrow
+
+
+def test_pictures_of_other_nights_come_as_they_are_scrolled_to(chromium: Any, address: str) -> None:
+    key = "FLAT.JAST80.mini80.01.r_R1.fast.20170703"
+    with browser.opened(chromium, f"{address}/product/master/{key}") as shown:
+        last = shown.page.locator(".night-plots img").last
+        last.scroll_into_view_if_needed()
+        expect(last).to_have_js_property("complete", True)
+        assert last.evaluate("image => image.naturalWidth") == 480
+        shown.page.locator(".held-among a").first.click()
+        shown.page.wait_for_url("**/product/master/FLAT.*")
+        assert not shown.page.url.endswith(key), "a neighbour in time"
+        shown.seen.require_nothing()
+
+
+def test_what_was_raised_leads_to_its_night_and_its_master(chromium: Any, address: str) -> None:
+    with browser.opened(chromium, f"{address}/detector/{portal_site.DETECTOR}") as shown:
+        shown.page.locator(".monitors a:has(.raised)").last.click()
+        shown.page.wait_for_url(f"**/product/master/FLAT.*{NIGHT[-10:].replace('-', '')}")
+        shown.page.go_back()
+        shown.page.locator(".monitors a:has(.cell)").last.click()
+        shown.page.wait_for_url(f"**{NIGHT}")
+        shown.seen.require_nothing()
 
 
 def test_everything_works_without_scripts(chromium: Any, address: str) -> None:

@@ -237,24 +237,44 @@ def _good(*where: ColumnElement[bool]) -> tuple[Any, list[ColumnElement[bool]]]:
     return joined, [sa.not_(bad), *where]
 
 
+def _of(detector: str) -> ColumnElement[bool]:
+    """Of a detector, but not found by the index of its series: that of the nights reads less."""
+    return (_amp.c.detector + "") == detector
+
+
 def last_followed(conn: Connection) -> str:
     """The last night of which the monitors have a value, '' without any."""
     return str(conn.scalar(sa.select(sa.func.max(_amp.c.night))) or "")
 
 
+_LAST_NIGHT = """
+    SELECT a.night FROM amp_quality a JOIN product p ON p.id = a.product_id
+    LEFT JOIN master m ON m.product_id = a.product_id
+    WHERE a.detector || '' = :detector AND a.night {which}
+      AND p.state = 'valid' AND COALESCE(m.state, '') NOT IN ('invalid', 'rejected')
+    ORDER BY a.night DESC LIMIT 1"""
+_NIGHTS_BACKWARDS = sa.text(f"""
+    WITH RECURSIVE back(night) AS (
+        SELECT ({_LAST_NIGHT.format(which="<= :until")})
+        UNION ALL
+        SELECT ({_LAST_NIGHT.format(which="< back.night")})
+        FROM back WHERE back.night IS NOT NULL
+        LIMIT :limit)
+    SELECT night FROM back WHERE night IS NOT NULL ORDER BY night""")
+
+
 def followed_nights(conn: Connection, detector: str, until: str, limit: int) -> list[str]:
-    """The last nights of a detector with values, the oldest first; '' as `until` is no end."""
-    joined, where = _good(_amp.c.detector == detector)
-    if until:
-        where.append(_amp.c.night <= until)
-    query = sa.select(_amp.c.night).select_from(joined).where(*where).distinct()
-    rows = conn.execute(query.order_by(_amp.c.night.desc()).limit(limit))
-    return [row[0] for row in rows][::-1]
+    """The last nights of a detector with values, the oldest first; '' as `until` is no end.
+
+    They are sought one by one from the last: a list of all nights would read all values.
+    """
+    wanted = {"detector": detector, "until": until or "9999-12-31", "limit": limit}
+    return [row.night for row in conn.execute(_NIGHTS_BACKWARDS, wanted)]
 
 
 def worst_levels(conn: Connection, detector: str, first: str, last: str) -> list[Row]:
     """The gravest level of each night and amplifier: night, amp, level."""
-    joined, where = _good(_amp.c.detector == detector, _amp.c.night.between(first, last))
+    joined, where = _good(_of(detector), _amp.c.night.between(first, last))
     query = (
         sa.select(_amp.c.night, _amp.c.amp, sa.func.max(_amp.c.level).label("level"))
         .select_from(joined)
@@ -266,7 +286,7 @@ def worst_levels(conn: Connection, detector: str, first: str, last: str) -> list
 
 def series_between(conn: Connection, detector: str, first: str, last: str) -> list[Row]:
     """The series of a detector that have a value then: metric, filter, source, raised."""
-    joined, where = _good(_amp.c.detector == detector, _amp.c.night.between(first, last))
+    joined, where = _good(_of(detector), _amp.c.night.between(first, last))
     query = (
         sa.select(
             _amp.c.metric,
@@ -288,7 +308,7 @@ def alerts(
     """What was raised in the nights first ... last, the latest first, beside what it was of."""
     joined, where = _good(_amp.c.night.between(first, last), _amp.c.level >= 1)
     if detector:
-        where.append(_amp.c.detector == detector)
+        where.append(_of(detector))
     query = (
         sa.select(_amp, _product.c.kind, _product.c.key)
         .select_from(joined)

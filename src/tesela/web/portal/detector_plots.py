@@ -75,8 +75,7 @@ def heat_map(nights: Sequence[str], worst: Mapping[tuple[str, int], int]) -> Mar
     for night in nights[::step]:
         x = across[night]
         labels.append(svg.line("axis", x + wide / 2, frame.y0, x + wide / 2, frame.y0 + 4))
-        anchor = "middle" if x > frame.x0 + 30 else "start"
-        labels.append(svg.text("tick", x + wide / 2, frame.y0 + 18, night, anchor))
+        labels.append(svg.text("tick", x + wide / 2, frame.y0 + 18, night, "middle"))
     labels.append(
         svg.text("", frame.x0, frame.height - 6, "amplifiers down, nights with values across")
     )
@@ -302,7 +301,8 @@ def _window(values: Array, centre: Array, alarm: Array) -> tuple[float, float]:
     room = high - low
     below, above = centre - alarm, centre + alarm
     if np.isfinite(below).any():
-        low = min(low, max(float(np.nanmin(below)), low - room))
-        high = max(high, min(float(np.nanmax(above)), high + room))
+        # With few nights before, the band of a single night may be wild.
+        low = min(low, max(float(np.nanpercentile(below, 10)), low - room))
+        high = max(high, min(float(np.nanpercentile(above, 90)), high + room))
     margin = 0.06 * (high - low) or 1.0
     return low - margin, high + margin

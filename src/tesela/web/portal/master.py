@@ -81,7 +81,9 @@ def page(site: OpenSite, conn: Connection, key: str) -> dict[str, Any] | None:
         "narrow": of.is_narrow(site.bands),
         "says": KINDS[kind].says if kind in KINDS else "",
         "state": state,
-        "said": why.state_lines(conn, "master", key),
+        "said": [
+            line for line in why.state_lines(conn, "master", key) if ": warning: " not in line
+        ],
         "warnings": _own_warnings(row, _rejected(measured)),
         "made": iso(row["made_mjd"]),
         "holds": tuple(map(validity.day, (row["valid_begin"], row["valid_end"]))),

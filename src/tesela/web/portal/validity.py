@@ -54,10 +54,10 @@ class Axis:
 
     @classmethod
     def around(cls, begin: float, end: float, *, most_days: float, now: float) -> Axis:
-        """From `begin` to `end`, but no more than so many days before and a third of them after
-        an instant."""
+        """From `begin` to `end`, but no more than so many days before an instant and not much more
+        after it than a third of what is shown before."""
         low = max(min(begin, now - 1), now - most_days)
-        high = min(max(end, now + 1), now + most_days / 3)
+        high = min(max(end, now + 1), now + max(10.0, (now - low) / 3))
         room = 0.02 * (high - low)
         return cls(low - room, high + room)
 
@@ -100,10 +100,10 @@ def _marks(marks: Sequence[Mark], axis: Axis, frame: Frame) -> list[str]:
     parts = []
     for mark in marks:
         if axis.begin <= mark.at <= axis.end:
-            kind = "now" if mark.is_now else "cut"
+            ends = x(mark.at), frame.y1 - _MARK, x(mark.at), frame.y0 + _MARK
             parts.append(
-                f"<g><title>{escape(mark.says)}</title>"
-                f"{svg.line(kind, x(mark.at), frame.y1 - _MARK, x(mark.at), frame.y0 + _MARK)}</g>"
+                f"<g><title>{escape(mark.says)}</title>{svg.line('halo', *ends)}"
+                f"{svg.line('now' if mark.is_now else 'cut', *ends)}</g>"
             )
     return parts
 
