@@ -243,6 +243,12 @@ def test_frames_of_another_size_or_filter_are_left_out() -> None:
     }
 
 
+@pytest.mark.parametrize("build", [bias, flat, dark])
+def test_a_night_with_nothing_is_refused(build: Callable[..., masters.MasterOutputs]) -> None:
+    with pytest.raises(QualityError, match=r"0 usable .* frames, rejected: none"):
+        build([])
+
+
 def test_a_master_of_another_shape_is_no_fault_of_the_frames() -> None:
     wrong = {"BIAS": replace(drawn.perfect("BIAS", SIZE), image=np.zeros((9, 9), np.float32))}
     wrong["BIAS"].mask = np.zeros((SIZE, SIZE), np.uint8)

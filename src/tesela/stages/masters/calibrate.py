@@ -224,25 +224,23 @@ def foreign(inputs: RawInputs, *, with_filter: bool) -> dict[str, str]:
     described = [
         _configuration(facts, rows, with_filter) for facts, rows in zip(inputs.facts, inputs.pixels)
     ]
-    numbers = Counter(tuple(one.items()) for one in described).most_common()
-    if len(numbers) < 2:
-        usual = dict(numbers[0][0]) if numbers else {}
-        is_tied = False
-    else:
-        usual, is_tied = dict(numbers[0][0]), numbers[0][1] == numbers[1][1]
+    if not described:
+        return {}
+    (first, n), *others = Counter(tuple(one.items()) for one in described).most_common()
+    usual = dict(first)
+    size = f"{inputs.camera.raw_nx} x {inputs.camera.raw_ny} pixels"
+    if others and others[0][1] == n:
+        other = dict(others[0][0])
+        both = ", ".join(f"{k} {usual[k]} and {other[k]}" for k in usual if usual[k] != other[k])
+        return {facts.name: f"frames of {both} in equal number" for facts in inputs.facts}
     rejected = {}
-    expected_shape = f"{inputs.camera.raw_nx} x {inputs.camera.raw_ny} pixels"
     for facts, one in zip(inputs.facts, described):
-        if is_tied:
-            other = dict(numbers[1][0])
-            what = ", ".join(f"{k} {usual[k]} and {other[k]}" for k in one if usual[k] != other[k])
-            rejected[facts.name] = f"frames of {what} in equal number"
-        elif one != usual:
+        if one != usual:
             rejected[facts.name] = ", ".join(
                 f"{k} {one[k]} where most have {usual[k]}" for k in one if one[k] != usual[k]
             )
-        elif one["size"] != expected_shape:
-            rejected[facts.name] = f"{one['size']} where the camera has {expected_shape}"
+        elif one["size"] != size:
+            rejected[facts.name] = f"{one['size']} where the camera has {size}"
     return rejected
 
 
