@@ -199,7 +199,10 @@ def test_a_proposed_master_says_how_to_judge_it(portal: httpx.Client, keys: dict
     assert f"tesela masters certify {keys['bias']}" in text(
         portal.get(f"/product/master/{keys['bias']}")
     )
-    assert "lamp faded" in text(portal.get(f"/product/master/{keys['linearity']}"))
+    rejected = portal.get(f"/product/master/{keys['linearity']}")
+    assert "lamp faded" in text(rejected)
+    assert 'class="held is-own is-open"' in rejected.text
+    assert "is-open" not in portal.get(f"/product/master/{keys['flat']}").text
 
 
 def test_a_master_that_was_retired_shows_its_last_version(

@@ -154,10 +154,10 @@ def _bar(site: OpenSite, conn: Connection, row: Row, of: Configured) -> Any:
         for other in found
     ]  # fmt: skip
     if not any(span.is_own for span in spans):
+        own = links.product("master", row["key"])
         spans.append(
-            validity.Span(row["valid_begin"], row["natural_end"], row["key"],
-                          links.product("master", row["key"]), True)
-        )  # fmt: skip
+            validity.Span(row["valid_begin"], row["natural_end"], row["key"], own, True, False)
+        )
     axis = validity.Axis(
         min(*(s.begin for s in spans), row["valid_begin"] - length / 2),
         max(*(s.end for s in spans), row["natural_end"] + length / 2),

@@ -34,6 +34,7 @@ class Span:
     label: str = ""
     url: str = ""
     is_own: bool = False
+    is_certified: bool = True
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ def neighbours(title: str, spans: Sequence[Span], marks: Sequence[Mark], axis: A
 
 def _bar(span: Span, x: Callable[[float], float], frame: Frame, lane: int) -> str:
     left, right = max(x(span.begin), frame.x0), min(x(span.end), frame.x1)
-    kind = "held is-own" if span.is_own else "held"
+    kind = "held" + " is-own" * span.is_own + " is-open" * (not span.is_certified)
     rect = (
         f'<rect class="{kind}" x="{left:.1f}" y="{frame.y1 + lane * _LANE + 4:.1f}" '
         f'width="{max(right - left - 0.8, 1.5):.1f}" height="{_LANE - 8:.0f}" rx="2"/>'
