@@ -7,7 +7,7 @@ Every statistic leaves out the pixels that the master itself calls bad.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,12 +20,11 @@ from tesela.score.rows import Row
 from tesela.score.statistics import rms, robust_width
 from tesela.simulate import detector, night, structure
 from tesela.simulate.detector import LINEAR_ADU, Detector
-from tesela.simulate.settings import BANDS, NightSettings
+from tesela.simulate.settings import NightSettings
 
 BLOCK_PX = 64
 BIAS_E, FLAT_NOISE, SCALE_MMAG = 0.1, 1.1, 3.0
 CROSSTALK, SLOPE_MMAG, FOUND, FALSE = 2e-5, 2.0, 0.99, 1e-4
-FRINGE_AMPLITUDE, FRINGE_SKY = 0.10, 0.003
 LEVELS_ADU = np.geomspace(2000.0, 58000.0, 40)
 
 Floats = NDArray[np.float32]
@@ -70,11 +69,10 @@ def evaluate(masters: Mapping[str, Path], truth_dir: Path) -> list[Row]:
         one = _judged(key, path, nights)
         if one is None or one.kind not in _SCORES:
             continue
-        for row in _SCORES[one.kind](one):
+        of_kind = _SCORES[one.kind]
+        found = _illumination(one, flats.values()) if of_kind is None else of_kind(one)
+        for row in found:
             rows.setdefault((row.metric, row.band), []).append(row)
-        if one.kind == "ILLUMINATION":
-            for row in _flattened(one, flats.values()):
-                rows.setdefault((row.metric, row.band), []).append(row)
     return [_worst(found) for found in rows.values()]
 
 
@@ -163,28 +161,11 @@ def _smooth(ratio: Floats) -> Floats:
     return ndimage.zoom(blocks, zoom, order=1, grid_mode=True, mode="nearest").astype(np.float32)
 
 
-def _flattened(one: Judged, flats: Iterable[Judged]) -> Iterable[Row]:
-    """What a star sees after flat and illumination, for flats of the epoch: large scales, mmag."""
-    correction = _map(one)
-    for flat in flats:
-        if flat.band != one.band or flat.settings.epoch != one.settings.epoch:
-            continue
-        effective = flat.master.image * 10 ** (-0.4 * correction)
-        ratio = effective / _true_response(flat)
-        ratio[~flat.good] = np.nan
-        blocks = block_means(ratio.astype(np.float64))
-        blocks = 2500 * np.log10(blocks[np.isfinite(blocks)])
-        yield _row(
-            "flat after illumination, blocks of 64 px", one.band, rms(blocks - blocks.mean()),
-            blocks.size, "mmag", SCALE_MMAG,
-        )  # fmt: skip
-
-
 # ---------------------------------------------------------------- illumination
 
 
 def _map(one: Judged) -> Floats:
-    """The correction in every pixel, by bilinear interpolation of its nodes."""
+    """The correction in every pixel, by interpolation of its nodes."""
     nodes = one.master.arrays["map"].astype(np.float32)
     ny, nx = one.unit.camera.shape
     y = np.linspace(0, nodes.shape[0] - 1, ny)
@@ -193,19 +174,37 @@ def _map(one: Judged) -> Floats:
     return ndimage.map_coordinates(nodes, grid, order=3, mode="nearest", output=np.float32)
 
 
-def _illumination(one: Judged) -> Iterable[Row]:
-    true = detector.illumination_mag(one.settings, one.band)
-    error = 1000 * (_map(one) - true).astype(np.float64)
-    error -= error.mean()
-    span = 1000 * float(true.max() - true.min())
-    note = f"of {span:.0f} mmag peak to peak, epoch {one.settings.epoch}"
+def _illumination(one: Judged, flats: Iterable[Judged]) -> Iterable[Row]:
+    """The map against what the flats of its epoch tell wrongly, in blocks; and their plane.
+
+    What is wrong with a flat is the stray light in it and, beyond what the camera does, the
+    twilight's own gradient: the map corrects both, so both are in the truth.
+    """
+    found = _map(one)
+    for flat in flats:
+        if flat.band != one.band or flat.settings.epoch != one.settings.epoch:
+            continue
+        ratio = flat.master.image / _true_response(flat)
+        ratio[~flat.good] = np.nan
+        true = 2500 * np.log10(block_means(ratio.astype(np.float64)))
+        true -= np.nanmean(true)
+        error = 1000 * block_means(found.astype(np.float64)) - true
+        error -= np.nanmean(error)
+        known = np.isfinite(error)
+        note = f"of {np.ptp(true[known]):.0f} mmag peak to peak"
+        yield _row(
+            "illumination", one.band, rms(error[known]), int(known.sum()), "mmag", SCALE_MMAG, note
+        )
+        slopes, errors = _plane(np.nan_to_num(true)), _plane(np.nan_to_num(error))
+        yield _row(
+            "plane of the illumination, edge to edge", one.band, math.hypot(*errors), 2, "mmag",
+            note=f"of {math.hypot(*slopes):.0f} mmag",
+        )  # fmt: skip
+    true_stray = 1000 * detector.illumination_mag(one.settings, one.band)
+    stray = 1000 * found - true_stray
     yield _row(
-        "illumination, rms", one.band, rms(error.ravel()), error.size, "mmag", SCALE_MMAG, note
-    )
-    slopes, errors = _plane(true.astype(np.float64)), _plane(error)
-    yield _row(
-        "illumination, plane from edge to edge", one.band, math.hypot(*errors), 2, "mmag",
-        note=f"of {1000 * math.hypot(*slopes):.0f} mmag",
+        "illumination minus the stray light", one.band, rms((stray - stray.mean()).ravel()),
+        stray.size, "mmag", note="twilight's gradients in the flats included",
     )  # fmt: skip
 
 
@@ -214,33 +213,6 @@ def _plane(values: NDArray[np.float64]) -> tuple[float, float]:
     y = np.linspace(-0.5, 0.5, values.shape[0])[:, None]
     x = np.linspace(-0.5, 0.5, values.shape[1])[None, :]
     return float((values * x).mean() / (x * x).mean()), float((values * y).mean() / (y * y).mean())
-
-
-# ---------------------------------------------------------------- fringes
-
-
-def _fringe(one: Judged) -> Iterable[Row]:
-    """The pattern relative to the sky, after its best scale: what is left of it anywhere."""
-    true = detector.fringes(one.settings, one.band) * np.float32(
-        one.settings.fringe_factor * BANDS[one.band].fringe
-    )
-    good = one.good
-    pattern = one.master.image[good].astype(np.float64)
-    truth = true[good].astype(np.float64)
-    scale = float(pattern @ truth / (pattern @ pattern))
-    left = (scale * one.master.image - true).astype(np.float64)
-    left[~good] = np.nan
-    blocks = block_means(left, 8)
-    blocks = blocks[np.isfinite(blocks)]
-    amplitude = rms(truth)
-    yield _row(
-        "fringe left, of its amplitude", one.band, rms(blocks) / amplitude, blocks.size, "",
-        FRINGE_AMPLITUDE, f"rms of blocks of 8 px; amplitude {100 * amplitude:.2f} % of the sky",
-    )  # fmt: skip
-    yield _row(
-        "fringe left, of the sky", one.band, rms(blocks), blocks.size, "", FRINGE_SKY,
-        "rms of blocks of 8 px",
-    )  # fmt: skip
 
 
 # ---------------------------------------------------------------- amplifiers
@@ -303,11 +275,10 @@ def _row(
     return Row(metric, band, value, float("nan"), n, unit, target, comparison, note)
 
 
-_SCORES = {
+_SCORES: dict[str, Callable[[Judged], Iterable[Row]] | None] = {
     "BIAS": _bias,
     "FLAT": _flat,
-    "ILLUMINATION": _illumination,
-    "FRINGE": _fringe,
+    "ILLUMINATION": None,  # judged beside the flats that it corrects
     "CROSSTALK": _crosstalk,
     "LINEARITY": _linearity,
     "BADPIXEL": _badpixel,

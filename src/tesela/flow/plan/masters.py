@@ -158,7 +158,7 @@ def frames_of(conn: Connection, rules: Rules, key: MasterKey) -> list[Frame]:
 
 
 def usable_frames(rules: Rules, key: MasterKey, frames: list[Frame]) -> list[Frame]:
-    """Return the frames that are used: none that is flagged; of a ramp, one filter's."""
+    """Return the frames that are used: none that is flagged; of ramps, one."""
     good = [row for row in frames if row["flagged"] is None]
     if key.master_kind == "LINEARITY":
         return _ramp(good)
@@ -168,12 +168,12 @@ def usable_frames(rules: Rules, key: MasterKey, frames: list[Frame]) -> list[Fra
 
 
 def _ramp(frames: list[Frame]) -> list[Frame]:
-    """The dome flats of the filter with most exposure times, if they are a ramp."""
-    by_filter: dict[str, list[Frame]] = {}
+    """The dome flats of one filter and one OBJECT with most exposure times, if they are a ramp."""
+    groups: dict[tuple[str, str], list[Frame]] = {}
     for row in frames:
-        by_filter.setdefault(row["configuration"], []).append(row)
+        groups.setdefault((row["configuration"], row["object"]), []).append(row)
     best: list[Frame] = max(
-        by_filter.values(), key=lambda rows: len(_exposure_times(rows)), default=[]
+        groups.values(), key=lambda rows: len(_exposure_times(rows)), default=[]
     )
     times = _exposure_times(best)
     if len(times) < RAMP_LEVELS or max(times) < RAMP_RANGE * min(times):

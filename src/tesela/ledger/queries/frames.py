@@ -22,7 +22,7 @@ FRAMES_BY_SHA = text("""
 
 FRAMES_OF_MASTER = text("""
     SELECT f.product_id, f.name, f.nx, f.ny, f.configuration, x.flat_kind, x.exptime_s,
-           x.mjd_start, v.reason AS flagged
+           x.mjd_start, x.object, v.reason AS flagged
     FROM frame f
     JOIN exposure x ON x.id = f.exposure_id
     LEFT JOIN verdict v ON v.kind = 'raw' AND v.key = f.name AND v.withdrawn_mjd IS NULL

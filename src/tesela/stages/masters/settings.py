@@ -240,7 +240,7 @@ class PatternSettings:
     not pattern."""
     cell_px: int = 256
     """Side of the cells in which a frame's amplitude is measured: wider than a fringe."""
-    object_grow_px: int = 8
+    object_grow_px: int = 4
     """Objects are masked this much further out: their faint wings."""
     clip_sigma: float = 3.0
     """A value further than this from the median of its place is left out."""

@@ -1,0 +1,107 @@
+"""What is left of the fringes in reduced images.
+
+Single images are too noisy to tell: those of a band are put on the scale of their true fringes and
+averaged in two halves. What the halves have in common is a pattern of the camera, their noise is
+not; its size is the root of their covariance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tesela.products import files
+from tesela.score.frames import read_truth
+from tesela.score.rows import Row
+from tesela.simulate import detector
+from tesela.simulate.settings import NightSettings
+
+BLOCK_PX = 8
+OF_AMPLITUDE, OF_SKY = 0.10, 0.003
+FEWEST = 4
+
+Floats = NDArray[np.float64]
+
+
+@dataclass
+class Half:
+    """Sums over images, in blocks."""
+
+    total: Floats
+    count: Floats
+
+    @property
+    def mean(self) -> Floats:
+        """NaN where no image has free pixels."""
+        return np.where(self.count > 0, self.total / np.maximum(self.count, 1e-9), np.nan)
+
+
+@dataclass
+class Stack:
+    """The images of a band."""
+
+    halves: list[Half]
+    amplitudes: list[float] = field(default_factory=list)
+    """Of the fringes, relative to the sky."""
+
+
+def rows(frames: Mapping[str, Path], truth_dir: Path, settings: NightSettings) -> Iterable[Row]:
+    """Judge the reduced images, by name, of every band with fringes. Memory: one image."""
+    stacks: dict[str, Stack] = {}
+    for name, path in sorted(frames.items()):
+        facts = read_truth(truth_dir, name)
+        if facts.fringe <= 0:
+            continue
+        fits = files.read_fits(path, ["IMAGE", "MASK"])
+        scaled = fits.data["IMAGE"] / np.float32(facts.sky_e * facts.fringe)
+        total, count = _blocks(scaled, fits.data["MASK"] == 0)
+        stack = stacks.setdefault(facts.band, Stack([_empty(total), _empty(total)]))
+        half = stack.halves[len(stack.amplitudes) % 2]
+        half.total += total
+        half.count += count
+        stack.amplitudes.append(facts.fringe)
+    for band, stack in stacks.items():
+        if len(stack.amplitudes) >= FEWEST:
+            yield from _of_band(band, stack, detector.fringes(settings, band))
+
+
+def _empty(like: Floats) -> Half:
+    return Half(np.zeros_like(like), np.zeros_like(like))
+
+
+def _blocks(image: NDArray[np.floating[Any]], free: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """Sum and number of the free pixels of each block."""
+    my, mx = image.shape[0] // BLOCK_PX, image.shape[1] // BLOCK_PX
+    cut = np.s_[: my * BLOCK_PX, : mx * BLOCK_PX]
+    shape = (my, BLOCK_PX, mx, BLOCK_PX)
+    values = np.where(free, image, 0)[cut].reshape(shape)
+    return (
+        values.sum(axis=(1, 3), dtype=np.float64),
+        free[cut].reshape(shape).sum(axis=(1, 3)).astype(np.float64),
+    )
+
+
+def _of_band(band: str, stack: Stack, pattern: NDArray[np.float32]) -> Iterable[Row]:
+    one, other = (half.mean for half in stack.halves)
+    both = np.isfinite(one) & np.isfinite(other)
+    one, other = one[both] - one[both].mean(), other[both] - other[both].mean()
+    left = float(np.sqrt(max(float(np.mean(one * other)), 0.0)))
+    total, count = _blocks(pattern, np.ones(pattern.shape, bool))
+    amplitude = float(np.std(total / count))
+    mean_fringe = float(np.mean(stack.amplitudes))
+    n = len(stack.amplitudes)
+    note = f"{n} images; fringes of {100 * amplitude * mean_fringe:.2f} % of the sky, rms"
+    value = left / amplitude
+    yield Row(
+        "fringes left, of their amplitude", band, value, float("nan"), int(both.sum()), "",
+        OF_AMPLITUDE, "<=", note,
+    )  # fmt: skip
+    yield Row(
+        "fringes left, of the sky", band, left * mean_fringe, float("nan"), int(both.sum()), "",
+        OF_SKY, "<=", f"{n} images",
+    )  # fmt: skip
