@@ -87,7 +87,7 @@ def test_a_frozen_night_verifies_and_shows_a_change(small_blind: None, tmp_path:
         (["--preset", "tiny", "--truth", "{out}/truth"], "a folder elsewhere"),
         (["--blind", "--truth", "{out}-t", "--seed", "3"], "one nobody knows"),
         (["--blind", "--truth", "{out}-t", "--preset", "tiny"], "tiny with --blind"),
-        (["--preset", "huge"], "demo, tiny, calibration, blind"),
+        (["--preset", "huge"], "night, tiny, demo, calibration, blind"),
         (["--preset", "calibration", "--bands", "gSDSS"], "its own"),
     ],
 )

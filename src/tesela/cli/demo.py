@@ -5,8 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -39,12 +38,13 @@ def demo(
     and releases), `pictures`, and the score. Called again it goes on where it stopped. Ends with 1
     if a task is dead, the release is refused, or a number misses its target.
     """
-    from tesela.simulate.settings import demo as demo_settings
+    from tesela.simulate import campaign
 
     started = time.perf_counter()
     say = _silent if as_json else typer.echo
     folder.mkdir(parents=True, exist_ok=True)
-    _simulate(folder / "night", replace(demo_settings(), seed=seed), workers, as_json, say)
+    nights = campaign.demonstration(seed=seed)
+    _simulate(folder / "night", nights, workers, as_json, say)
     _process(folder / "site", folder / "night", workers, as_json, say)
     release = _publish(folder / "site", as_json, say)
     say(f"$ score against {folder / 'night' / 'truth'}")
@@ -72,17 +72,17 @@ def _silent(_: str) -> None:
 
 
 def _simulate(
-    night: Path, settings: NightSettings, workers: int, as_json: bool, say: Callable[[str], None]
+    night: Path,
+    settings: Sequence[NightSettings],
+    workers: int,
+    as_json: bool,
+    say: Callable[[str], None],
 ) -> None:
-    import dataclasses
-    import json
-
     from tesela.cli.simulate import make_night
+    from tesela.simulate.night import read_settings
 
-    stated = night / "truth" / "night.json"
-    if stated.is_file():
-        made = json.loads(stated.read_text(encoding="utf-8"))["settings"]
-        if made == json.loads(json.dumps(dataclasses.asdict(settings))):
+    if (night / "truth" / "night.json").is_file():
+        if read_settings(night / "truth") == tuple(settings):
             say(f"{night} is there already")
             return
         raise ConfigError(
@@ -91,7 +91,7 @@ def _simulate(
             expected="the demonstration's",
             do="remove the folder, or give the demonstration another one",
         )
-    say(f"$ tesela simulate {night}")
+    say(f"$ tesela simulate {night} --preset demo")
     make_night(night, settings, workers or os.cpu_count() or 1, as_json)
 
 
@@ -188,7 +188,7 @@ def current_products(site: Site) -> Products:
             for key, path in by_key(kind).items()
         }
 
-    whole = (by_key(kind) for kind in ("dual", "zeropoints", "valueadded"))
+    whole = (by_key(kind) for kind in ("dual", "zeropoints", "valueadded", "master"))
     return Products(by_key("reduced"), by_tile("coadd"), by_tile("catalogue"), *whole)
 
 

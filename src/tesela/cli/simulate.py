@@ -16,7 +16,7 @@ from tesela.errors import ConfigError
 if TYPE_CHECKING:
     from tesela.simulate.settings import NightSettings
 
-DEMO, TINY = "demo", "tiny"
+NIGHT, TINY = "night", "tiny"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -27,8 +27,8 @@ def add_to(app: typer.Typer) -> None:
 def simulate(
     out: Annotated[Path, typer.Argument(help="Folder to make; it must not exist.")],
     preset: Annotated[
-        str, typer.Option("--preset", help="demo, tiny, calibration or blind.")
-    ] = DEMO,
+        str, typer.Option("--preset", help="night, tiny, demo, calibration or blind.")
+    ] = NIGHT,
     camera: Annotated[str, typer.Option("--camera", help="mini80, t80cam ...")] = "mini80",
     bands: Annotated[str, typer.Option("--bands", help="Comma-separated; all by default.")] = "",
     seed: Annotated[
@@ -61,9 +61,10 @@ def simulate(
     The sky is denser than nature (5 times the stars, 10 times the galaxies), so that a small field
     has statistics. Only the scorer reads the folder `truth`.
 
-    `--preset calibration` is a campaign of three nights for all kinds of masters, with work on the
-    baffles between the second and the third; `--preset blind` is two nights with all that may go
-    wrong. With `--blind` nobody knows the seed, and OUT holds nothing of the truth.
+    `--preset demo` are the nights of `tesela demo`; `--preset calibration` is a campaign of three
+    nights for all kinds of masters, with work on the baffles between the second and the third;
+    `--preset blind` is two nights with all that may go wrong. With `--blind` nobody knows the seed,
+    and OUT holds nothing of the truth.
     """
     if blind:
         _check_blind(preset, seed, truth)
@@ -101,7 +102,7 @@ def _check_blind(preset: str, seed: int | None, truth: Path | None) -> None:
         raise ConfigError("--blind", found="no --truth", expected="a folder for the truth")
     if seed is not None:
         raise ConfigError("--seed", found="a seed with --blind", expected="one nobody knows")
-    if preset not in (DEMO, "blind"):
+    if preset not in (NIGHT, "blind"):
         raise ConfigError("--preset", found=f"{preset} with --blind", expected="none, or blind")
 
 
@@ -110,14 +111,14 @@ def _nights(preset: str, asked: dict[str, Any], density: float) -> list[NightSet
     from tesela.simulate import campaign
     from tesela.simulate import settings as nights_of
 
-    if preset not in (DEMO, TINY, *campaign.PRESETS):
+    if preset not in (NIGHT, TINY, *campaign.PRESETS):
         raise ConfigError(
-            "--preset", found=repr(preset), expected=", ".join((DEMO, TINY, *campaign.PRESETS))
+            "--preset", found=repr(preset), expected=", ".join((NIGHT, TINY, *campaign.PRESETS))
         )
     if preset == "calibration" and asked["bands"]:
         raise ConfigError("--bands", found="bands for calibration", expected="its own: r and z")
     changes = {name: value for name, value in asked.items() if value is not None}
-    if preset == DEMO:
+    if preset == NIGHT:
         nights = [replace(nights_of.demo(), **changes)]
     elif preset == TINY:
         nights = [nights_of.tiny(**changes)]

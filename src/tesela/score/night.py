@@ -16,6 +16,8 @@ from tesela.score import (
     contaminants,
     dual,
     frames,
+    fringes,
+    masters,
     objects,
     pull,
     redshifts,
@@ -24,12 +26,13 @@ from tesela.score import (
 )
 from tesela.score.frames import FrameScore
 from tesela.score.rows import Row
+from tesela.simulate.night import read_settings
 
 
 @dataclass(frozen=True)
 class Products:
     """What is scored: reduced frames by the name of the raw frame, coadds and their catalogues by
-    (tile, band), the rest by tile."""
+    (tile, band), masters by key, the rest by tile."""
 
     frames: Mapping[str, Path]
     coadds: Mapping[tuple[str, str], Path]
@@ -37,6 +40,7 @@ class Products:
     duals: Mapping[str, Path] = field(default_factory=dict)
     zeropoints: Mapping[str, Path] = field(default_factory=dict)
     valueadded: Mapping[str, Path] = field(default_factory=dict)
+    masters: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,7 @@ def measure(products: Products, truth_dir: Path) -> Evaluation:
         *colours.rows(duals),
         *redshifts.rows(duals),
         *_frame_rows(singles, products.coadds),
+        *_calibration_rows(products, truth_dir),
     ]
     return Evaluation(rows, residuals, zeros, recoveries)
 
@@ -113,6 +118,16 @@ def _frame_rows(
             "scales within coadds", coadd_scales(coadds, singles), zeropoint.RELATIVE_TARGET_MMAG
         ),
         *contaminants.rows([one.counts for one in singles.values()]),
+    ]
+
+
+def _calibration_rows(products: Products, truth_dir: Path) -> list[Row]:
+    if not products.masters:
+        return []
+    settings = read_settings(truth_dir)[0]
+    return [
+        *masters.evaluate(products.masters, truth_dir),
+        *fringes.rows(products.frames, truth_dir, settings),
     ]
 
 

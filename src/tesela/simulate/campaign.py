@@ -31,6 +31,31 @@ REAL: dict[str, Any] = {
 }
 """What a camera, a sky and a catalogue do that the pipeline is not told."""
 
+DEMONSTRATED = {
+    name: REAL[name]
+    for name in REAL
+    if name not in ("cloud_patch_probability", "refraction", "reference")
+}
+"""Of these, what the masters correct and a quiet night has."""
+
+
+def demonstration(**changes: Any) -> list[NightSettings]:
+    """The nights of `tesela demo`: calibrations of an earlier epoch, then a night of two tiles.
+
+    Night 1: biases, flats and a raster in r. Then the baffles are changed. Night 2: darks, a ramp,
+    biases, flats, the tiles in 12 bands, blank fields in z.
+    """
+    night = replace(
+        demo(), epoch=1, n_dark=3, dark_exptime_s=600.0, ramp_band="rSDSS",
+        fringe_bands=("zSDSS",), n_fringe_fields=8, **DEMONSTRATED,
+    )  # fmt: skip
+    night = replace(night, **changes)
+    before = replace(
+        night, date=_later(night.date, -7), epoch=0, tiles=0, bands=("rSDSS",), n_dark=0,
+        ramp_band="", fringe_bands=(), n_fringe_fields=0, raster_bands=("rSDSS",), n_raster=9,
+    )  # fmt: skip
+    return [before, night]
+
 
 def calibration(
     camera: str = "mini80", seed: int = 20170703, date: str = "2017-07-03", **changes: Any
@@ -124,7 +149,7 @@ def blind(
     return [before, night]
 
 
-PRESETS = {"calibration": calibration, "blind": blind}
+PRESETS = {"demo": demonstration, "calibration": calibration, "blind": blind}
 """By name, for the command line."""
 
 

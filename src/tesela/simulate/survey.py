@@ -82,9 +82,14 @@ def _masters(nights: Sequence[NightSettings]) -> str:
         each = ", ".join(f'{{ at = "{date}", what = "baffle" }}' for date in changed)
         lines.append(f"interventions = [{each}]")
     rastered = {band for night in nights if night.n_raster for band in night.raster_bands}
-    if rastered:
-        lines += ["", "[calibration.illumination]", _list("bands", rastered)]
-        lines.append('objects = ["RASTER"]')
+    # Where the camera's light depends on the epoch, tiles too need its correction: stars on them
+    # are many, and the reference catalogue holds the plane.
+    lit = [night for night in nights if night.stray_by_epoch and night.tiles]
+    tiled = {band for night in lit for band in night.band_names}
+    if rastered | tiled:
+        lines += ["", "[calibration.illumination]", _list("bands", rastered | tiled)]
+        objects = ['"RASTER"'] * bool(rastered) + ['"SIM-*"'] * bool(tiled)
+        lines.append(f"objects = [{', '.join(objects)}]")
     fringed = {band for night in nights if night.n_fringe_fields for band in night.fringe_bands}
     if fringed := {band for band in fringed if BANDS[band].fringe}:
         lines += ["", "[calibration.fringe]", _list("bands", fringed), 'objects = ["BLANK-*"]']

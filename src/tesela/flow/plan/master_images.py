@@ -6,6 +6,7 @@ it depends on are the masters with which they were detrended.
 
 from __future__ import annotations
 
+import statistics
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,8 @@ class Sources:
     missing: str = ""
     pending: bool = False
     n: int = 0
+    mjd: float | None = None
+    """Median of the times at which its frames were taken."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class Candidate:
     excluded: str = ""
     awaited: bool = False
     megapixels: float = 0.0
+    mjd: float = 0.0
 
 
 def sources(conn: Connection, rules: Rules, key: MasterKey) -> Sources:
@@ -49,7 +53,8 @@ def sources(conn: Connection, rules: Rules, key: MasterKey) -> Sources:
     awaited = sum(c.awaited for c in found)
     if awaited:
         return Sources(missing=f"{awaited} detrended images, being made", pending=True)
-    images = {c.image_id for c in found if c.image_id is not None}
+    taken = [c for c in found if c.image_id is not None]
+    images = {c.image_id for c in taken if c.image_id is not None}
     minimum = rules.minimum(key.master_kind)
     if len(images) < minimum or not images:
         said = f"{len(images)} detrended images of the period of {key.night}"
@@ -69,6 +74,7 @@ def sources(conn: Connection, rules: Rules, key: MasterKey) -> Sources:
         frozenset(images),
         megapixels=sum(c.megapixels for c in found),
         n=len(images),
+        mjd=statistics.median(c.mjd for c in taken),
     )
 
 
@@ -95,7 +101,7 @@ def _judge(row: dict[str, Any]) -> Candidate:
         return Candidate(name, None, excluded=reason)
     if not row["passed"]:
         return Candidate(name, None, excluded=f"did not pass: {row['quality_reason']}")
-    return Candidate(name, row["image_id"], megapixels=megapixels)
+    return Candidate(name, row["image_id"], megapixels=megapixels, mjd=row["mjd_start"])
 
 
 def built_from(rules: Rules, configuration: Configuration, night: str, obj: str) -> list[MasterKey]:

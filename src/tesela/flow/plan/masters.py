@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable
 from typing import Any
 
@@ -46,7 +47,7 @@ def wanted(conn: Connection, rules: Rules, item: Due) -> Wanted:
         if nothing:
             return Wanted(nothing=sources.missing, family=family)
         return Wanted(missing=sources.missing, pending=sources.pending, family=family)
-    chosen = _corrections(conn, rules, key, item, current)
+    chosen = _corrections(conn, rules, key, item, current, sources.mjd)
     if chosen.missing:
         return Wanted(missing=chosen.missing, pending=chosen.pending, family=family)
     calset = () if chosen.calset_id is None else (chosen.calset_id,)
@@ -61,7 +62,12 @@ def wanted(conn: Connection, rules: Rules, item: Due) -> Wanted:
 
 
 def _corrections(
-    conn: Connection, rules: Rules, key: MasterKey, item: Due, current: dict[str, Any] | None
+    conn: Connection,
+    rules: Rules,
+    key: MasterKey,
+    item: Due,
+    current: dict[str, Any] | None,
+    mjd: float | None,
 ) -> Chosen:
     """The masters that its frames are corrected with; those that it joins are no corrections."""
     if KINDS[key.master_kind].source == MASTERS:
@@ -72,7 +78,7 @@ def _corrections(
         rules,
         rules.needs(key.master_kind, key.configuration),
         key.configuration,
-        rules.middle(key),
+        rules.middle(key) if mjd is None else mjd,
         recorded=None if item.fresh else recorded_calset(conn, current, profile),
         profile=profile,
     )
@@ -129,6 +135,7 @@ def _raw_frames(conn: Connection, rules: Rules, key: MasterKey) -> master_images
         evidence=ids if is_evidence else frozenset(),
         megapixels=sum(row["nx"] * row["ny"] for row in usable) / 1e6,
         n=len(usable),
+        mjd=statistics.median(row["mjd_start"] for row in usable),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tesela.products import paths
 from tesela.products.frame import FrameFacts
 from tesela.products.validity import Validity
 
+_TAKEN = ("raw", "detrended")
 _FACTS = tuple(FrameFacts.__dataclass_fields__)
 
 
@@ -24,12 +26,13 @@ def write_order(
     conn: Connection, rules: Rules, site: Path, claim: tasks.Claim, spec: StepSpec
 ) -> Order:
     """Describe one attempt completely: a worker asks nobody anything."""
+    rows = tasks.inputs_of(conn, claim.task_id)
     mjd = None
     if claim.kind in PROFILE_OF:
         mjd = mjd_mid(frames.get(conn, claim.key))
     elif claim.kind == "master":
-        mjd = rules.middle(MasterKey.parse(claim.key))
-    rows = tasks.inputs_of(conn, claim.task_id)
+        taken = [frames.get(conn, row["key"])["mjd_start"] for row in rows if row["kind"] in _TAKEN]
+        mjd = statistics.median(taken) if taken else rules.middle(MasterKey.parse(claim.key))
     return Order(
         task_id=claim.task_id,
         attempt=claim.attempt_id,

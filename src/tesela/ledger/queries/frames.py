@@ -33,7 +33,7 @@ FRAMES_OF_MASTER = text("""
 
 # Science frames of one filter, and how far their detrended images are.
 DETRENDED_OF_PERIOD = text("""
-    SELECT f.name, f.nx, f.ny, x.object, v.reason AS flagged, r.id AS image_id,
+    SELECT f.name, f.nx, f.ny, x.object, x.mjd_start, v.reason AS flagged, r.id AS image_id,
            q.passed, q.reason AS quality_reason, t.state AS task_state, t.reason AS task_reason,
            d.key IS NOT NULL AS is_dirty, w.reason AS waiting_reason, w.pending AS is_pending
     FROM frame f
