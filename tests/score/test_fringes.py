@@ -45,8 +45,8 @@ def test_the_share_that_is_left_comes_back(
     of_amplitude = rows["fringes left, of their amplitude"]
     assert of_amplitude.value == pytest.approx(share, abs=0.02)
     assert of_amplitude.passed is passed
-    amplitude = FRINGE * float(np.std(PATTERN))
-    assert rows["fringes left, of the sky"].value == pytest.approx(share * amplitude, abs=6e-4)
+    in_sky = rows["fringes left, of the sky"].value
+    assert in_sky == pytest.approx(share * FRINGE * float(np.std(PATTERN)), rel=0.3, abs=6e-4)
 
 
 def test_a_few_images_say_nothing(tmp_path: Path, rng: np.random.Generator) -> None:

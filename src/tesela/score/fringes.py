@@ -2,7 +2,8 @@
 
 Single images are too noisy to tell: those of a band are put on the scale of their true fringes and
 averaged in two halves. What the halves have in common is a pattern of the camera, their noise is
-not; its size is the root of their covariance.
+not; its size is the root of their covariance. What is wider than the cells of a sky model is sky,
+and is taken out of images and fringes alike.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from tesela.products import files
 from tesela.score.frames import read_truth
@@ -21,7 +23,7 @@ from tesela.score.rows import Row
 from tesela.simulate import detector
 from tesela.simulate.settings import NightSettings
 
-BLOCK_PX = 8
+BLOCK_PX, SKY_PX = 8, 100
 OF_AMPLITUDE, OF_SKY = 0.10, 0.003
 FEWEST = 4
 
@@ -86,13 +88,21 @@ def _blocks(image: NDArray[np.floating[Any]], free: NDArray[np.bool_]) -> tuple[
     )
 
 
+def _without_sky(blocks: Floats) -> Floats:
+    """Subtract the mean of the surroundings; NaN stays."""
+    known = np.isfinite(blocks)
+    sigma = SKY_PX / BLOCK_PX
+    weight = ndimage.gaussian_filter(known.astype(np.float64), sigma)
+    smooth = ndimage.gaussian_filter(np.where(known, blocks, 0.0), sigma)
+    return np.where(known, blocks - smooth / np.maximum(weight, 1e-9), np.nan)
+
+
 def _of_band(band: str, stack: Stack, pattern: NDArray[np.float32]) -> Iterable[Row]:
-    one, other = (half.mean for half in stack.halves)
+    one, other = (_without_sky(half.mean) for half in stack.halves)
     both = np.isfinite(one) & np.isfinite(other)
-    one, other = one[both] - one[both].mean(), other[both] - other[both].mean()
-    left = float(np.sqrt(max(float(np.mean(one * other)), 0.0)))
+    left = float(np.sqrt(max(float(np.mean(one[both] * other[both])), 0.0)))
     total, count = _blocks(pattern, np.ones(pattern.shape, bool))
-    amplitude = float(np.std(total / count))
+    amplitude = float(np.std(_without_sky(total / count)))
     mean_fringe = float(np.mean(stack.amplitudes))
     n = len(stack.amplitudes)
     note = f"{n} images; fringes of {100 * amplitude * mean_fringe:.2f} % of the sky, rms"

@@ -266,7 +266,7 @@ class PatternSettings:
     """A pattern passes if one half of the fields shows that of the other by so many sigma,"""
     min_correlation: float = 0.8
     """if it is as much like its predecessor as this correlation says,"""
-    max_holes: float = 0.01
+    max_holes: float = 0.05
     """and if no more of the CCD than this are holes."""
 
 
