@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from tesela.cli.common import HERE, JsonOption, SiteOption, emit, stale_lines, warning_lines
+from tesela.cli.common import HERE, JsonOption, SiteOption, emit, some, stale_lines, warning_lines
 
 _LATEST = 10
 
@@ -19,7 +19,7 @@ def add_to(app: typer.Typer) -> None:
 
 def status(site: SiteOption = HERE, as_json: JsonOption = False) -> None:
     """Count frames of the latest nights, products and tasks; list what waits, is flagged, was
-    refused, failed, came with warnings or is stale, each with its reason."""
+    refused, failed, raised a monitor, came with warnings or is stale, each with its reason."""
     from tesela.flow.run.site import open_site
     from tesela.ledger import status as counts
 
@@ -48,5 +48,9 @@ def _lines(data: dict[str, Any]) -> Iterator[str]:
         yield f"refused: and {len(data['refused']) - _LATEST} files before (--json lists all)"
     for row in data["ended_badly"]:
         yield f"{row['state']}: {row['step']} {row['key']}: {row['reason']}; {row['do']}"
+    words = ("", "warning", "alarm")
+    yield from some(
+        [f"{words[row['level']]}: {row['night']}: {row['reason']}" for row in data["alerts"]]
+    )
     yield from warning_lines(data["warnings"])
     yield from stale_lines(data["stale"])

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql.elements import TextClause
 
-from tesela.ledger import queries, tasks
+from tesela.ledger import amp_quality, queries, tasks
 
 _NIGHTS = 5
+_ALERT_NIGHTS = 3
 
 
 def overview(conn: Connection) -> dict[str, Any]:
     """Return counts of nights, products and tasks, reasons of waiting, what is flagged, was
-    refused (latest first), ended badly, came with warnings, is stale."""
+    refused (latest first), ended badly, came with warnings, is stale, and what the monitors raised
+    in the latest nights."""
     return {
         "nights": _nights(conn),
         "products": {row["kind"]: row["n"] for row in _rows(conn, queries.COUNT_PRODUCTS)},
@@ -27,7 +30,17 @@ def overview(conn: Connection) -> dict[str, Any]:
         "ended_badly": [{**row, "do": advice(row["key"])} for row in tasks.ended_badly(conn)],
         "warnings": warnings(conn),
         "stale": stale(conn),
+        "alerts": _alerts(conn),
     }
+
+
+def _alerts(conn: Connection) -> list[dict[str, Any]]:
+    """What was raised in the latest nights with values, alarms first."""
+    latest = amp_quality.nights(conn, limit=_ALERT_NIGHTS)
+    if not latest:
+        return []
+    found = [asdict(row) for row in amp_quality.alerts(conn, latest[-1].night)]
+    return sorted(found, key=lambda row: (-row["level"], row["night"]))
 
 
 def stale(conn: Connection) -> list[dict[str, Any]]:

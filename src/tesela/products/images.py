@@ -139,10 +139,10 @@ class Master:
         files.write_fits(path, hdus)
 
     @classmethod
-    def read(cls, path: Path) -> Master:
-        """Read a master back."""
-        fits = files.read_fits(path)
-        first = next((name for name in ("IMAGE", "MASK", "ARRAYS") if name in fits.data), None)
+    def read(cls, path: Path, *, with_image: bool = True) -> Master:
+        """Read a master back; without its image where only the mask is of use."""
+        fits = files.read_fits(path, None if with_image else ["MASK"])
+        first = next((name for name in ("IMAGE", "MASK", "ARRAYS") if name in fits.cards), None)
         if first is None:
             raise ProductError(
                 str(path), found="no extension IMAGE, MASK or ARRAYS", expected="a master"

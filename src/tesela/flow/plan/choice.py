@@ -11,8 +11,14 @@ from sqlalchemy.engine import Connection
 from tesela.flow.plan.rules import Need, Rules
 from tesela.ledger import calsets, masters, products
 from tesela.ledger.keys import Configuration, MasterKey, is_of_profile
-from tesela.products.masterkind import KINDS, STANDS_IN
+from tesela.products.masterkind import IMAGES, KINDS, MASTERS, RAW, STANDS_IN
 from tesela.products.validity import Validity
+
+_REMEDIES = {
+    RAW: "ingest frames for its {}",
+    IMAGES: "calibration.{} of survey.toml names the frames it is built from",
+    MASTERS: "it is made of other masters",
+}
 
 
 @dataclass(frozen=True)
@@ -100,7 +106,7 @@ def missing_sentence(rules: Rules, configuration: Configuration, choice: Choice)
     if choice.master is None:
         own = configuration.for_kind(choice.master_kind)
         reach = rules.fallback_days(choice.master_kind)
-        remedy = f"ingest its {choice.master_kind.lower()} frames"
+        remedy = _REMEDIES[KINDS[choice.master_kind].source].format(choice.master_kind.lower())
         why = choice.obstacles[0] if choice.obstacles else remedy
         return f"no certified {choice.master_kind} of {own} within {reach:g} d; {why}"
     return ""

@@ -139,7 +139,9 @@ def _of_masters(order: Order, kind: str, _opened: ExitStack) -> stage.CombinedIn
     parts: dict[str, list[Master]] = {}
     refs = order.of_kind("master")
     for ref in sorted(refs, key=lambda ref: ref.key):
-        parts.setdefault(str(ref.facts["master_kind"]), []).append(_read(ref))
+        # Their masks are all that is joined: a dozen flats of a large CCD would fill the memory.
+        part = Master.read(Path(ref.path), with_image=False)
+        parts.setdefault(str(ref.facts["master_kind"]), []).append(part)
     camera = order.key.split(".")[2]
     return stage.CombinedInputs(**_common(order, kind, camera), parts=parts)
 
