@@ -7,7 +7,7 @@ this costs time once), and it is a self-check: what comes out must be what was d
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from tesela.cameras import Amplifier, Camera, Section
 from tesela.config import Reference
 from tesela.errors import TeselaError
+from tesela.pixels import illumination
 from tesela.products.catalogue import Catalogue
 from tesela.products.frame import FrameFacts
 from tesela.products.images import Master, Table
+from tesela.products.masterkind import KINDS
 from tesela.sky.nominal import nominal
 from tesela.sky.wcs import Wcs
 from tesela.stages import catalog, coadd, masters, reduce, valueadded
@@ -29,6 +31,7 @@ _LEVEL, _GAIN, _NOISE = 1000.0, 1.5, 4.0
 _ZEROPOINT, _EXPTIME, _SKY = 22.0, 60.0, 200.0
 _POINTING = (211.8, 55.1)
 _TOLERANCE_MAG = 0.03
+_SETTINGS = masters.MastersSettings()
 Progress = Callable[[int, int, str], None]
 
 
@@ -58,7 +61,13 @@ def run(progress: Progress | None = None) -> Rehearsal:
     stage = _Stage(_camera(), _wcs(), _stars())
     steps: list[tuple[str, Callable[[_Stage], None]]] = [
         ("master bias", _bias),
+        ("master dark", _dark),
+        ("linearity", _linearity),
         ("master flat", _flat),
+        ("bad pixels", _badpixel),
+        ("crosstalk", _crosstalk),
+        ("illumination", _illumination),
+        ("fringes", _fringe),
         ("reduction", _reduce),
         ("coadd", _coadd),
         ("catalogue", _catalog),
@@ -147,21 +156,22 @@ def _scene(stars: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
     return image
 
 
-def _facts(name: str, obstype: str, camera: Camera) -> FrameFacts:
+def _facts(name: str, obstype: str, camera: Camera, **changes: Any) -> FrameFacts:
     exptime = 0.0 if obstype == "bias" else _EXPTIME
-    return FrameFacts(
+    facts = FrameFacts(
         name, "", "", "", camera.telescope, camera.name, "01", "r", "-", obstype, "", "-", 57937.9,
         exptime, *_POINTING, 1.0, "", "rehearsal", "2017-07-03", camera.nx, camera.ny, None,
     )  # fmt: skip
+    return replace(facts, **changes)
 
 
 def _inputs(
-    stage: _Stage, kind: str, frames: list[NDArray[np.uint16]], bias: Master | None
+    stage: _Stage, kind: str, frames: list[NDArray[np.uint16]], needs: tuple[str, ...] = ("BIAS",)
 ) -> masters.RawInputs:
     return masters.RawInputs(
         kind.upper(),
         stage.camera,
-        masters={} if bias is None else {"BIAS": bias},
+        masters={name: stage.results[name] for name in needs},
         facts=[_facts(f"{kind}{i}", kind, stage.camera) for i in range(len(frames))],
         headers=[{}] * len(frames),
         pixels=frames,
@@ -171,19 +181,103 @@ def _inputs(
 def _bias(stage: _Stage) -> None:
     dark = np.zeros((_SIZE, _SIZE))
     frames = [_raw(dark, stage.camera, seed) for seed in (11, 12, 13)]
-    inputs = _inputs(stage, "bias", frames, None)
-    made = masters.build_bias(inputs, masters.MastersSettings().bias)
-    stage.results["bias"] = made.master
+    made = masters.build_bias(_inputs(stage, "bias", frames, ()), _SETTINGS.bias)
+    stage.results["BIAS"] = made.master
+
+
+def _dark(stage: _Stage) -> None:
+    dark = np.zeros((_SIZE, _SIZE))
+    frames = [_raw(dark, stage.camera, seed) for seed in (14, 15, 16)]
+    stage.results["DARK"] = masters.build_dark(
+        _inputs(stage, "dark", frames), _SETTINGS.dark
+    ).master
+
+
+def _linearity(stage: _Stage) -> None:
+    """A ramp of a linear detector: what is measured is next to nothing."""
+    seconds = (1.0, 2.0, 4.0, 8.0, 12.0, 16.0, 20.0)
+    frames = [
+        _raw(np.full((_SIZE, _SIZE), 4000.0 * s), stage.camera, 40 + i)
+        for i, s in enumerate(seconds)
+    ]
+    inputs = _inputs(stage, "flat", frames, ("BIAS", "DARK"))
+    inputs.facts = [replace(one, exptime_s=s) for one, s in zip(inputs.facts, seconds)]
+    stage.results["LINEARITY"] = masters.build_linearity(inputs, _SETTINGS.linearity).master
 
 
 def _flat(stage: _Stage) -> None:
     light = np.full((_SIZE, _SIZE), 30000.0)
     frames = [_raw(light, stage.camera, seed) for seed in (21, 22, 23)]
-    inputs = _inputs(stage, "flat", frames, stage.results["bias"])
-    stage.results["flat"] = masters.build_flat(inputs, masters.MastersSettings().flat).master
+    inputs = _inputs(stage, "flat", frames, ("BIAS", "DARK", "LINEARITY"))
+    stage.results["FLAT"] = masters.build_flat(inputs, _SETTINGS.flat).master
 
 
-def _reduce(stage: _Stage) -> None:
+def _badpixel(stage: _Stage) -> None:
+    parts = {kind: [stage.results[kind]] for kind in ("BIAS", "DARK", "FLAT")}
+    inputs = masters.CombinedInputs("BADPIXEL", stage.camera, parts=parts)
+    stage.results["BADPIXEL"] = masters.build_badpixel(inputs, _SETTINGS.badpixel).master
+
+
+def _crosstalk(stage: _Stage) -> None:
+    """Of bright stars; the matrix itself is of no use."""
+    scene = _scene(stage.stars)
+    frames = [_raw(scene, stage.camera, seed) for seed in (31, 32)]
+    inputs = _inputs(stage, "science", frames, ("BIAS", "DARK", "LINEARITY"))
+    masters.build_crosstalk(inputs, _SETTINGS.crosstalk)
+
+
+def _illumination(stage: _Stage) -> None:
+    """A flat surface, from stars on moved frames."""
+    rng = np.random.default_rng(5)
+    n_star, n_frame = 300, 5
+    star = np.tile(np.arange(n_star), n_frame)
+    place = rng.uniform(0, _SIZE, (2, n_star))
+    found = illumination.solve(
+        illumination.Observations(
+            x=(place[0][star] + rng.uniform(-40, 40, star.size)) % _SIZE,
+            y=(place[1][star] + rng.uniform(-40, 40, star.size)) % _SIZE,
+            frame=np.repeat(np.arange(n_frame), n_star),
+            star=star,
+            mag=rng.normal(15.0, 0.01, star.size),
+            mag_err=np.full(star.size, 0.01),
+            n_frames=n_frame,
+            n_stars=n_star,
+            ext_mag=np.full(n_star, 15.0),
+            ext_err=np.full(n_star, 0.01),
+            ext_colour=rng.normal(0, 0.3, n_star),
+            sky=place.T / 3600,
+        ),
+        (_SIZE, _SIZE),
+    )
+    empty = np.empty((0, 0))
+    flat_map = {"map": np.zeros_like(found.map, np.float32)}
+    stage.results["ILLUMINATION"] = Master(
+        "ILLUMINATION", empty.astype(np.float32), empty.astype(np.uint8), [], flat_map
+    )
+
+
+def _fringe(stage: _Stage) -> None:
+    """From detrended images, objects and all; removed later is a pattern that is not there."""
+    made = reduce.detrend(_science(stage), reduce.ReduceSettings()).image
+    cards = {key: value for key, value, _ in made.cards}
+    images = [
+        masters.Detrended(
+            _facts(f"science{i}", "science", stage.camera, ra_deg=_POINTING[0] + i),
+            made.image,
+            np.zeros_like(made.mask),
+            cards,
+            made.sources,
+        )
+        for i in range(4)
+    ]
+    inputs = masters.ImageInputs("FRINGE.r", stage.camera, images=images)
+    masters.build_fringe(inputs, replace(_SETTINGS.fringe, min_free=0.0))
+    wave = np.sin(np.arange(_SIZE, dtype=np.float32) / 6)
+    pattern = np.float32(0.01) * wave[:, None] * wave[None, :]
+    stage.results["FRINGE"] = Master("FRINGE", pattern, np.zeros(pattern.shape, np.uint8))
+
+
+def _science(stage: _Stage) -> reduce.ReduceInputs:
     stars = stage.stars
     refcat: Table = {
         "ra": stars["ra"],
@@ -191,16 +285,19 @@ def _reduce(stage: _Stage) -> None:
         "mag": stars["mag"],
         "err": np.full(len(stars["mag"]), 0.01),
     }
-    inputs = reduce.ReduceInputs(
+    return reduce.ReduceInputs(
         _facts("science", "science", stage.camera),
         {},
         _raw(_scene(stars), stage.camera, 31),
         stage.camera,
-        {"BIAS": stage.results["bias"], "FLAT": stage.results["flat"]},
+        {kind: stage.results[kind] for kind in KINDS if kind in stage.results},
         refcat,
         Reference(mag="mag", err="err"),
     )
-    stage.results["reduced"] = reduce.reduce(inputs, reduce.ReduceSettings())
+
+
+def _reduce(stage: _Stage) -> None:
+    stage.results["reduced"] = reduce.reduce(_science(stage), reduce.ReduceSettings())
 
 
 def _coadd(stage: _Stage) -> None:
