@@ -20,7 +20,7 @@ import pages
 from pages import Result
 
 from tesela.cli import ingest, init, refcat, run
-from tesela.score import masters, table
+from tesela.score import fringes, masters, table
 from tesela.simulate import campaign, night
 from tesela.simulate.survey import survey_toml
 
@@ -43,9 +43,12 @@ def make(folder: Path) -> tuple[Path, Path]:
     return site, nights / "truth"
 
 
-def current(site: Path) -> dict[str, Path]:
-    """Paths of the masters that are served."""
-    query = "SELECT key, path FROM product WHERE kind = 'master' AND is_current"
+def current(site: Path, kind: str) -> dict[str, Path]:
+    """Paths of what is served of a kind, of masters those that are certified."""
+    query = f"""
+        SELECT p.key, p.path FROM product p LEFT JOIN master m ON m.product_id = p.id
+        WHERE p.kind = '{kind}' AND p.is_current AND (m.state IS NULL OR m.state = 'certified')
+    """
     with contextlib.closing(sqlite3.connect(site / "ledger.sqlite")) as ledger:
         return {key: site / path for key, path in ledger.execute(query)}
 
@@ -55,8 +58,14 @@ def measure(folder: Path) -> list[Result]:
     started = time.perf_counter()
     site, truth = make(folder)
     seconds = time.perf_counter() - started
-    found = []
-    for row in masters.evaluate(current(site), truth):
+    found, used = [], current(site, "master")
+    corrected = {masters.band_of(key) for key in used if key.startswith("FRINGE.")}
+    settings = night.read_settings(truth)[0]
+    rows = [
+        *masters.evaluate(used, truth),
+        *fringes.rows(current(site, "reduced"), truth, settings, corrected),
+    ]
+    for row in rows:
         verdict = {True: f"{row.goal}: met", False: f"{row.goal}: MISSED", None: ""}[row.passed]
         what = f"{row.metric} {row.band}".strip()
         said = "; ".join(part for part in (verdict, row.note) if part)

@@ -83,7 +83,7 @@ def test_a_certified_master_is_flagged_and_not_rejected(site: Path) -> None:
     ledger = toys.new_site(site)
     toys.add_frames(ledger, site, toys.small_night(), toys.rules())
     toys.controller(ledger, site).run()
-    with pytest.raises(LedgerError, match="it is certified.*tesela flag"), ledger.write() as conn:
+    with pytest.raises(LedgerError, match=r"it is certified.*tesela flag"), ledger.write() as conn:
         proposals.reject(conn, BIAS, reason="light leak", who="eva")
     with pytest.raises(NotFound, match="no current master"), ledger.write() as conn:
         proposals.certify(conn, toys.rules(), BIAS.replace("20170703", "20170704"), who="eva")

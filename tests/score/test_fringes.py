@@ -34,7 +34,7 @@ def score(folder: Path, share: float, rng: np.random.Generator, n: int = 6) -> d
         facts = nights.frame_truth(band="zSDSS", sky_e=SKY_E, fringe=FRINGE)
         write_frame(folder / f"f{i}.npz", facts)
         frames[f"f{i}"] = path
-    return {row.metric: row for row in fringes.rows(frames, folder, FIRST)}
+    return {row.metric: row for row in fringes.rows(frames, folder, FIRST, {"zSDSS"})}
 
 
 @pytest.mark.parametrize(("share", "passed"), [(0.0, True), (0.05, True), (0.3, False)])
@@ -55,4 +55,4 @@ def test_a_few_images_say_nothing(tmp_path: Path, rng: np.random.Generator) -> N
 
 def test_a_band_without_fringes_has_no_row(tmp_path: Path) -> None:
     write_frame(tmp_path / "f.npz", nights.frame_truth())
-    assert list(fringes.rows({"f": tmp_path / "f.fits"}, tmp_path, FIRST)) == []
+    assert list(fringes.rows({"f": tmp_path / "f.fits"}, tmp_path, FIRST, {"zSDSS"})) == []

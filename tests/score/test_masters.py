@@ -49,20 +49,26 @@ def numbers(kind: str, **arrays: np.ndarray) -> Master:
 
 def test_a_bias_is_judged_by_profiles_and_blocks(truth: Path, tmp_path: Path) -> None:
     perfect = structure.bias_image(FIRST)
-    rows = score(truth, tmp_path, Master("BIAS", perfect, CLEAN.copy()))
+    rows = score(truth, tmp_path, Master("BIAS", perfect, CLEAN.copy(), [("NCOMBINE", 30, "")]))
     assert all(row.passed and row.value < 1e-3 for row in rows.values())
     shifted = perfect + np.float32(1.0)  # one ADU everywhere
     (tmp_path / "shifted").mkdir()
-    rows = score(truth, tmp_path / "shifted", Master("BIAS", shifted, CLEAN.copy()))
+    cards = [("NCOMBINE", 30, "")]
+    rows = score(truth, tmp_path / "shifted", Master("BIAS", shifted, CLEAN.copy(), cards))
     assert all(row.value == pytest.approx(0.95, abs=0.05) for row in rows.values())
     assert not any(row.passed for row in rows.values())
+
+
+def test_a_bias_of_few_frames_is_shown_and_not_judged(truth: Path, tmp_path: Path) -> None:
+    few = Master("BIAS", structure.bias_image(FIRST), CLEAN.copy(), [("NCOMBINE", 8, "")])
+    assert all(row.passed is None for row in score(truth, tmp_path, few).values())
 
 
 def test_bad_pixels_do_not_count_against_a_bias(truth: Path, tmp_path: Path) -> None:
     image, mask = structure.bias_image(FIRST).copy(), CLEAN.copy()
     image[100:130, 200] += 1000.0
     mask[100:130, 200] = MaskBit.BAD
-    rows = score(truth, tmp_path, Master("BIAS", image, mask))
+    rows = score(truth, tmp_path, Master("BIAS", image, mask, [("NCOMBINE", 30, "")]))
     assert all(row.passed for row in rows.values())
 
 

@@ -174,6 +174,7 @@ def _score(folder: Path) -> tuple[Products, Evaluation, list[Path]]:
 
 def current_products(site: Site) -> Products:
     """Paths of what is served now, from the ledger."""
+    from tesela.ledger import masters
     from tesela.ledger import products as ledger_products
     from tesela.score.night import Products
 
@@ -188,8 +189,11 @@ def current_products(site: Site) -> Products:
             for key, path in by_key(kind).items()
         }
 
-    whole = (by_key(kind) for kind in ("dual", "zeropoints", "valueadded", "master"))
-    return Products(by_key("reduced"), by_tile("coadd"), by_tile("catalogue"), *whole)
+    whole = (by_key(kind) for kind in ("dual", "zeropoints", "valueadded"))
+    with site.ledger.read() as conn:
+        certified = masters.listed(conn, state="certified")
+    used = {row["key"]: site.folder / row["path"] for row in certified}
+    return Products(by_key("reduced"), by_tile("coadd"), by_tile("catalogue"), *whole, masters=used)
 
 
 def _report(folder: Path, rows: list[Any], as_json: bool) -> None:

@@ -8,7 +8,7 @@ and is taken out of images and fringes alike.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,8 +52,16 @@ class Stack:
     """Of the fringes, relative to the sky."""
 
 
-def rows(frames: Mapping[str, Path], truth_dir: Path, settings: NightSettings) -> Iterable[Row]:
-    """Judge the reduced images, by name, of every band with fringes. Memory: one image."""
+def rows(
+    frames: Mapping[str, Path],
+    truth_dir: Path,
+    settings: NightSettings,
+    corrected: Collection[str],
+) -> Iterable[Row]:
+    """Look at the reduced images, by name, of every band with fringes. Memory: one image.
+
+    Only bands that were corrected are judged; of the others it is said what is left.
+    """
     stacks: dict[str, Stack] = {}
     for name, path in sorted(frames.items()):
         facts = read_truth(truth_dir, name)
@@ -69,7 +77,8 @@ def rows(frames: Mapping[str, Path], truth_dir: Path, settings: NightSettings) -
         stack.amplitudes.append(facts.fringe)
     for band, stack in stacks.items():
         if len(stack.amplitudes) >= FEWEST:
-            yield from _of_band(band, stack, detector.fringes(settings, band))
+            pattern = detector.fringes(settings, band)
+            yield from _of_band(band, stack, pattern, band in corrected)
 
 
 def _empty(like: Floats) -> Half:
@@ -97,7 +106,9 @@ def _without_sky(blocks: Floats) -> Floats:
     return np.where(known, blocks - smooth / np.maximum(weight, 1e-9), np.nan)
 
 
-def _of_band(band: str, stack: Stack, pattern: NDArray[np.float32]) -> Iterable[Row]:
+def _of_band(
+    band: str, stack: Stack, pattern: NDArray[np.float32], is_judged: bool
+) -> Iterable[Row]:
     one, other = (_without_sky(half.mean) for half in stack.halves)
     both = np.isfinite(one) & np.isfinite(other)
     left = float(np.sqrt(max(float(np.mean(one[both] * other[both])), 0.0)))
@@ -105,13 +116,14 @@ def _of_band(band: str, stack: Stack, pattern: NDArray[np.float32]) -> Iterable[
     amplitude = float(np.std(_without_sky(total / count)))
     mean_fringe = float(np.mean(stack.amplitudes))
     n = len(stack.amplitudes)
-    note = f"{n} images; fringes of {100 * amplitude * mean_fringe:.2f} % of the sky, rms"
+    note = "" if is_judged else "not corrected; "
+    note += f"{n} images; fringes of {100 * amplitude * mean_fringe:.2f} % of the sky, rms"
     value = left / amplitude
     yield Row(
         "fringes left, of their amplitude", band, value, float("nan"), int(both.sum()), "",
-        OF_AMPLITUDE, "<=", note,
+        OF_AMPLITUDE if is_judged else None, "<=", note,
     )  # fmt: skip
     yield Row(
         "fringes left, of the sky", band, left * mean_fringe, float("nan"), int(both.sum()), "",
-        OF_SKY, "<=", f"{n} images",
+        OF_SKY if is_judged else None, "<=", f"{n} images",
     )  # fmt: skip

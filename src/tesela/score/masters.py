@@ -23,6 +23,8 @@ from tesela.simulate.detector import LINEAR_ADU, Detector
 from tesela.simulate.settings import NightSettings
 
 BLOCK_PX = 64
+BIAS_FRAMES = 30
+"""Biases of a master that is judged."""
 BIAS_E, FLAT_NOISE, SCALE_MMAG = 0.1, 1.1, 3.0
 CROSSTALK, SLOPE_MMAG, FOUND, FALSE = 2e-5, 2.0, 0.99, 1e-4
 LEVELS_ADU = np.geomspace(2000.0, 58000.0, 40)
@@ -54,8 +56,8 @@ class Judged:
 def evaluate(masters: Mapping[str, Path], truth_dir: Path) -> list[Row]:
     """Score masters by key, `KIND.telescope.camera.ccd.band_serial.mode.night`.
 
-    Of each kind and band the masters of all nights are judged and the worst is the row; memory: a
-    master and a few planes of the size of the CCD.
+    Give only those that are used. Of each kind and band the masters of all nights are judged and
+    the worst is the row; memory: a master and a few planes of the size of the CCD.
     """
     nights = night.read_settings(truth_dir)
     by_key = dict(sorted(masters.items()))
@@ -76,13 +78,18 @@ def evaluate(masters: Mapping[str, Path], truth_dir: Path) -> list[Row]:
     return [_worst(found) for found in rows.values()]
 
 
+def band_of(key: str) -> str:
+    """The band in a master's key, '' where no filter matters."""
+    return key.split(".")[4].partition("_")[0].strip("-")
+
+
 def _judged(key: str, path: Path, nights: Sequence[NightSettings]) -> Judged | None:
     """Open a master with the first night of its period; None where no such night was simulated."""
-    kind, _, camera, _, through, _, first = key.split(".")
+    kind, _, camera, _, _, _, first = key.split(".")
     since = [n for n in nights if n.date.replace("-", "") >= first and n.camera == camera]
     if not since:
         return None
-    return Judged(kind, through.partition("_")[0], first, Master.read(path), since[0])
+    return Judged(kind, band_of(key), first, Master.read(path), since[0])
 
 
 def _worst(rows: list[Row]) -> Row:
@@ -106,11 +113,12 @@ def _bias(one: Judged) -> Iterable[Row]:
         profiles["rows"].append(_means(error, 1))
         profiles["columns"].append(_means(error, 0))
         profiles["blocks"].append(block_means(error).ravel())
-    frames = card_dict(one.master.cards).get("NCOMBINE", 0)
+    frames = int(card_dict(one.master.cards).get("NCOMBINE", 0))
+    target = BIAS_E if frames >= BIAS_FRAMES else None
     for name, parts in profiles.items():
         values = np.concatenate(parts)
         values = values[np.isfinite(values)]
-        yield _row(f"bias, {name}", "", rms(values), values.size, "e-", BIAS_E, f"{frames} frames")
+        yield _row(f"bias, {name}", "", rms(values), values.size, "e-", target, f"{frames} frames")
 
 
 def _means(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:

@@ -125,9 +125,10 @@ def _calibration_rows(products: Products, truth_dir: Path) -> list[Row]:
     if not products.masters:
         return []
     settings = read_settings(truth_dir)[0]
+    corrected = {masters.band_of(key) for key in products.masters if key.startswith("FRINGE.")}
     return [
         *masters.evaluate(products.masters, truth_dir),
-        *fringes.rows(products.frames, truth_dir, settings),
+        *fringes.rows(products.frames, truth_dir, settings, corrected),
     ]
 
 

@@ -47,7 +47,7 @@ def demonstration(**changes: Any) -> list[NightSettings]:
     """
     night = replace(
         demo(), epoch=1, n_dark=3, dark_exptime_s=600.0, ramp_band="rSDSS",
-        fringe_bands=("zSDSS",), n_fringe_fields=8, **DEMONSTRATED,
+        fringe_bands=("zSDSS",), n_fringe_fields=15, **DEMONSTRATED,
     )  # fmt: skip
     night = replace(night, **changes)
     before = replace(
