@@ -189,11 +189,17 @@ def current_products(site: Site) -> Products:
             for key, path in by_key(kind).items()
         }
 
-    whole = (by_key(kind) for kind in ("dual", "zeropoints", "valueadded"))
     with site.ledger.read() as conn:
         certified = masters.listed(conn, state="certified")
-    used = {row["key"]: site.folder / row["path"] for row in certified}
-    return Products(by_key("reduced"), by_tile("coadd"), by_tile("catalogue"), *whole, masters=used)
+    return Products(
+        frames=by_key("reduced"),
+        coadds=by_tile("coadd"),
+        catalogues=by_tile("catalogue"),
+        duals=by_key("dual"),
+        zeropoints=by_key("zeropoints"),
+        valueadded=by_key("valueadded"),
+        masters={row["key"]: site.folder / row["path"] for row in certified},
+    )
 
 
 def _report(folder: Path, rows: list[Any], as_json: bool) -> None:
