@@ -40,21 +40,21 @@ DEMONSTRATED = {
 
 
 def demonstration(**changes: Any) -> list[NightSettings]:
-    """The nights of `tesela demo`: calibrations of an earlier epoch, then a night of two tiles.
+    """The nights of `tesela demo`, over two epochs.
 
     Night 1: biases, flats and a raster in r. Then the baffles are changed. Night 2: darks, a ramp,
-    biases, flats, the tiles in 12 bands, blank fields in z.
+    biases and flats in r. Night 3: biases, flats, two tiles in 12 bands, blank fields in z.
     """
-    night = replace(
-        demo(), epoch=1, n_dark=3, dark_exptime_s=600.0, ramp_band="rSDSS",
-        fringe_bands=("zSDSS",), n_fringe_fields=15, **DEMONSTRATED,
+    last = replace(
+        demo(), epoch=1, fringe_bands=("zSDSS",), n_fringe_fields=15, **DEMONSTRATED,
     )  # fmt: skip
-    night = replace(night, **changes)
-    before = replace(
-        night, date=_later(night.date, -7), epoch=0, tiles=0, bands=("rSDSS",), n_dark=0,
-        ramp_band="", fringe_bands=(), n_fringe_fields=0, raster_bands=("rSDSS",), n_raster=9,
-    )  # fmt: skip
-    return [before, night]
+    last = replace(last, **changes)
+    r = replace(last, tiles=0, bands=("rSDSS",), fringe_bands=(), n_fringe_fields=0)
+    return [
+        replace(r, date=_later(last.date, -7), epoch=0, raster_bands=("rSDSS",), n_raster=9),
+        replace(r, date=_later(last.date, -1), n_dark=3, dark_exptime_s=600.0, ramp_band="rSDSS"),
+        last,
+    ]
 
 
 def calibration(

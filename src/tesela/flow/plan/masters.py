@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 from tesela.flow.plan import master_images, master_parts
 from tesela.flow.plan.choice import Chosen, choose_calset, is_sound, recorded_calset
 from tesela.flow.plan.rules import Rules
-from tesela.flow.plan.spread import spread
+from tesela.flow.plan.spread import in_turns
 from tesela.flow.plan.wanted import Wanted
 from tesela.ledger import masters, products, queries, verdicts
 from tesela.ledger.keys import MasterKey
@@ -170,7 +170,8 @@ def usable_frames(rules: Rules, key: MasterKey, frames: list[Frame]) -> list[Fra
     if key.master_kind == "LINEARITY":
         return _ramp(good)
     if KINDS[key.master_kind].obstype == "science":
-        return spread(good, rules.wanted(key.master_kind))
+        # Of many fields: what lies under a ghost in one is not there in the next.
+        return in_turns(good, lambda row: row["object"], rules.wanted(key.master_kind))
     return good
 
 
