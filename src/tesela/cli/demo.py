@@ -159,17 +159,18 @@ def _output(as_json: bool) -> Any:
 
 
 def _score(folder: Path) -> tuple[Products, Evaluation, list[Path]]:
-    from tesela.cli import demo_pictures
+    from tesela.cli import demo_calibrations, demo_pictures
     from tesela.flow.run.site import open_site
     from tesela.score import night, pictures
 
     site = open_site(folder / "site")
     products = current_products(site)
+    calibrations = demo_calibrations.draw(folder / "pictures" / "calibrations", site)
     site.ledger.close()
     evaluation = night.measure(products, folder / "night" / "truth")
     made = pictures.write_plots(evaluation, folder / "pictures")
     made += demo_pictures.draw(folder / "pictures", folder / "night" / "raw", products)
-    return products, evaluation, made
+    return products, evaluation, made + calibrations
 
 
 def current_products(site: Site) -> Products:
