@@ -26,7 +26,7 @@ _BAND = "rSDSS"
 
 
 def draw(folder: Path, site: Site) -> list[Path]:
-    """Copy one page of each sort into `folder`, and draw the monitors of several nights beside them.
+    """Copy a page of each sort into `folder`, and draw the monitors of several nights beside them.
 
     Returns the pictures; what the night's masters do not have is left out.
     """
