@@ -169,6 +169,68 @@ def test_ghosts_are_taken_off_before_the_response() -> None:
     assert abs(left) < 0.15 * strength * 8e5 / 0.5
 
 
+UNEQUAL = np.array([[0.0, 0.02], [0.002, 0.0]])
+
+
+def hear(image: np.ndarray) -> None:
+    """Each side hears the other, read at the same moment; the left one ten times as much."""
+    half = drawn.SIZE // 2
+    left, right = image[:, :half].copy(), image[:, half:].copy()
+    image[:, :half] += UNEQUAL[0, 1] * right[:, ::-1]
+    image[:, half:] += UNEQUAL[1, 0] * left[:, ::-1]
+
+
+def heard_flat(response: NDArray[np.float64]) -> Master:
+    """A flat lights both sides, so that each is in the other's; one number normalises it."""
+    flat = response.copy()
+    hear(flat)
+    return plane("FLAT", (flat / np.median(flat)).astype(np.float32))
+
+
+@pytest.mark.parametrize("source", ["master", "camera"])
+def test_unequal_crosstalk_leaves_no_step_between_amplifiers(source: str) -> None:
+    """The ghosts in the flat go as those in the frame do: sky and stars agree on both sides."""
+    response = 1 + 0.05 * np.cos(3 * X / drawn.SIZE) * np.sin(2 * Y / drawn.SIZE)
+
+    def spoil(image: np.ndarray) -> None:
+        image += SKY_E - drawn.SKY_E
+        image *= response
+        hear(image)
+
+    masters = with_masters(heard_flat(response))
+    camera = drawn.camera(crosstalk=tuple(map(tuple, UNEQUAL)))
+    if source == "master":
+        masters |= with_masters(masters["FLAT"], numbers("CROSSTALK", matrix=UNEQUAL))
+        camera = drawn.camera()
+    inputs = replace(Exposure(spoil=spoil).inputs(), masters=masters, camera=camera)
+    detrended = reduce.detrend(inputs, reduce.ReduceSettings()).image
+    free, half = detrended.mask == 0, drawn.SIZE // 2
+    left, right = (
+        np.mean(side[ok])
+        for side, ok in (
+            (detrended.image[:, :half], free[:, :half]),
+            (detrended.image[:, half:], free[:, half:]),
+        )
+    )
+    assert left / right == pytest.approx(1, abs=5e-4)
+    assert left == pytest.approx(SKY_E * np.median(response), rel=3e-3)  # wings of stars
+    made = reduce.reduce(inputs, reduce.ReduceSettings())
+    assert operation(made, "flat")["CROSSTALK_REMOVED"] is True
+    x, away = residuals(made)
+    step = np.median(away[x < half]) - np.median(away[x >= half])
+    assert step == pytest.approx(0, abs=0.004)
+
+
+def test_a_hole_in_the_flat_does_not_spread_to_what_hears_it() -> None:
+    flat = heard_flat(np.ones((drawn.SIZE, drawn.SIZE)))
+    flat.image[50, 40] = np.nan
+    masters = with_masters(flat, numbers("CROSSTALK", matrix=UNEQUAL))
+    made = reduced(Exposure(spoil=hear), masters=masters)
+    assert np.isfinite(made.image.image).all() and np.isfinite(made.image.variance).all()
+    bad = (made.image.mask & MaskBit.BAD) > 0
+    assert np.argwhere(bad).tolist() == [[50, 40]]
+
+
 def fringed(scale: float) -> Exposure:
     def light(image: np.ndarray) -> None:
         image += SKY_E - drawn.SKY_E + SKY_E * scale * WAVES

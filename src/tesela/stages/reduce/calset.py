@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tesela.cameras import Camera
 from tesela.errors import BadInput
-from tesela.pixels import illumination
+from tesela.pixels import crosstalk, framestats, illumination
 from tesela.pixels.detrend import NOTHING
 from tesela.products.images import Master
 from tesela.products.maskbit import MaskBit
@@ -29,6 +30,7 @@ class Calset:
     dark: NDArray[np.float32]
     """(ny, nx) electrons a second."""
     flat: NDArray[np.float32]
+    """Response without crosstalk, where its matrix is known; its median good pixel is 1 then."""
     flat_kind: str
     """FLAT, or the kind that stands in for it."""
     linearity: NDArray[np.float32]
@@ -69,18 +71,49 @@ def of_frame(inputs: ReduceInputs) -> Calset:
         matrix, source = np.array(camera.crosstalk, np.float32), "of the camera"
     else:
         matrix, source = NOTHING, "none known"
+    bad = _bad(inputs)
     return Calset(
         bias=masters["BIAS"].image,
         dark=NOTHING if dark is None else dark.image,
-        flat=masters["FLAT"].image,
+        flat=_without_ghosts(masters["FLAT"].image, matrix, bad, camera),
         flat_kind=masters["FLAT"].kind,
         linearity=NOTHING if line is None else np.array(line.arrays["coefficients"], np.float32),
         pivot_adu=1.0 if line is None else float(np.ravel(line.arrays["pivot_adu"])[0]),
         crosstalk=matrix,
         crosstalk_source=source,
         illumination=NOTHING if lit is None else np.array(lit.arrays["map"], np.float32),
-        bad=_bad(inputs),
+        bad=bad,
     )
+
+
+def _without_ghosts(
+    flat: NDArray[np.float32],
+    matrix: NDArray[np.float32],
+    bad: NDArray[np.bool_],
+    camera: Camera,
+) -> NDArray[np.float32]:
+    """The flat without the crosstalk that is in it, its median good pixel at 1 again.
+
+    A flat lights all amplifiers: each holds 1 + sum_a C[victim, a] of its own light. A frame is
+    divided by it after its own ghosts are gone, so amplifiers whose rows of C differ would come
+    out at different levels. One number normalises the whole CCD. One pass, and one more plane.
+    """
+    if not matrix.any():
+        return flat
+    # A pixel of which the flat knows nothing must not spoil those that hear it.
+    known = np.isfinite(flat)
+    lit = flat if known.all() else np.where(known, flat, np.float32(1))
+    amplifiers = camera.amplifiers
+    clean, _ = crosstalk.correct(
+        lit,
+        camera.sections("dest"),
+        matrix,
+        np.array([amp.flip_x for amp in amplifiers]),
+        np.array([amp.flip_y for amp in amplifiers]),
+    )
+    good = framestats.sample(clean)[~framestats.sample(bad)]
+    typical = float(np.median(good)) if good.size else 1.0
+    return np.multiply(clean, np.float32(1 / typical), out=None if clean is flat else clean)
 
 
 def _bad(inputs: ReduceInputs) -> NDArray[np.bool_]:

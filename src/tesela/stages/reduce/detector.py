@@ -21,8 +21,9 @@ def remove_signature(inputs: ReduceInputs) -> Frame:
     """Raw ADU to electrons on a flat detector, with the codes for bad and saturated pixels.
 
     Level, bias, linearity, gain, dark, crosstalk, flat and illumination, in this order; saturation
-    is judged on raw ADU. What there is no master of is left out and recorded so. Raises
-    `QualityError` if the frame is saturated as a whole, `BadInput` if a master does not fit.
+    is judged on raw ADU, and the flat is rid of its own crosstalk. What there is no master of is
+    left out and recorded so. Raises `QualityError` if the frame is saturated as a whole, `BadInput`
+    if a master does not fit.
     """
     camera, masters = inputs.camera, calset.of_frame(inputs)
     data, dest = camera.sections("data"), camera.sections("dest")
@@ -130,7 +131,12 @@ def _record_electrons(
 
 
 def _record_response(frame: Frame, masters: Calset) -> None:
-    frame.did("flat", source=masters.flat_kind, normalised="median of the whole CCD")
+    frame.did(
+        "flat",
+        source=masters.flat_kind,
+        normalised="median of the whole CCD",
+        crosstalk_removed=bool(masters.crosstalk.size),
+    )
     if masters.illumination.size:
         frame.did(
             "illumination",
