@@ -99,6 +99,17 @@ def test_survey_finds_bands_by_any_of_their_names(tmp_path: Path) -> None:
             MINIMAL + "[calibration]\nvalidity_days = { FLAT = 0 }",
             "validity_days.FLAT: 0; expected a positive",
         ),
+        *(
+            (
+                MINIMAL + f"[calibration]\ncadence_days = {{ FRINGE = {days} }}",
+                f"cadence_days.FRINGE: {days}; expected a whole number of days, at least 1",
+            )
+            for days in (0.5, 1.5)
+        ),
+        *(
+            (MINIMAL + f"[calibration.{kind}]\nmost = 0", f"{kind}.most: 0; expected at least 1")
+            for kind in ("illumination", "fringe", "pattern")
+        ),
     ],
 )
 def test_survey_refuses_nonsense(tmp_path: Path, text: str, words: str) -> None:

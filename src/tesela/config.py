@@ -176,7 +176,7 @@ class SkyFrames:
     objects: tuple[str, ...] = ("*",)
     """Patterns of the OBJECT of the frames taken."""
     most: int = 40
-    """Frames of a period that are used at the most, spread in time."""
+    """Frames of a period that are used at the most, spread in time; as many as wanted, or more."""
 
 
 @dataclass(frozen=True)
@@ -193,9 +193,10 @@ class Calibration:
     minimum: dict[str, int] = field(default_factory=dict)
     """Fewest frames of a master; with fewer it is not made. 1 by default."""
     wanted: dict[str, int] = field(default_factory=dict)
-    """Frames of a good master; with fewer it is made with a warning, and again as more come."""
+    """Frames of a good master, at least `minimum`; with fewer it is made with a warning, and again
+    as more come."""
     cadence_days: dict[str, float] = field(default_factory=dict)
-    """One master is made of all frames of such a period, a night at the least."""
+    """One master is made of all frames of such a period: a whole number of days."""
     validity_days: dict[str, float] = field(default_factory=dict)
     """A master holds this long from the noon before its period, a day at the least."""
     fallback_days: dict[str, float] = field(default_factory=dict)
@@ -355,6 +356,19 @@ def _check_numbers(survey: Survey, where: str) -> None:
                     found=f"{value:g}",
                     expected="a positive number",
                 )
+    for kind, days in survey.calibration.cadence_days.items():
+        if days < 1.0 or not days.is_integer():
+            raise ConfigError(
+                f"{where}.calibration.cadence_days.{kind}",
+                found=f"{days:g}",
+                expected="a whole number of days, at least 1",
+            )
+    for name in ("illumination", "fringe", "pattern"):
+        most = getattr(survey.calibration, name).most
+        if most < 1:
+            raise ConfigError(
+                f"{where}.calibration.{name}.most", found=f"{most}", expected="at least 1"
+            )
     for i, intervention in enumerate(survey.calibration.interventions):
         try:
             dt.datetime.fromisoformat(intervention.at)

@@ -106,6 +106,22 @@ def test_no_checksum_is_no_fault(tmp_path: Path) -> None:
         assert np.array_equal(rows[1:2], pixels[1:2])
 
 
+@pytest.mark.parametrize("kind", [np.uint16, np.uint8])
+def test_the_sums_of_the_primary_are_not_those_of_the_image(
+    tmp_path: Path, kind: type[np.generic]
+) -> None:
+    """By the bytes of plain pixels, and through the library."""
+    pixels = (drawn() % 251).astype(kind)
+    primary = fits.PrimaryHDU()
+    primary.add_checksum()
+    path = tmp_path / "frame.fits"
+    fits.HDUList([primary, fits.ImageHDU(pixels)]).writeto(path)
+    assert "DATASUM" in fits.getheader(path, 0)
+    header, whole = rawfile.read(path)
+    assert "DATASUM" not in header
+    assert np.array_equal(whole, pixels)
+
+
 @pytest.mark.parametrize("missing", [1, 3000, 20000])
 def test_a_truncated_file_is_refused(tmp_path: Path, missing: int) -> None:
     path = plain(tmp_path, drawn(), checksum=False)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from tests.quality.quarters import AMPS, LEVELS, Row, changed, night_names, quarter
 
-from tesela.config import build
 from tesela.errors import ConfigError
 from tesela.products.monitor import QUANTITIES, WHOLE_CCD, AmpValue
-from tesela.quality.bands import ALARM, BANDS, QUIET, WARNING, Band, MonitorSettings
+from tesela.quality.bands import ALARM, BANDS, QUIET, WARNING, Band, MonitorSettings, settings_of
 from tesela.quality.monitors import judge, judge_all, judge_night
 from tesela.quality.series import tabulate
 
@@ -213,10 +213,73 @@ def test_every_default_is_of_a_quantity_that_is_followed() -> None:
         assert band.warn_sigma <= band.alarm_sigma
 
 
-def test_a_survey_replaces_the_band_of_one_quantity() -> None:
-    table = {"bands": {"gain": {"warn_relative": 0.1, "alarm_relative": 0.2}}}
-    settings = build(MonitorSettings, table, "survey.toml")
-    assert settings.band("gain") == Band(warn_relative=0.1, alarm_relative=0.2)
+def test_what_a_survey_says_of_a_quantity_is_merged_with_its_default() -> None:
+    table = {"bands": {"flat_ratio": {"warn_absolute": 0.02, "alarm_absolute": 0.04}}}
+    settings = settings_of(table)
+    expected = replace(BANDS["flat_ratio"], warn_absolute=0.02, alarm_absolute=0.04)
+    assert settings.band("flat_ratio") == expected
+    assert expected.nominal == 1.0
     assert settings.band("readnoise") == BANDS["readnoise"]
-    with pytest.raises(ConfigError, match="sigmas"):
-        build(MonitorSettings, {"bands": {"gain": {"sigmas": 3}}}, "survey.toml")
+    assert settings_of({"bands": {"flat_level": {"lowest": 5000.0}}}).band("flat_level") == Band(
+        lowest=5000.0
+    )
+    none = settings_of({"bands": {"flat_ratio": {"nominal": math.nan}}}).band("flat_ratio")
+    assert none == replace(BANDS["flat_ratio"], nominal=None)
+    assert settings_of({}) == SETTINGS
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ({"bands": {"gian": {}}}, "bands.gian: an unknown quantity; expected bias_level"),
+        ({"bands": {"gain": {"sigmas": 3}}}, "bands.gain: unknown setting sigmas"),
+        ({"bands": {"gain": 3}}, "bands.gain: 3; expected a table"),
+        ({"bands": 3}, "bands: 3; expected a table"),
+        ({"bands": {"gain": {"warn_relative": -0.1}}}, "gain.warn_relative: -0.1"),
+        ({"bands": {"gain": {"alarm_sigma": math.nan}}}, "gain.alarm_sigma: nan"),
+        ({"min_history": 0}, "min_history: 0; expected at least 1"),
+        ({"window": 6}, "window: 6; expected at least min_history, which is 7"),
+        ({"min_history": 61}, "window: 60; expected at least min_history, which is 61"),
+        ({"runs": []}, r"runs: \[\]; expected numbers"),
+        ({"runs": [1, 0]}, r"runs: \[1, 0\]; expected numbers"),
+        ({"drift_run": 0}, "drift_run: 0; expected at least 1"),
+        ({"wnidow": 60}, "unknown setting wnidow"),
+    ],
+)
+def test_senseless_settings_are_refused(table: dict[str, object], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        settings_of(table)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("before", [0, 1, 2, 3, 6])
+def test_a_step_of_a_ratio_is_an_alarm_on_the_first_nights(seed: int, before: int) -> None:
+    """Two nights tell nothing of how nights scatter, and need not: what a ratio should be is known."""
+    nights = night_names(before + 1)
+    rows = quarter(seed, before + 1, metrics=("flat_ratio",))
+    # The amplifier's own noise of that night is taken out, so that the step is one of 1 %.
+    (own,) = [r.value for r in rows if (r.night, r.amp) == (nights[-1], 5)]
+    rows = changed(rows, "flat_ratio", 5, {nights[-1]: 0.99 / own})
+    past = [row for row in rows if row.night < nights[-1]]
+    found = {v.amp: level for v, level, _ in judge_all(named(rows, nights[-1]), past, SETTINGS)}
+    assert found == {amp: ALARM if amp == 5 else QUIET for amp in AMPS}
+
+
+@pytest.mark.parametrize("before", [0, 1, 2, 6])
+def test_the_limits_of_a_ratio_are_the_floors_while_the_scatter_is_not_known(before: int) -> None:
+    values = 1.0 + np.random.default_rng(before).normal(0.0, 0.002, (before + 1, 16))
+    night = judge_night(
+        values[-1], values[-1] * 0 + 0.001, values[:-1], values[:-1] * 0 + 0.001,
+        metric="flat_ratio", settings=SETTINGS,
+    )  # fmt: skip
+    np.testing.assert_allclose(night.warn, 0.005)
+    np.testing.assert_allclose(night.alarm, 0.008)
+
+
+def test_limits_of_a_ratio_widen_to_a_scatter_that_is_known() -> None:
+    values = 1.0 + np.random.default_rng(3).normal(0.0, 0.004, (41, 16))
+    found = judge_night(
+        values[-1] * 0 + 1.012, values[-1] * 0 + 0.001, values[:-1], values[:-1] * 0 + 0.001,
+        metric="flat_ratio", settings=SETTINGS,
+    )  # fmt: skip
+    assert np.all(found.level == QUIET)

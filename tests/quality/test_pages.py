@@ -143,3 +143,23 @@ def test_amplifiers_lie_as_on_the_ccd() -> None:
     assert LAYOUT[8] == (1, 7)
     assert LAYOUT[9] == (0, 0)
     assert LAYOUT[16] == (0, 7)
+
+
+def test_nights_before_an_intervention_are_not_compared_with() -> None:
+    """The bands are those that were judged: anew from the first night of each epoch."""
+    rows = quarter(n_nights=30, metrics=("gain",))
+    later = dict.fromkeys(NIGHTS[14:], 0.9)
+    rows = [replace(row, value=row.value * later.get(row.night, 1.0)) for row in rows]
+    data = numbers(
+        monitor_page({"gain": rows}, LAYOUT, epochs=("2001-01-01", NIGHTS[14])), "gain.json"
+    )
+    few = SETTINGS.min_history
+    assert data["centre"][14 : 14 + few] == [[None] * 16] * few
+    centre = np.array(data["centre"][14 + few :])
+    own = np.array(data["value"])[14:]
+    np.testing.assert_allclose(centre[0], np.median(own[:few], axis=0), rtol=1e-8)
+    assert np.all(np.abs(centre - np.median(own, axis=0)) < 0.004)
+    alone = [row for row in rows if row.night >= NIGHTS[14]]
+    expected = numbers(monitor_page({"gain": alone}, LAYOUT), "gain.json")
+    for name in ("centre", "warn_low", "alarm_high"):
+        assert data[name][14:] == expected[name]

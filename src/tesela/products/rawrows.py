@@ -25,6 +25,8 @@ from tesela.products.files import plain_name
 _CHUNK_ROWS = 256
 _SHORT, _UNSIGNED_SHORT = 16, 20  # CFITSIO's codes of pixels as stored and as meant
 _ALL_ONES = 0xFFFFFFFF
+_NO_VALUES = ("COMMENT", "HISTORY")
+_SUMS = ("CHECKSUM", "DATASUM")
 
 
 class Source(Protocol):
@@ -252,10 +254,11 @@ def _refuse_sum(path: Path, found: str, error: Exception | None) -> None:
 
 
 def _cards(hdu: Any, primary: Any) -> dict[str, Any]:
+    """Those of the primary and of the image, whose sums are its own alone."""
     cards: dict[str, Any] = {}
-    for part in (primary, hdu):
+    for part, left_out in ((primary, (*_NO_VALUES, *_SUMS)), (hdu, _NO_VALUES)):
         for record in part.read_header().records():
             name = record.get("name")
-            if name and name not in ("COMMENT", "HISTORY"):
+            if name and name not in left_out:
                 cards[str(name).upper()] = record["value"]
     return cards

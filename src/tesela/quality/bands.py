@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Final
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Final
+
+from tesela import config
+from tesela.errors import ConfigError
+from tesela.products.monitor import QUANTITIES
 
 QUIET, WARNING, ALARM = 0, 1, 2
 """Levels of a judgement."""
@@ -31,11 +37,11 @@ class Band:
     alarm_sigma: float = 5.0
     """... and beyond 5 sigma once in years."""
     nominal: float | None = None
-    """What the value ought to be, however long it has been otherwise."""
+    """What the value ought to be, however long it has been otherwise; `nan`: nothing."""
     lowest: float | None = None
-    """A value below raises an alarm, whatever the past."""
+    """A value below raises an alarm, whatever the past; `nan`: none does."""
     highest: float | None = None
-    """A value above raises an alarm, whatever the past."""
+    """A value above raises an alarm, whatever the past; `nan`: none does."""
 
 
 BANDS: Final[dict[str, Band]] = {
@@ -60,14 +66,14 @@ judged."""
 
 @dataclass(frozen=True)
 class MonitorSettings:
-    """When the monitors raise something. Tables by quantity replace the defaults of `BANDS`."""
+    """When the monitors raise something; see `settings_of`."""
 
     bands: dict[str, Band] = field(default_factory=dict)
-    """Limits by the name of the quantity."""
+    """Limits by the name of the quantity: what a table does not say is as by default."""
     min_history: int = 7
     """Nights before, with fewer of which nothing is compared with the past."""
     window: int = 60
-    """Nights before, at most, that are compared with."""
+    """Nights before, at most, that are compared with; at least `min_history`."""
     runs: tuple[int, ...] = (1, 2, 3)
     """The last so many nights together are compared with the median of those before: what one
     night's error hides, three nights show."""
@@ -77,3 +83,63 @@ class MonitorSettings:
     def band(self, metric: str) -> Band | None:
         """Return the limits of a quantity, None if it is not judged."""
         return self.bands.get(metric, BANDS.get(metric))
+
+
+def settings_of(table: Mapping[str, Any]) -> MonitorSettings:
+    """Build and check the settings of `[monitors]` of survey.toml.
+
+    What `[monitors.bands.QUANTITY]` says is merged with the default band of the quantity; NaN takes
+    back a nominal value or a limit that is there by default. Raises `ConfigError`.
+    """
+    where = "survey.toml.monitors"
+    given = table.get("bands", {})
+    if not isinstance(given, Mapping):
+        raise ConfigError(f"{where}.bands", found=repr(given), expected="a table of tables")
+    bands = {name: _band(name, one, f"{where}.bands.{name}") for name, one in given.items()}
+    plain = {name: value for name, value in table.items() if name != "bands"}
+    settings = replace(config.build(MonitorSettings, plain, where), bands=bands)
+    _check(settings, where)
+    return settings
+
+
+def _band(name: str, table: Any, where: str) -> Band:
+    if name not in QUANTITIES:
+        raise ConfigError(where, found="an unknown quantity", expected=", ".join(QUANTITIES))
+    usual = BANDS.get(name, Band())
+    given = config.build(Band, table, where)  # what is not a table is refused
+    band = replace(usual, **{key: getattr(given, key) for key in table})
+    gone = [key for key in _OPTIONAL if _is_nan(getattr(band, key))]
+    band = replace(band, **dict.fromkeys(gone))
+    for one in fields(Band):
+        value = getattr(band, one.name)
+        if one.name not in _OPTIONAL and not 0.0 <= value < math.inf:
+            raise ConfigError(
+                f"{where}.{one.name}", found=f"{value:g}", expected="zero or a positive number"
+            )
+    return band
+
+
+_OPTIONAL = ("nominal", "lowest", "highest")
+
+
+def _is_nan(value: float | None) -> bool:
+    return value is not None and math.isnan(value)
+
+
+def _check(settings: MonitorSettings, where: str) -> None:
+    for name in ("min_history", "drift_run"):
+        if getattr(settings, name) < 1:
+            found = str(getattr(settings, name))
+            raise ConfigError(f"{where}.{name}", found=found, expected="at least 1")
+    if settings.window < settings.min_history:
+        raise ConfigError(
+            f"{where}.window",
+            found=str(settings.window),
+            expected=f"at least min_history, which is {settings.min_history}",
+        )
+    if not settings.runs or min(settings.runs) < 1:
+        raise ConfigError(
+            f"{where}.runs",
+            found=str(list(settings.runs)),
+            expected="numbers of nights, each at least 1, such as [1, 2, 3]",
+        )

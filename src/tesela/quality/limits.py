@@ -54,7 +54,7 @@ def noise(values: Array, errors: Array) -> Noise:
     Returns
     -------
     Noise
-        `extra` is 0 with fewer than three values.
+        `extra` is 0 with fewer than two values, and little worth with few.
     """
     variance, freedom = _difference_variance(values)
     stated2 = _median(np.where(np.isfinite(values), errors, np.nan)) ** 2

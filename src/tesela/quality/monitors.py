@@ -1,8 +1,9 @@
 """Judge what is followed of a detector against the nights before.
 
 Tonight's value, and the mean of the last few nights, are compared with the median of the nights
-before; the mean of a few more with the oldest third of them, and with the nominal value where there
-is one. A difference raises something only where it both matters (floors) and is no chance (sigmas).
+before; the mean of a few more with the oldest quarter of them; and tonight's with the nominal value
+where there is one. A difference raises something only where it both matters (floors) and is no
+chance (sigmas).
 """
 
 from __future__ import annotations
@@ -185,7 +186,11 @@ class _Comparison:
 def _comparisons(
     values: Array, errors: Array, band: Band, settings: MonitorSettings
 ) -> list[_Comparison]:
-    """All that is looked at in a night; the first is what a single night is compared with."""
+    """All that is looked at in a night; the first is what a single night is compared with.
+
+    The nominal value needs no past: as long as the scatter from night to night is known from a few
+    nights only, it does not widen that limit, which is the floor and the stated error alone.
+    """
     scatter = noise(values[:-1], errors[:-1])
     found = [
         _against_median(values, errors, run, scatter, settings.min_history)
@@ -198,7 +203,9 @@ def _comparisons(
         old = difference(values[-run:], errors[-run:], values[:oldest], scatter, fewest)
         found.append(_Comparison(old, run, "the oldest"))
     if band.nominal is not None:
-        nominal = from_nominal(values[-1:], errors[-1:], band.nominal, scatter)
+        measured = np.isfinite(values[:-1]).sum(axis=0)
+        known = replace(scatter, extra=np.where(measured < fewest, 0.0, scatter.extra))
+        nominal = from_nominal(values[-1:], errors[-1:], band.nominal, known)
         # What ought to be is the centre as long as there is no past.
         place = 0 if not found or np.all(np.isnan(found[0].found.level)) else len(found)
         found.insert(place, _Comparison(nominal, 1, "nominal"))

@@ -10,6 +10,7 @@ import datetime as dt
 import io
 import json
 import math
+from bisect import bisect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -62,6 +63,7 @@ def monitor_page(
     settings: MonitorSettings | None = None,
     title: str = "",
     first_night: str = "",
+    epochs: Sequence[str] = (),
 ) -> dict[str, bytes]:
     """Draw what is followed of one detector.
 
@@ -78,6 +80,9 @@ def monitor_page(
         Over all: the detector, and the filter if there is one.
     first_night : str
         The first that is drawn.
+    epochs : sequence of str
+        First night after each intervention, in order: a night is compared with those of its own
+        epoch alone.
 
     Returns
     -------
@@ -92,7 +97,7 @@ def monitor_page(
         if not any(row.night >= first_night for row in series[metric]):
             continue
         tables[metric] = table = tabulate(series[metric])
-        centre, warn, alarm = _bands(table, metric, settings)
+        centre, warn, alarm = _bands(table, metric, settings, epochs)
         begin = next(i for i, night in enumerate(table.nights) if night >= first_night)
         shown, *bands = (_from(begin, table), centre[begin:], warn[begin:], alarm[begin:])
         files[f"{metric}.png"] = _draw(metric, shown, bands, layout, title)
@@ -112,19 +117,24 @@ def _from(begin: int, table: Series) -> Series:
     )
 
 
-def _bands(table: Series, metric: str, settings: MonitorSettings) -> tuple[Array, Array, Array]:
+def _bands(
+    table: Series, metric: str, settings: MonitorSettings, epochs: Sequence[str]
+) -> tuple[Array, Array, Array]:
     """Centre and half widths, each (nights, amps), as every night was compared with."""
-    found = [
-        judge_night(
-            table.values[i],
-            table.errors[i],
-            table.values[:i],
-            table.errors[:i],
-            metric=metric,
-            settings=settings,
+    of = [bisect(epochs, night) for night in table.nights]
+    found = []
+    for i, epoch in enumerate(of):
+        past = slice(of.index(epoch), i)  # nights are in order, so those of an epoch are together
+        found.append(
+            judge_night(
+                table.values[i],
+                table.errors[i],
+                table.values[past],
+                table.errors[past],
+                metric=metric,
+                settings=settings,
+            )
         )
-        for i in range(len(table.nights))
-    ]
     return (
         np.array([night.centre for night in found]),
         np.array([night.warn for night in found]),

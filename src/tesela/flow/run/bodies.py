@@ -27,7 +27,7 @@ from tesela.products.columns import band_order
 from tesela.products.files import Card, write_jpeg
 from tesela.products.frame import FrameFacts
 from tesela.products.images import Coadd, ReducedImage, card_dict
-from tesela.quality.bands import MonitorSettings
+from tesela.quality.bands import settings_of
 from tesela.sky.tiles import TileGrid
 from tesela.sky.wcs import Wcs
 from tesela.stages import calibrate as calibrate_stage
@@ -74,7 +74,7 @@ def registry(survey: Survey) -> Registry:
             _spec("valueadded", "valueadded", run_valueadded, valueadded, 0.1),
             _spec("load", "science", run_load, {**grid, **bands}, 0.05),
         ],
-        config.build(MonitorSettings, survey.monitors, "monitors"),
+        settings_of(survey.monitors),
     )
 
 

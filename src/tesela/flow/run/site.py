@@ -13,6 +13,7 @@ from tesela import config
 from tesela.cameras.camera import Camera
 from tesela.cameras.camera import load as load_camera
 from tesela.errors import ConfigError, LedgerError
+from tesela.flow.plan.check import check
 from tesela.flow.plan.rules import Rules
 from tesela.ledger import products, tiles
 from tesela.ledger.engine import Ledger
@@ -123,4 +124,5 @@ def open_site(folder: Path) -> Site:
 def _describe(survey: config.Survey, own_cameras: Path) -> tuple[tuple[Camera, ...], TileGrid]:
     folder = own_cameras if own_cameras.is_dir() else None
     loaded = tuple(load_camera(name, folder) for name in survey.cameras)
+    check(survey, loaded)
     return loaded, TileGrid.from_settings(survey.grid)

@@ -26,12 +26,13 @@ def record(
 ) -> list[str]:
     """Judge and store the values of a master; every one that is not quiet is an event.
 
-    Nights before the last intervention on its kind are no measure of those after it. Returns what
-    was raised.
+    Nights before the last intervention on its kind are no measure of those after it. What another
+    version said is forgotten, also where this one says nothing. Returns what was raised.
     """
-    if not values:
-        return []
     own = key.configuration
+    if not values:
+        amp_quality.put(conn, product_id, own, key.night, ())
+        return []
     begin, _ = rules.calendar.epoch(key.master_kind, own.camera, rules.validity(key).begin)
     longitude = rules.longitude_deg.get(own.camera, 0.0)
     history = amp_quality.series(

@@ -13,13 +13,12 @@ from typing import Any, Final
 
 from sqlalchemy.engine import Connection
 
-from tesela import config
 from tesela.errors import BadInput, NotFound
 from tesela.ledger import amp_quality
 from tesela.ledger.amp_quality import AmpRow
 from tesela.ledger.keys import NO_FILTER
 from tesela.products.monitor import QUANTITIES
-from tesela.quality.bands import MonitorSettings
+from tesela.quality.bands import settings_of
 from tesela.quality.series import tabulate
 from tesela.web.portal import calibration_queries as queries
 from tesela.web.portal import detector_plots, links
@@ -169,7 +168,7 @@ def _plot(
     number: int,
 ) -> dict[str, Any]:
     """One series, drawn with the limits of every night."""
-    settings = config.build(MonitorSettings, site.survey.monitors, "monitors")
+    settings = settings_of(site.survey.monitors)
     metric, through, source = row["metric"], row["filter"], row["source"]
     rows = _rows(conn, view, metric, through, source, nights[1], extra=settings.window)
     table = tabulate(rows)

@@ -13,10 +13,12 @@ from tesela import config
 from tesela.cameras.camera import Camera
 from tesela.cameras.camera import load as load_camera
 from tesela.errors import ConfigError
+from tesela.flow.plan.check import check
 from tesela.flow.plan.rules import Rules
 from tesela.ledger.engine import Ledger
 from tesela.ledger.keys import clean
 from tesela.products import paths
+from tesela.quality.bands import settings_of
 from tesela.sky.tiles import TileGrid
 
 
@@ -57,6 +59,8 @@ def open_site(folder: Path) -> OpenSite:
     survey = config.load_survey(paths.survey_file(folder))
     own = paths.cameras_folder(folder)
     cameras = [load_camera(name, own if own.is_dir() else None) for name in survey.cameras]
+    check(survey, cameras)
+    settings_of(survey.monitors)
     grid = TileGrid.from_settings(survey.grid)
 
     def tiles_touching(corners: Sequence[tuple[float, float]], margin_deg: float) -> list[str]:
