@@ -97,6 +97,42 @@ def test_cold_pixels_are_cold_and_singular():
     assert np.count_nonzero(ratio < 0.99) == unit.cold_y.size
 
 
+def test_cold_pixels_may_be_nearly_as_good_as_others():
+    hard = replace(NIGHT, cold_fraction=2e-4, cold_brightest=0.95)
+    cold = detector.build(hard).cold_response
+    assert cold.min() < 0.2 and 0.93 < cold.max() <= 0.95
+    assert 0.02 < np.mean(cold > 0.9) < 0.12
+
+
+def test_warm_pixels_join_the_hot_ones():
+    warm, plain = detector.build(replace(NIGHT, warm_fraction=2e-4)), detector.build(NIGHT)
+    n = plain.hot_y.size
+    np.testing.assert_array_equal(warm.hot_e_per_s[:n], plain.hot_e_per_s)
+    added = warm.hot_e_per_s[n:]
+    assert added.size == warm.hot_x.size - n == round(2e-4 * np.prod(plain.camera.shape))
+    assert added.min() >= 0.1 and added.max() <= 10.0
+    assert np.median(added) == pytest.approx(1.0, rel=0.4)
+
+
+def test_the_overscan_is_off_its_data_and_the_bias_holds_that():
+    """Data less its overscan is the structure of the bias, in every amplifier and row."""
+    night = replace(NIGHT, overscan_offset_adu=20.0, crosstalk_max=0.0)
+    unit = detector.build(night)
+    true = structure.bias_image(night)
+    raw = readout.read_out(np.zeros(unit.camera.shape, np.float32), unit, stream(1, "x"))
+    offsets = []
+    for amp in unit.camera.amplifiers:
+        level = np.median(raw[amp.overscan.slices].astype(float), axis=1)
+        away = np.median(raw[amp.data.slices] - level[:, None] - true[amp.dest.slices], axis=1)
+        assert abs(away.mean()) < 0.2
+        assert abs(np.polyfit(np.linspace(0, 1, away.size), away, 1)[0]) < 0.5
+        part = true[amp.dest.slices]
+        offsets.append((np.median(part), np.median(part[-20:]) - np.median(part[:20])))
+    sizes = np.abs(offsets)
+    assert (sizes[:, 0] > 5).all() and (sizes[:, 0] < 32).all()
+    assert sizes[:, 1].max() > 5
+
+
 def test_dark_current_glows_at_an_edge_and_doubles_when_warm():
     dark = structure.dark_current(replace(NIGHT, dark_e_per_s=0.0008))
     assert np.median(dark) == pytest.approx(0.0008, rel=0.2)
@@ -140,3 +176,6 @@ def test_all_is_off_by_default():
     assert not detector.build(settings.demo()).nonlinearity.any()
     assert not detector.build(settings.demo()).cold_y.size
     assert not structure.dark_current(settings.demo()).any()
+    assert not detector.build(settings.demo()).overscan_adu.any()
+    assert settings.demo().warm_fraction == settings.demo().twilight_gradient == 0
+    assert settings.demo().lamp_drift == settings.demo().shutter_offset_s == 0

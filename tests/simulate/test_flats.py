@@ -46,6 +46,55 @@ def test_a_ramp_is_not_linear_in_adu_and_as_stated(ramp):
         assert abs(adu[-1] / true[-1] - 1) > 0.002
 
 
+def lamp_rates(**changes):
+    """Stated exposure times of a ramp, and the light of each over that without the changes."""
+    plain = settings.tiny(tiles=0, n_bias=0, n_flat=0, ramp_band="rSDSS")
+    spoilt = replace(plain, **changes)
+    frames = schedule.plan(plain)
+    light = [flats.dome_level_e(e, spoilt) / flats.dome_level_e(e, plain) for e in frames]
+    return np.array([e.exptime_s for e in frames]), np.array(light)
+
+
+def test_a_shutter_that_closes_late_adds_the_same_to_each_exposure():
+    times, light = lamp_rates(shutter_offset_s=0.004)
+    np.testing.assert_allclose((light - 1) * times, 0.004, rtol=1e-9)
+
+
+def test_a_lamp_that_drifts_changes_slowly_and_by_little():
+    _, light = lamp_rates(lamp_drift=0.003)
+    assert np.abs(light - 1).max() <= 0.003
+    assert 1e-4 < np.ptp(light) < 0.003
+    assert np.abs(np.diff(light)).max() < 0.3 * np.ptp(light)
+
+
+def test_the_level_of_a_flat_is_known_without_drawing_it(tmp_path):
+    wanted = settings.tiny(tiles=0, n_bias=0, n_flat=2, n_dome=1)
+    gray = detector.response(wanted, "rSDSS") * detector.stray_light(wanted, "rSDSS")
+    for exposure, path in zip(schedule.plan(wanted), night.make(tmp_path, wanted)):
+        level = np.median(electrons(path, wanted) / gray)
+        crosstalk = 1 + detector.build(wanted).crosstalk.sum(axis=1).mean()
+        assert level / crosstalk == pytest.approx(flats.level_e(exposure, wanted), rel=0.01)
+
+
+def test_twilight_is_brighter_on_one_side_every_evening(monkeypatch):
+    """The side is the sun's, in every frame and night; the amount is up to what is stated."""
+    monkeypatch.setattr(flats, "RANDOM_GRADIENT", 0.0)
+    monkeypatch.setattr(flats, "gauss", lambda expected, rng: expected)
+    wanted = settings.tiny(tiles=0, n_bias=0, n_flat=3, twilight_gradient=0.04)
+    slopes = []
+    for evening in (wanted, replace(wanted, date="2017-07-09")):
+        for exposure in schedule.plan(evening):
+            lit = flats.sky_flat(exposure, evening, np.random.default_rng(1))
+            even = replace(evening, twilight_gradient=0.0)
+            ratio = lit / flats.sky_flat(exposure, even, np.random.default_rng(1))
+            ny, nx = (n // 2 for n in ratio.shape)
+            slopes.append((ratio[ny, -1] - ratio[ny, 0], ratio[-1, nx] - ratio[0, nx]))
+    amounts = np.hypot(*np.transpose(slopes))
+    assert 0.01 < amounts.max() <= 0.0401 and np.ptp(amounts) > 0.005
+    angles = np.arctan2(*np.transpose(slopes))
+    assert np.ptp(angles) < 0.02
+
+
 def test_flats_of_the_dome_have_no_stars_and_the_lamp_s_own_light(tmp_path):
     wanted = settings.tiny(tiles=0, n_bias=0, n_flat=0, n_dome=1)
     (path,) = night.make(tmp_path, wanted)

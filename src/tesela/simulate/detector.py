@@ -23,6 +23,8 @@ from tesela.simulate.streams import stream
 HOT_FRACTION = 1.2e-4
 BAD_COLUMNS_PER_1000 = 3.5
 HOT_READOUT_S = 8.0
+WARM_E_PER_S = (0.1, 10.0)
+"""Rates of the pixels of `warm_fraction`, evenly spread in their logarithm."""
 DONUTS = 6
 STRAY_PEAK = (0.75, 1.5)
 """Peak to peak of the stray light, in `stray_light`."""
@@ -56,6 +58,9 @@ class Detector:
     bias_adu: np.ndarray
     row_shape: np.ndarray
     """(n_amp, 3) ADU: start-up exponential, slope, wave of the bias along the rows."""
+    overscan_adu: np.ndarray
+    """(n_amp, 2) ADU: how far the overscan is off the data in the middle, and more to the last
+    row."""
     glow_adu: np.ndarray
     """Bias structure: amplitude of the glow in the read-out corner."""
     column_seed: np.ndarray
@@ -100,6 +105,7 @@ def _build(settings: NightSettings) -> Detector:
     crosstalk = rng.uniform(0.25, 1.0, (n, n)) * settings.crosstalk_max
     np.fill_diagonal(crosstalk, 0.0)
     n_hot = round(HOT_FRACTION * camera.nx * camera.ny)
+    warm = _warm_pixels(settings, camera)
     return Detector(
         camera=camera,
         gain=gain,
@@ -108,12 +114,13 @@ def _build(settings: NightSettings) -> Detector:
         header_readnoise_e=np.round(readnoise * (1 + rng.normal(0, 0.02, n)), 3),
         bias_adu=rng.uniform(1000.0, 1400.0, n),
         row_shape=np.stack([rng.normal(6, 3, n), rng.normal(0, 2, n), rng.normal(0, 1, n)], axis=1),
+        overscan_adu=_overscan_offsets(settings, n),
         glow_adu=rng.uniform(2.0, 10.0, n),
         column_seed=rng.integers(0, 2**31, n),
         crosstalk=crosstalk,
-        hot_y=rng.integers(0, camera.ny, n_hot),
-        hot_x=rng.integers(0, camera.nx, n_hot),
-        hot_e_per_s=np.exp(rng.normal(np.log(12.0), 1.0, n_hot)),
+        hot_y=np.append(rng.integers(0, camera.ny, n_hot), warm[0]),
+        hot_x=np.append(rng.integers(0, camera.nx, n_hot), warm[1]),
+        hot_e_per_s=np.append(np.exp(rng.normal(np.log(12.0), 1.0, n_hot)), warm[2]),
         bad_columns=_bad_columns(camera, rng),
         nonlinearity=_nonlinearity(settings, n),
         **_cold_pixels(settings, camera),
@@ -134,8 +141,25 @@ def _cold_pixels(settings: NightSettings, camera: Camera) -> dict[str, np.ndarra
     return {
         "cold_y": rng.integers(0, camera.ny, n),
         "cold_x": rng.integers(0, camera.nx, n),
-        "cold_response": rng.uniform(0.1, 0.8, n),
+        "cold_response": rng.uniform(0.1, settings.cold_brightest, n),
     }
+
+
+def _warm_pixels(
+    settings: NightSettings, camera: Camera
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows, columns and rates of hot pixels that are hard to tell from others."""
+    rng = stream(settings.seed, "warm", settings.camera)
+    n = round(settings.warm_fraction * camera.nx * camera.ny)
+    y, x = rng.integers(0, camera.ny, n), rng.integers(0, camera.nx, n)
+    return y, x, np.exp(rng.uniform(*np.log(WARM_E_PER_S), n))
+
+
+def _overscan_offsets(settings: NightSettings, n: int) -> np.ndarray:
+    """(n, 2) ADU: offset and slope of either sign."""
+    rng = stream(settings.seed, "overscan", settings.camera)
+    offset = rng.choice((-1.0, 1.0), n) * rng.uniform(0.5, 1.5, n)
+    return settings.overscan_offset_adu * np.stack([offset, 0.5 * rng.uniform(-1, 1, n)], axis=1)
 
 
 def _bad_columns(camera: Camera, rng: np.random.Generator) -> tuple[BadColumn, ...]:

@@ -16,6 +16,10 @@ DOME_ADU_PER_S = 2500.0
 RAMP_ADU_PER_S = 1000.0
 LAMP_SCATTER = 0.001
 """Largest relative change of the lamp from frame to frame."""
+LAMP_SWING_D = 1.0 / 12.0
+"""Period of its slow drift."""
+RANDOM_GRADIENT = 0.002
+"""Of the twilight in a frame, along each axis, from the centre to an edge; rms."""
 FRINGE_IN_FLATS = {"zSDSS": 0.0005}
 """Twilight is a continuum: its fringes are much weaker than those of the night's emission lines."""
 
@@ -32,13 +36,36 @@ def sky(settings: NightSettings, band: str, level_e: float, gradient: np.ndarray
 
 def sky_flat(exposure: Exposure, settings: NightSettings, rng: np.random.Generator) -> np.ndarray:
     """Electrons of a twilight flat: bright sky with a slight gradient and a few stars."""
-    level = rng.uniform(*FLAT_LEVELS_ADU) * float(np.mean(detector.build(settings).gain))
-    expected = sky(settings, exposure.band, level, rng.normal(0, 0.002, 2))
+    level = _sky_level_e(settings, rng)
+    gradient = rng.normal(0, RANDOM_GRADIENT, 2) + _towards_the_sun(exposure, settings)
+    expected = sky(settings, exposure.band, level, gradient)
     expected *= detector.pixel_area(settings)
     if fringe := settings.fringe_factor * FRINGE_IN_FLATS.get(exposure.band, 0.0):
         expected *= 1 + np.float32(fringe) * detector.fringes(settings, exposure.band)
     _add_stars(expected, rng)
     return gauss(expected * detector.response(settings, exposure.band), rng)
+
+
+def level_e(exposure: Exposure, settings: NightSettings) -> float:
+    """Electrons a typical pixel is expected to get in a flat of the sky or of the dome."""
+    if exposure.kind == "dome":
+        return dome_level_e(exposure, settings)
+    # What is drawn first of the frame's random numbers.
+    return _sky_level_e(settings, stream(settings.seed, "frame", exposure.name))
+
+
+def _sky_level_e(settings: NightSettings, rng: np.random.Generator) -> float:
+    return rng.uniform(*FLAT_LEVELS_ADU) * float(np.mean(detector.build(settings).gain))
+
+
+def _towards_the_sun(exposure: Exposure, settings: NightSettings) -> np.ndarray:
+    """(2,) gradient from the centre to the edges: to one side every evening, more or less."""
+    if not settings.twilight_gradient:
+        return np.zeros(2)
+    angle = stream(settings.seed, "sun", settings.camera).uniform(0, 2 * np.pi)
+    amount = stream(settings.seed, "sun", exposure.name).uniform(0, 0.5)
+    direction = np.array([np.cos(angle), np.sin(angle)])
+    return settings.twilight_gradient * amount * direction
 
 
 def _add_stars(expected: np.ndarray, rng: np.random.Generator) -> None:
@@ -59,9 +86,13 @@ def dome_level_e(exposure: Exposure, settings: NightSettings) -> float:
     rate = RAMP_ADU_PER_S if exposure.object == "RAMP" else DOME_ADU_PER_S
     rng = stream(settings.seed, "lamp", exposure.name)
     steady = 1 + LAMP_SCATTER * rng.uniform(-1.0, 1.0)
+    if settings.lamp_drift:
+        phase = stream(settings.seed, "lamp drift", settings.date).uniform(0, 2 * np.pi)
+        middle = exposure.mjd + 0.5 * exposure.exptime_s / 86400
+        steady *= 1 + settings.lamp_drift * np.sin(2 * np.pi * middle / LAMP_SWING_D + phase)
     unit = detector.build(settings)
     nominal = float(np.mean([amp.gain_e_per_adu for amp in unit.camera.amplifiers]))
-    return rate * nominal * steady * exposure.exptime_s
+    return float(rate * nominal * steady * (exposure.exptime_s + settings.shutter_offset_s))
 
 
 def dome_flat(exposure: Exposure, settings: NightSettings, rng: np.random.Generator) -> np.ndarray:

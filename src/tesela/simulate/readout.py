@@ -6,7 +6,7 @@ import numpy as np
 
 from tesela.cameras import Amplifier, Section
 from tesela.simulate.detector import LINEAR_ADU, Detector
-from tesela.simulate.structure import bias_structure
+from tesela.simulate.structure import bias_structure, overscan_offset
 
 TRAILING = 4e-4  # charge left behind by the last pixel of a row, decaying into the overscan
 TRAILING_DECAY = 0.35
@@ -111,9 +111,10 @@ def _fill(
     trailing = TRAILING * TRAILING_DECAY ** np.arange(64, dtype=np.float32)
     if amp.overscan:
         width = amp.overscan.shape[1]
-        strip = rows[:, None] + adu[:, -1:] * trailing[:width] if width <= 64 else None
+        level = (rows + overscan_offset(detector, k))[:, None]
+        strip = level + adu[:, -1:] * trailing[:width] if width <= 64 else None
         if strip is None:
-            strip = np.repeat(rows[:, None], width, axis=1)
+            strip = np.repeat(level, width, axis=1)
             strip[:, :64] += adu[:, -1:] * trailing
         raw[amp.overscan.slices] = strip[order]
     if amp.prescan:

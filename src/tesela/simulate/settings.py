@@ -180,6 +180,13 @@ class NightSettings:
     """It has a ghost and a side, its own in each epoch and band; else a bump in the middle."""
     fringe_factor: float = 1.0
     """Multiplies the amplitude of the fringes."""
+    twilight_gradient: float = 0.0
+    """Sky flats are brighter on the side of the sun, always the same: edge to edge by up to this
+    fraction, whatever the random gradient of each is."""
+    lamp_drift: float = 0.0
+    """The dome's lamp swings by this fraction within two hours."""
+    shutter_offset_s: float = 0.0
+    """The shutter is open longer than stated by this, in exposures of the lamp."""
 
     gain_scatter: float = 0.02
     """Relative scatter of the true gains."""
@@ -195,6 +202,14 @@ class NightSettings:
     """Typical dark current, e-/s; a glow at an edge has 25 times this."""
     cold_fraction: float = 0.0
     """Fraction of single pixels that respond poorly."""
+    cold_brightest: float = 0.8
+    """The best of them respond like this."""
+    warm_fraction: float = 0.0
+    """Fraction of single pixels that are hotter than others by 0.1 to 10 e-/s, most of them by
+    little."""
+    overscan_offset_adu: float = 0.0
+    """The overscan of an amplifier is off the level of its data by about this, and by half as much
+    more or less from its first row to its last."""
     brighter_fatter: float = 0.0
     """Relative growth of the FWHM of a star whose peak has 60000 electrons."""
     full_well_e: float = 123000.0

@@ -34,12 +34,19 @@ def bias_structure(detector: Detector, k: int) -> np.ndarray:
     return glow + offsets.astype(np.float32)
 
 
+def overscan_offset(detector: Detector, k: int) -> np.ndarray:
+    """(h,) float32 ADU: overscan minus data of an amplifier in the order of reading."""
+    offset, slope = detector.overscan_adu[k]
+    h = detector.camera.amplifiers[k].data.shape[0]
+    return (offset + slope * np.linspace(-0.5, 0.5, h)).astype(np.float32)
+
+
 def bias_image(settings: NightSettings) -> np.ndarray:
-    """(ny, nx) float32 ADU: what a master bias holds once the level of each row is off."""
+    """(ny, nx) float32 ADU: what a master bias holds once the overscan of each row is off."""
     detector = build(settings)
     image = np.zeros(detector.camera.shape, np.float32)
     for k, amp in enumerate(detector.camera.amplifiers):
-        part = bias_structure(detector, k)
+        part = bias_structure(detector, k) - overscan_offset(detector, k)[:, None]
         image[amp.dest.slices] = part[:: -1 if amp.flip_y else 1, :: -1 if amp.flip_x else 1]
     return image
 
