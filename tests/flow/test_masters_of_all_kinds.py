@@ -5,13 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from tesela.config import Calibration, Intervention, SkyFrames
-from tesela.flow.plan import flags, planner
+from tesela.flow.plan import downstream, flags, planner, proposals
+from tesela.flow.plan.choice import choose
 from tesela.flow.plan.rules import Rules
 from tesela.flow.plan.why import explain
-from tesela.ledger import calsets, masters, products, schema, tasks
+from tesela.ledger import calsets, masters, products, queries, schema, tasks
 from tesela.ledger.engine import Ledger
+from tesela.ledger.keys import Configuration
 from tesela.products.frame import FrameFacts
 
 from . import toys
@@ -156,8 +159,6 @@ def test_a_flagged_science_frame_remakes_no_master(made: Ledger, site: Path) -> 
 
 
 def test_planning_everything_again_changes_nothing(made: Ledger) -> None:
-    from tesela.flow.plan import downstream
-
     for fresh in (False, True):
         with made.write() as conn:
             downstream.everything(conn, rules(), "check", fresh=fresh)
@@ -325,3 +326,218 @@ def test_an_intervention_written_down_later_ends_validities_and_tells_what_is_st
         end = masters.get(conn, flat["id"])["valid_end"]
     assert end == after.calendar.noon("toycam", "2017-07-05")
     assert "of another epoch: baffle of 2017-07-05" in image["stale"]
+
+
+# ---------------------------------------------------------------- what must not happen
+
+
+def state(ledger: Ledger, key: str) -> str:
+    with ledger.read() as conn:
+        row = products.current(conn, "master", key)
+        assert row is not None, key
+        return str(masters.get(conn, row["id"])["state"])
+
+
+def stale(ledger: Ledger, key: str, kind: str = "master") -> str:
+    with ledger.read() as conn:
+        row = products.current(conn, kind, key)
+        assert row is not None, key
+        return str(row["stale"])
+
+
+def test_too_few_images_left_take_no_master_away(site: Path) -> None:
+    """A verdict on one image remakes neither the masters that it is evidence of nor a night."""
+    the_rules = rules(minimum={"ILLUMINATION": 3, "CROSSTALK": 11})
+    ledger = toys.new_site(site)
+    toys.add_frames(ledger, site, full_night(), the_rules)
+    toys.controller(ledger, site, the_rules).run()
+    before = {pair for pair in toys.served(ledger) if pair[0] == "master"}
+    assert any("CROSSTALK" in key for _, key in before)
+    with ledger.write() as conn:
+        flags.flag(conn, the_rules, "raw", "raster1", reason="clouds", who="test")
+    made_again = ran(ledger, site, the_rules)
+    assert {pair for pair in toys.served(ledger) if pair[0] == "master"} == before
+    assert not any(kind in ("master", "reduced") for kind, _ in made_again)
+
+
+def test_a_flat_across_an_intervention_written_down_late_is_called_stale(site: Path) -> None:
+    ledger = toys.new_site(site)
+    toys.add_frames(ledger, site, toys.calibration_night("2017-07-03"), rules())
+    late = toys.facts("late", "science", night="2017-07-12", ra=10.2)
+    toys.add_frames(ledger, site, [late], rules())
+    toys.controller(ledger, site, rules()).run()
+    toys.controller(ledger, site, rules(interventions=(BAFFLE,))).run()
+    assert "of another epoch: baffle of 2017-07-10" in stale(ledger, "late", "reduced")
+
+
+def test_a_master_of_two_epochs_is_called_stale_and_the_new_epoch_gets_its_own(
+    site: Path,
+) -> None:
+    long = {
+        "cadence_days": {"ILLUMINATION": 365.0, "CROSSTALK": 1.0},
+        "wanted": {"ILLUMINATION": 2},
+    }
+    before, after = rules(**long), rules(**long, interventions=(BAFFLE,))
+    ledger = toys.new_site(site)
+    for night in ("2017-07-03", "2017-07-12"):
+        frames = [
+            toys.facts(f"r{night[-2:]}", "science", night=night, ra=30.1, object="RASTER"),
+            *toys.calibration_night(night),
+        ]
+        toys.add_frames(ledger, site, frames, before)
+    toys.controller(ledger, site, before).run()
+    (mixed,) = [key for kind, key in toys.served(ledger) if kind == "master" and "ILLU" in key]
+    assert sources(ledger, "master", mixed, "evidence") == {"r03", "r12"}
+    toys.controller(ledger, site, after).run()
+    assert ("master", f"ILLUMINATION.{FILTER}.20170710") in toys.served(ledger)
+    assert sources(ledger, "master", f"ILLUMINATION.{FILTER}.20170710", "evidence") >= {"r12"}
+    assert "its period ended with 2017-07-10" in stale(ledger, mixed)
+
+
+def test_a_master_that_failed_its_gates_is_tried_again_with_more_frames(site: Path) -> None:
+    the_rules = rules(wanted={"ILLUMINATION": 2})
+    key = f"ILLUMINATION.{FILTER}.{NIGHT}"
+    ledger = toys.new_site(site)
+    toys.add_frames(ledger, site, [*toys.calibration_night(), *raster(3)], the_rules)
+    settings = {"rejections": {key: "scatter"}}
+    toys.controller(ledger, site, the_rules, settings=settings).run()
+    assert state(ledger, key) == "proposed"
+    more = toys.facts("raster8", "science", ra=30.1, object="RASTER")
+    toys.add_frames(ledger, site, [more], the_rules)
+    toys.controller(ledger, site, the_rules).run()
+    assert state(ledger, key) == "certified"
+    assert "raster8" in sources(ledger, "master", key, "evidence")
+
+
+def test_bad_pixels_wait_for_no_flat_and_take_it_when_it_comes(site: Path) -> None:
+    the_rules = rules(cadence_days={"BADPIXEL": 30.0})
+    ledger = toys.new_site(site)
+    night = toys.calibration_night()
+    toys.add_frames(ledger, site, [f for f in night if f.obstype == "bias"], the_rules)
+    toys.controller(ledger, site, the_rules).run()
+    (key,) = [k for kind, k in toys.served(ledger) if kind == "master" and "BADPIXEL" in k]
+    kinds = {k.partition(".")[0] for k in sources(ledger, "master", key, "input")}
+    assert kinds == {"BIAS"}
+    toys.add_frames(ledger, site, [f for f in night if f.obstype == "flat"], the_rules)
+    toys.controller(ledger, site, the_rules).run()
+    kinds = {k.partition(".")[0] for k in sources(ledger, "master", key, "input")}
+    assert kinds == {"BIAS", "FLAT"}
+    toys.add_frames(ledger, site, toys.calibration_night("2017-07-04"), the_rules)
+    assert ("master", key) not in ran(ledger, site, the_rules)  # the same kinds and filters
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_a_worse_version_does_not_displace_the_one_that_serves(site: Path, by_hand: bool) -> None:
+    ledger = toys.new_site(site)
+    flat = f"FLAT.{FILTER}.{NIGHT}"
+    toys.add_frames(ledger, site, toys.small_night(), rules())
+    toys.controller(ledger, site, rules()).run()
+    new = toys.facts(f"flat3-{NIGHT}", "flat")
+    toys.add_frames(ledger, site, [new, toys.facts("sci9", "science", ra=20.3)], rules())
+    settings = {} if by_hand else {"rejections": {flat: "slope"}}
+    toys.controller(ledger, site, rules(certify=not by_hand), settings=settings).run()
+    assert state(ledger, flat) == "proposed"
+    assert ("reduced", "sci9") in toys.served(ledger)  # with the first version
+    with ledger.write() as conn:
+        proposals.certify(conn, rules(), flat, who="eva")
+    with ledger.read() as conn:
+        states = [
+            masters.get(conn, products.version(conn, "master", flat, n)["id"])["state"]
+            for n in (1, 2)
+        ]
+    assert states == ["superseded", "certified"]
+
+
+def test_masters_made_with_a_superseded_one_are_called_stale(made: Ledger, site: Path) -> None:
+    toys.add_frames(made, site, [toys.facts(f"flat3-{NIGHT}", "flat")], rules())
+    toys.controller(made, site, rules()).run()
+    flat = f"FLAT.{FILTER}.{NIGHT}"
+    for kind in ("FRINGE", "ILLUMINATION"):
+        assert stale(made, f"{kind}.{FILTER}.{NIGHT}") in (
+            f"{flat} version 1 is superseded", f"nearer master: {flat} version 2",
+        ) or stale(made, "raster0", "detrended")  # fmt: skip
+    assert "version 2" in stale(made, "raster0", "detrended")
+
+
+def test_a_new_reference_catalogue_makes_an_illumination_stale_and_no_more(
+    made: Ledger, site: Path
+) -> None:
+    toys.add_refcat(made, site, "better stars")
+    with made.write() as conn:
+        downstream.everything(conn, rules(), "check")
+    report = planner.plan(made, rules(), now=float("inf"))
+    assert report.tasks == []
+    assert "newer reference catalogue" in stale(made, f"ILLUMINATION.{FILTER}.{NIGHT}")
+
+
+def test_a_key_that_the_calendar_counts_to_another_period_is_left_as_it_is(
+    site: Path,
+) -> None:
+    ledger = toys.new_site(site)
+    for night in ("2017-07-03", "2017-07-04"):
+        toys.add_frames(ledger, site, toys.calibration_night(night), rules())
+    toys.controller(ledger, site, rules()).run()
+    weekly = rules(cadence_days={"BIAS": 7.0, "FLAT": 7.0, "BADPIXEL": 1.0, "CROSSTALK": 1.0})
+    with ledger.write() as conn:
+        downstream.everything(conn, weekly, "check")
+    before = toys.served(ledger)
+    toys.controller(ledger, site, weekly).run()
+    after = toys.served(ledger)
+    assert {k: v for k, v in after.items() if k in before} == before
+    assert len([k for k in after if k[1].startswith("BIAS")]) == 3  # the week's is new
+
+
+def test_a_certification_after_an_intervention_ends_with_it(site: Path) -> None:
+    by_hand = rules(certify=False, validity_days={"BIAS": 100.0})
+    ledger = toys.new_site(site)
+    toys.add_frames(ledger, site, toys.calibration_night(), by_hand)
+    toys.controller(ledger, site, by_hand).run()
+    warm = Intervention("2017-07-10", "warm-up", kinds=("BIAS",))
+    later = rules(certify=False, validity_days={"BIAS": 100.0}, interventions=(warm,))
+    key = f"BIAS.{CCD}.{NIGHT}"
+    with ledger.write() as conn:
+        proposals.certify(conn, later, key, who="eva")
+        row = products.current(conn, "master", key)
+        assert row is not None
+        end = masters.get(conn, row["id"])["valid_end"]
+    assert end == later.calendar.noon("toycam", "2017-07-10")
+
+
+def test_nobody_waits_for_a_flat_of_another_epoch(site: Path) -> None:
+    the_rules = rules(interventions=(BAFFLE,))
+    ledger = toys.new_site(site)
+    toys.add_frames(ledger, site, toys.calibration_night("2017-07-09"), the_rules)
+    own = Configuration("JAST80", "toycam", "01", "r_R1", "fast")
+    with ledger.read() as conn:
+        mjd = the_rules.calendar.noon("toycam", "2017-07-10") + 0.4
+        assert choose(conn, the_rules, "FLAT", own, mjd).waits_for == ()
+        assert choose(conn, the_rules, "FLAT", own, mjd - 1.0).waits_for != ()
+
+
+def test_no_frame_is_detrended_for_a_master_that_has_enough(site: Path) -> None:
+    the_rules = rules(wanted={"FRINGE": 3})
+    ledger = toys.new_site(site)
+    toys.add_frames(ledger, site, [*toys.calibration_night(), *blanks(3)], the_rules)
+    toys.controller(ledger, site, the_rules).run()
+    more = [toys.facts(f"more{i}", "science", ra=80.1, object="BLANK-9") for i in range(3)]
+    toys.add_frames(ledger, site, more, the_rules)
+    made_now = ran(ledger, site, the_rules)
+    assert ("reduced", "more0") in made_now
+    assert not any(kind == "detrended" for kind, _ in made_now)
+
+
+def test_the_nights_lead_in_the_questions_about_a_period(made: Ledger) -> None:
+    """Not the whole history of a CCD is read for one night of it."""
+    asked = {
+        "low": f"{CCD[:-6]}", "high": f"{CCD[:-6]}/", "first": "2017-07-03", "end": "2017-07-04",
+        "last": "2017-07-04", "obstype": "flat", "configuration": FILTER, "camera": "toycam",
+    }  # fmt: skip
+    with made.read() as conn:
+        for query in (
+            queries.FRAMES_OF_MASTER, queries.DETRENDED_OF_PERIOD, queries.IMAGES_NEAR,
+            queries.IMAGES_OF_CAMERA,
+        ):  # fmt: skip
+            steps = conn.execute(sa.text(f"EXPLAIN QUERY PLAN {query.text}"), asked).all()
+            first = next(str(s.detail) for s in steps if s.detail.startswith(("SEARCH", "SCAN")))
+            assert first.startswith("SEARCH x"), (query.text, first)
+            assert "ix_exposure_night" in first, (query.text, first)

@@ -62,9 +62,12 @@ def test_a_proposal_is_used_by_nobody_until_it_is_certified(proposed: Ledger, si
 
 
 def test_what_a_certification_makes_due_is_known_before(proposed: Ledger, site: Path) -> None:
+    new = toys.calibration_night("2017-08-01")
+    toys.add_frames(proposed, site, new, by_hand())  # due, but not for this
     with proposed.rehearse() as conn:
-        proposals.certify(conn, by_hand(), BIAS, who="eva")
-        report = proposals.consequences(conn, by_hand())
+        report = proposals.consequences(
+            conn, by_hand(), lambda conn: proposals.certify(conn, by_hand(), BIAS, who="eva")
+        )
     assert [(step, key) for step, key, _ in report.tasks] == [("master", FLAT)]
     assert state(proposed, BIAS) == "proposed"
 
@@ -100,7 +103,7 @@ def test_a_rejection_by_mistake_is_taken_back_by_certifying(proposed: Ledger) ->
     ("night", "state_of_flat", "said"),
     [
         ("2017-07-03", "valid", ""),
-        ("2017-07-06", "fallback", "outside its validity by 2.5 d"),
+        ("2017-07-06", "fallback", "used 2.5 d after its validity ended"),
         ("2017-07-12", "missing", "no certified FLAT"),  # of another epoch, which a flat is not for
         ("2017-12-24", "missing", "no certified FLAT"),
     ],

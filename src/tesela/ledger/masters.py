@@ -7,6 +7,7 @@ never on the order in which they were.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,9 @@ from sqlalchemy.engine import Connection
 
 from tesela.ledger import events, queries, schema
 from tesela.ledger.keys import Configuration, MasterKey
+
+_A_MOMENT = 1e-6
+"""Days; shorter than any night."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +61,30 @@ def get(conn: Connection, product_id: int) -> dict[str, Any]:
     return dict(row)
 
 
-def certify(conn: Connection, product_id: int) -> None:
-    """Let a master be used, in the same transaction closing the one before it."""
+def certify(conn: Connection, product_id: int, natural_end: float | None = None) -> list[int]:
+    """Let a master be used, in the same transaction closing the one before it and superseding
+    other certified versions of its key; returns their ids.
+
+    `natural_end` replaces the one it was entered with: the calendar may have changed since.
+    """
     row = get(conn, product_id)
+    replaced = [i for i in certified_versions(conn, row) if i != product_id]
+    for other in replaced:
+        set_state(conn, other, "superseded", "by a later version")
+    if natural_end is not None and natural_end != row["natural_end"]:
+        table = schema.master
+        changed = table.update().where(table.c.product_id == product_id)
+        conn.execute(changed.values(natural_end=natural_end))
+        row = get(conn, product_id)
     _fit_intervals(conn, row["master_kind"], row["configuration"], entering=row)
     _record(conn, row, "certified", "")
+    return replaced
+
+
+def certified_versions(conn: Connection, row: dict[str, Any]) -> list[int]:
+    """Return the ids of the certified versions of a master's key."""
+    wanted = {name: row[name] for name in ("master_kind", "configuration", "night")}
+    return [int(found.product_id) for found in conn.execute(queries.CERTIFIED_VERSIONS, wanted)]
 
 
 def set_state(conn: Connection, product_id: int, state: str, reason: str) -> None:
@@ -116,6 +139,12 @@ def _set_end(conn: Connection, product_id: int, end: float) -> None:
     conn.execute(table.update().where(table.c.product_id == product_id).values(valid_end=end))
 
 
+def configurations(conn: Connection) -> list[tuple[str, Configuration]]:
+    """Return every kind and configuration of which there was ever a master."""
+    rows = conn.execute(queries.MASTER_CONFIGURATIONS)
+    return [(row.master_kind, _configuration(row.configuration)) for row in rows]
+
+
 def listed(conn: Connection, master_kind: str = "", state: str = "") -> list[dict[str, Any]]:
     """Return the current masters of a kind and state, '' for any, in the order of their keys."""
     wanted = {"master_kind": master_kind, "state": state}
@@ -127,12 +156,16 @@ def every_certified(conn: Connection) -> list[dict[str, Any]]:
     return [dict(row) for row in conn.execute(queries.EVERY_CERTIFIED).mappings()]
 
 
-def set_natural_end(conn: Connection, product_id: int, end: float) -> None:
-    """Let a certified master end elsewhere where it has no successor; its neighbours follow."""
-    row = get(conn, product_id)
+def set_natural_ends(conn: Connection, ends: Mapping[int, float]) -> None:
+    """Let certified masters end elsewhere where they have no successor; neighbours follow."""
     table = schema.master
-    conn.execute(table.update().where(table.c.product_id == product_id).values(natural_end=end))
-    _fit_intervals(conn, row["master_kind"], row["configuration"])
+    touched = set()
+    for product_id, end in ends.items():
+        row = get(conn, product_id)
+        touched.add((row["master_kind"], row["configuration"]))
+        conn.execute(table.update().where(table.c.product_id == product_id).values(natural_end=end))
+    for master_kind, configuration in sorted(touched):
+        _fit_intervals(conn, master_kind, configuration)
 
 
 def around(
@@ -141,6 +174,20 @@ def around(
     """Return the certified masters nearest to an instant: the last begun and the next."""
     wanted = {"master_kind": master_kind, "configuration": str(configuration), "mjd": mjd}
     return [dict(row) for row in conn.execute(queries.CERTIFIED_AROUND, wanted).mappings()]
+
+
+def neighbours(conn: Connection, key: MasterKey, begin: float) -> tuple[float | None, float | None]:
+    """Return the end of the certified interval before `begin` and the beginning of the one after;
+    None where there is none."""
+    rows = [
+        row
+        for row in around(conn, key.master_kind, key.configuration, begin - _A_MOMENT)
+        if row["night"] != key.night
+    ]
+    before = [row["valid_end"] for row in rows if row["valid_begin"] < begin]
+    later = around(conn, key.master_kind, key.configuration, begin)
+    after = [row["valid_begin"] for row in later if row["valid_begin"] > begin]
+    return (before[0] if before else None), (after[0] if after else None)
 
 
 def previous(conn: Connection, key: MasterKey) -> int | None:

@@ -40,13 +40,14 @@ class Calendar:
     def interventions(self, master_kind: str, camera: str) -> list[tuple[float, Intervention]]:
         """(MJD of the noon from which all is new, what was done), in order of time."""
         concerned = [
-            (self._from_noon(one, camera), one)
+            (self.noon_of(one, camera), one)
             for one in self.calibration.interventions
             if master_kind in one.kinds and (not one.cameras or camera in map(clean, one.cameras))
         ]
         return sorted(concerned, key=lambda pair: pair[0])
 
-    def _from_noon(self, one: Intervention, camera: str) -> float:
+    def noon_of(self, one: Intervention, camera: str) -> float:
+        """MJD of the noon from which all is new."""
         moment = dt.datetime.fromisoformat(one.at)
         if len(one.at) == len("2016-05-26"):
             return self.noon(camera, one.at)

@@ -76,17 +76,28 @@ def _choose_one(
             continue
         if best is None or (bool(between), away) < best_rank:
             best, best_rank, crosses = row, (bool(between), away), between
-    ranked = [(_rank(rules, key, mjd), key) for key in masters.pending(conn, master_kind, own)]
+    pending = masters.pending(conn, master_kind, own)
+    ranked = [(_rank(rules, key, mjd), key) for key in pending if _may_be_used(rules, key, mjd)]
     nearest = min((rank for rank, _ in ranked), default=best_rank)
     # Of several under way only the best is waited for: should it fail, all look again.
     coming = tuple(key for rank, key in ranked if rank == nearest and rank <= best_rank)
     if best is None and not coming:
         given_up = masters.given_up(conn, master_kind, own)
-        near = [(k, why) for k, why in given_up if rules.validity(k).distance(mjd) <= reach]
+        near = [
+            (k, why)
+            for k, why in given_up
+            if rules.validity(k).distance(mjd) <= reach and _may_be_used(rules, k, mjd)
+        ]
         near.sort(key=lambda pair: rules.validity(pair[0]).distance(mjd))
         return Choice(master_kind, None, obstacles=tuple(f"{k} {why}" for k, why in near))
     distance = best_rank[1] if best else 0.0
     return Choice(master_kind, best, distance, crosses, waits_for=coming)
+
+
+def _may_be_used(rules: Rules, key: MasterKey, mjd: float) -> bool:
+    """Whether no intervention that its kind may not cross lies between a master and an instant."""
+    crosses, _ = _rank(rules, key, mjd)
+    return not crosses or KINDS[key.master_kind].crosses_interventions
 
 
 def _rank(rules: Rules, key: MasterKey, mjd: float) -> tuple[bool, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy.engine import Connection
@@ -12,6 +12,7 @@ from tesela.flow.plan.rules import PROFILE_OF, Rules
 from tesela.ledger import frames, masters, products, queries, schema, tasks
 from tesela.ledger.clock import SECONDS_A_DAY, now_mjd
 from tesela.ledger.keys import Configuration, MasterKey, coadd_key, split_coadd_key
+from tesela.products.frame import night_of
 from tesela.products.masterkind import KINDS, MASTERS, RAW
 
 PLANNED = (
@@ -84,8 +85,11 @@ def reduced_changed(conn: Connection, rules: Rules, name: str, tiles_before: lis
     tasks.mark_dirty(conn, targets, f"reduced image {name}", not_before=quiet_until)
 
 
-def master_certified(conn: Connection, rules: Rules, key: MasterKey) -> None:
-    """A master may be used: those that wait, and those that may have chosen it."""
+def master_certified(
+    conn: Connection, rules: Rules, key: MasterKey, replaced: Iterable[int] = ()
+) -> None:
+    """A master may be used: those that wait, those that may choose it, and masters that were made
+    with a version that it replaced."""
     why = f"master {key} certified"
     tasks.wake_family(conn, str(key.configuration.detector), why, pending_only=False)
     tasks.mark_dirty(conn, images_near(conn, rules, key), why)
@@ -94,25 +98,35 @@ def master_certified(conn: Connection, rules: Rules, key: MasterKey) -> None:
         if KINDS[name].source == MASTERS and rules.is_made(name, key.configuration.detector):
             into = master_key(rules, name, key.configuration.detector, key.night)
             tasks.mark_dirty(conn, [("master", str(into))], why)
+    if any(True for _ in replaced):
+        users = [pair for pair in products.users(conn, "master", str(key)) if pair[0] == "master"]
+        tasks.mark_dirty(conn, users, f"master {key} has a later version")
 
 
 def images_near(conn: Connection, rules: Rules, key: MasterKey) -> list[tuple[str, str]]:
-    """Return (kind, key) of the images that a master could correct, by filter and time."""
+    """Return (kind, key) of the images whose choice a master could change, by filter and time.
+
+    Its own interval, and what lies between it and its certified neighbours, as far as a fallback
+    reaches.
+    """
     interval = rules.validity(key)
     reach = rules.fallback_days(key.master_kind)
     own = key.configuration
+    before, after = masters.neighbours(conn, key, interval.begin)
+    begin = interval.begin - reach if before is None else max(before, interval.begin - reach)
+    end = interval.end + reach if after is None else min(after, interval.end + reach)
+    longitude = rules.longitude_deg.get(own.camera, 0.0)
     # One that no filter concerns is for the frames of its CCD in every filter.
     prefix = f"{own.telescope}.{own.camera}.{own.ccd}"
     exact = KINDS[key.master_kind].is_per_filter
     wanted = {
         "low": str(own) if exact else f"{prefix}.",
         "high": str(own) if exact else f"{prefix}/",  # '/' follows '.'
-        "begin": interval.begin - reach,
-        "end": interval.end + reach,
+        "first": night_of(begin, longitude),
+        "last": night_of(end, longitude),
     }
-    kinds = {
-        kind for kind, profile in PROFILE_OF.items() if profile in KINDS[key.master_kind].profiles
-    }
+    profiles = KINDS[key.master_kind].profiles
+    kinds = {kind for kind, profile in PROFILE_OF.items() if profile in profiles}
     rows = conn.execute(queries.IMAGES_NEAR, wanted)
     return [(row.kind, row.name) for row in rows if row.kind in kinds]
 
@@ -130,10 +144,8 @@ def settled(conn: Connection, rules: Rules, kind: str, key: str) -> None:
         family = str(MasterKey.parse(key).configuration.detector)
         tasks.wake_family(conn, family, why, pending_only=True)
     elif kind == "detrended":
-        frame = frames.get(conn, key)
-        own = Configuration(*frame["configuration"].split("."))
-        for master in master_images.built_from(rules, own, frame["night"], frame["object"]):
-            tasks.wake(conn, "master", str(master), why)
+        for _, master in _built_from(conn, rules, key):
+            tasks.wake(conn, "master", master, why)
     elif kind == "reduced":
         frame = frames.get(conn, key)
         for tile in frames.tiles_of(conn, frame["product_id"]):
@@ -149,12 +161,23 @@ def settled(conn: Connection, rules: Rules, kind: str, key: str) -> None:
             tasks.wake(conn, follower, key, why)
 
 
+def _built_from(conn: Connection, rules: Rules, name: str) -> list[tuple[str, str]]:
+    """Masters that the detrended image of a frame may go into."""
+    frame = frames.get(conn, name)
+    own = Configuration(*frame["configuration"].split("."))
+    keys = master_images.built_from(rules, own, frame["night"], frame["object"])
+    return [("master", str(key)) for key in keys]
+
+
 def made(conn: Connection, rules: Rules, kind: str, key: str, tiles_before: list[str]) -> None:
     """A new version was committed."""
     if kind == "master":
         row = products.current(conn, "master", key)
         if row is not None and masters.get(conn, row["id"])["state"] == "certified":
-            master_certified(conn, rules, MasterKey.parse(key))
+            replaced = [row["id"]] if row["version"] > 1 else []
+            master_certified(conn, rules, MasterKey.parse(key), replaced)
+    elif kind == "detrended":
+        tasks.mark_dirty(conn, _built_from(conn, rules, key), f"detrended image of {key} made")
     elif kind == "reduced":
         reduced_changed(conn, rules, key, tiles_before)
     elif kind == "coadd":
@@ -185,5 +208,6 @@ def everything(conn: Connection, rules: Rules, why: str, *, fresh: bool = False)
     for tile in conn.execute(table.select().with_only_columns(table.c.tile, table.c.band)):
         targets |= {(kind, coadd_key(tile.tile, tile.band)) for kind in ("coadd", "catalogue")}
         targets |= {(kind, tile.tile) for kind in tile_products.KINDS}
+    targets |= {("master", row["key"]) for row in masters.listed(conn)}
     tasks.mark_dirty(conn, sorted(targets), why, fresh=fresh)
     return len(targets)

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from tesela.flow.plan import masters, tile_products
+from tesela.flow.plan import master_frames, tile_products
 from tesela.flow.plan.rules import PROFILE_OF, STEPS, Rules
 from tesela.ledger import queries
 from tesela.ledger.keys import MasterKey
@@ -57,7 +57,9 @@ def _work(conn: Connection, rules: Rules) -> dict[str, tuple[int, float]]:
     pixels = [
         row["nx"] * row["ny"]
         for key in keys
-        for row in masters.usable_frames(rules, key, masters.frames_of(conn, rules, key))
+        for row in master_frames.usable_frames(
+            rules, key, master_frames.frames_of(conn, rules, key)
+        )
     ]
     images = {k: conn.execute(queries.FRAMES_AHEAD, {"kind": k}).one() for k in PROFILE_OF}
     tiles = conn.execute(queries.TILES_AHEAD).one()

@@ -7,15 +7,18 @@ it depends on are the masters with which they were detrended.
 from __future__ import annotations
 
 import statistics
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy.engine import Connection
 
+from tesela.flow.plan.reference import reference
 from tesela.flow.plan.rules import Rules
 from tesela.flow.plan.spread import spread
-from tesela.ledger import products, queries
+from tesela.ledger import masters, products, queries
 from tesela.ledger.keys import Configuration, MasterKey
+from tesela.ledger.tasks import Due
 from tesela.products.masterkind import IMAGES, KINDS
 
 
@@ -31,6 +34,8 @@ class Sources:
     n: int = 0
     mjd: float | None = None
     """Median of the times at which its frames were taken."""
+    stale: str = ""
+    """A newer choice exists, to be taken only on request."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +45,16 @@ class Candidate:
     name: str
     image_id: int | None
     excluded: str = ""
+    is_bad: bool = False
+    """Flagged, failed or not passed: it will be in no master."""
     awaited: bool = False
     megapixels: float = 0.0
     mjd: float = 0.0
 
 
-def sources(conn: Connection, rules: Rules, key: MasterKey) -> Sources:
+def sources(
+    conn: Connection, rules: Rules, key: MasterKey, item: Due, current: dict[str, Any] | None
+) -> Sources:
     """Say which detrended images a master is built from, spread over its period."""
     chosen_frames = rules.sky_frames(key.master_kind)
     most = chosen_frames.most if chosen_frames is not None else 0
@@ -65,16 +74,17 @@ def sources(conn: Connection, rules: Rules, key: MasterKey) -> Sources:
         for row in products.inputs(conn, image)
         if row["kind"] == "calset"
     }
-    if key.master_kind == "ILLUMINATION" and rules.refcat:
-        newest = products.current(conn, "refcat", rules.refcat)
-        if newest is not None:
-            inputs.add(newest["id"])
+    stale = ""
+    if key.master_kind == "ILLUMINATION":
+        refcat, _, stale = reference(conn, rules, item, current)
+        inputs |= refcat
     return Sources(
         frozenset(inputs),
         frozenset(images),
         megapixels=sum(c.megapixels for c in found),
         n=len(images),
         mjd=statistics.median(c.mjd for c in taken),
+        stale=stale,
     )
 
 
@@ -93,15 +103,36 @@ def candidates(conn: Connection, rules: Rules, key: MasterKey) -> list[Candidate
 def _judge(row: dict[str, Any]) -> Candidate:
     name, megapixels = row["name"], row["nx"] * row["ny"] / 1e6
     if row["flagged"] is not None:
-        return Candidate(name, None, excluded=f"flagged: {row['flagged']}")
+        return Candidate(name, None, excluded=f"flagged: {row['flagged']}", is_bad=True)
     if row["is_dirty"] or row["task_state"] in ("ready", "running") or row["is_pending"]:
         return Candidate(name, None, awaited=True, megapixels=megapixels)
     if row["image_id"] is None:
-        reason = row["waiting_reason"] or row["task_reason"] or "not detrended"
-        return Candidate(name, None, excluded=reason)
+        reason = row["waiting_reason"] or row["task_reason"] or "not detrended: enough others are"
+        return Candidate(
+            name, None, excluded=reason, is_bad=row["task_state"] in ("dead", "skipped")
+        )
     if not row["passed"]:
-        return Candidate(name, None, excluded=f"did not pass: {row['quality_reason']}")
+        said = f"did not pass: {row['quality_reason']}"
+        return Candidate(name, None, excluded=said, is_bad=True)
     return Candidate(name, row["image_id"], megapixels=megapixels, mjd=row["mjd_start"])
+
+
+def is_needed(conn: Connection, rules: Rules, frame: Mapping[str, Any]) -> bool:
+    """Whether a master lacks the detrended image of a frame: it has too few, and would take it."""
+    own = Configuration(*frame["configuration"].split("."))
+    for key in built_from(rules, own, frame["night"], frame["object"]):
+        made = products.current(conn, "master", str(key))
+        if made is not None:
+            found = masters.get(conn, made["id"])
+            enough = found["n_frames"] >= rules.wanted(key.master_kind)
+            if enough and found["state"] == "certified":
+                continue
+        chosen = rules.sky_frames(key.master_kind)
+        most = chosen.most if chosen is not None else 0
+        usable = [c.name for c in candidates(conn, rules, key) if not c.is_bad]
+        if frame["name"] in spread(usable, most):
+            return True
+    return False
 
 
 def built_from(rules: Rules, configuration: Configuration, night: str, obj: str) -> list[MasterKey]:

@@ -32,7 +32,7 @@ class MasterNeed:
     master: str
     """Key and version of the one that would be used; '' for none."""
     days: float
-    """Left of its validity; since its end, negative."""
+    """Left of its validity; outside of it negative, how far."""
     reason: str
     """What is due, '' if nothing."""
 
@@ -73,7 +73,12 @@ def _need(
     days = used["valid_end"] - mjd if not away else -away
     said = []
     if away:
-        said.append(f"outside its validity by {away:.1f} d")
+        where = (
+            "before its validity begins"
+            if mjd < used["valid_begin"]
+            else "after its validity ended"
+        )
+        said.append(f"used {away:.1f} d {where}")
     if choice.crosses:
         said.append(f"none since {choice.crosses}")
     if choice.stands_in:

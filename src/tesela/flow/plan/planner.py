@@ -165,5 +165,7 @@ def retire(
     """Take a version out of service that nothing replaces, and have its users looked at."""
     products.retire(conn, current["id"], reason)
     if item.kind == "master":
-        master_rows.set_state(conn, current["id"], "invalid", reason)
+        row = master_rows.get(conn, current["id"])
+        for version in {current["id"], *master_rows.certified_versions(conn, row)}:
+            master_rows.set_state(conn, version, "invalid", reason)
     downstream.retired(conn, rules, item.kind, item.key, reason)

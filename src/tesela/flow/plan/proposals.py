@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy.engine import Connection
@@ -9,16 +10,17 @@ from sqlalchemy.engine import Connection
 from tesela.errors import LedgerError, NotFound
 from tesela.flow.plan import downstream, planner
 from tesela.flow.plan.rules import Rules
-from tesela.ledger import events, masters, products, tasks
+from tesela.ledger import events, masters, products, schema, tasks
 from tesela.ledger.keys import MasterKey
 
 
 def certify(conn: Connection, rules: Rules, name: str, *, who: str) -> None:
     """Let a proposed (or rejected) master be used, from its beginning to its end."""
     row = _current(conn, name, ("proposed", "rejected"))
-    masters.certify(conn, row["id"])
+    key = MasterKey.parse(name)
+    masters.certify(conn, row["id"], natural_end=rules.validity(key).end)
     events.record(conn, "certified by a person", kind="master", key=name, who=who)
-    downstream.master_certified(conn, rules, MasterKey.parse(name))
+    downstream.master_certified(conn, rules, key)
 
 
 def reject(conn: Connection, name: str, *, reason: str, who: str) -> None:
@@ -30,8 +32,12 @@ def reject(conn: Connection, name: str, *, reason: str, who: str) -> None:
     tasks.wake_family(conn, family, f"master {name} rejected", pending_only=False)
 
 
-def consequences(conn: Connection, rules: Rules) -> planner.Report:
-    """Plan in a transaction that is not kept: what a judgement makes due."""
+def consequences(
+    conn: Connection, rules: Rules, change: Callable[[Connection], None]
+) -> planner.Report:
+    """Make a change and plan what it alone makes due, in a transaction that is not kept."""
+    conn.execute(schema.dirty.delete())  # what was to be looked at before is not its doing
+    change(conn)
     report = planner.Report()
     while planner.plan_batch(conn, rules, report, now=float("inf")):
         pass

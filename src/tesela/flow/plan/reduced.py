@@ -9,7 +9,9 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
+from tesela.flow.plan import master_images
 from tesela.flow.plan.choice import choose_calset, recorded_calset
+from tesela.flow.plan.reference import reference
 from tesela.flow.plan.rules import PROFILE_OF, Rules
 from tesela.flow.plan.wanted import Wanted
 from tesela.ledger import frames, products, verdicts
@@ -27,6 +29,9 @@ def wanted(conn: Connection, rules: Rules, item: Due) -> Wanted:
     if flagged is not None:
         reason = f"flagged by {flagged['who']}: {flagged['reason']}"
         return Wanted(keep=True) if current is not None else Wanted(nothing=reason)
+    is_new = item.kind == "detrended" and current is None
+    if is_new and not master_images.is_needed(conn, rules, frame):
+        return Wanted(keep=True)
     configuration = Configuration(*frame["configuration"].split("."))
     family = str(configuration.detector)
     profile = PROFILE_OF[item.kind]
@@ -56,23 +61,3 @@ def wanted(conn: Connection, rules: Rules, item: Due) -> Wanted:
 def mjd_mid(frame: dict[str, Any]) -> float:
     """Return the middle of a frame's exposure."""
     return float(frame["mjd_start"] + frame["exptime_s"] / 2 / SECONDS_A_DAY)
-
-
-def reference(
-    conn: Connection, rules: Rules, item: Due, current: dict[str, Any] | None
-) -> tuple[set[int], str, str]:
-    """Return (id of the reference catalogue, what is missing, what is stale).
-
-    A product keeps the version it was made with until it is made afresh.
-    """
-    if not rules.refcat:
-        return set(), "", ""
-    newest = products.current(conn, "refcat", rules.refcat)
-    if newest is None:
-        return set(), f"no reference catalogue {rules.refcat}; add it with `refcat add`", ""
-    if current is not None and not item.fresh:
-        used = [r for r in products.inputs(conn, current["id"]) if r["kind"] == "refcat"]
-        if used and used[0]["state"] == "valid" and used[0]["id"] != newest["id"]:
-            stale = f"newer reference catalogue: {rules.refcat} version {newest['version']}"
-            return {used[0]["id"]}, "", stale
-    return {newest["id"]}, "", ""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.engine import Connection
 
-from tesela.flow.plan.reduced import reference
+from tesela.flow.plan.reference import reference
 from tesela.flow.plan.rules import Rules
 from tesela.flow.plan.wanted import Wanted
 from tesela.ledger import frames, products, tasks

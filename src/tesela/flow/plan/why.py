@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from tesela.errors import NotFound
-from tesela.flow.plan import coadds, master_images, masters, tile_products
+from tesela.flow.plan import coadds, master_frames, master_images, tile_products
 from tesela.flow.plan.choice import Choice, choose, missing_sentence, recorded_calset
 from tesela.flow.plan.reduced import mjd_mid
 from tesela.flow.plan.rules import Need, Rules
@@ -182,8 +182,8 @@ def _master_lines(conn: Connection, rules: Rules, key: MasterKey) -> list[dict[s
     if KINDS[key.master_kind].source == IMAGES:
         found = master_images.candidates(conn, rules, key)
         return [_image_line(one) for one in found]
-    frames_found = masters.frames_of(conn, rules, key)
-    names = {row["name"] for row in masters.usable_frames(rules, key, frames_found)}
+    frames_found = master_frames.frames_of(conn, rules, key)
+    names = {row["name"] for row in master_frames.usable_frames(rules, key, frames_found)}
     lines = []
     for row in frames_found:
         used = row["name"] in names

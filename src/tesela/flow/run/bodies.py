@@ -8,7 +8,6 @@ reference catalogues, which many frames share.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,6 @@ from tesela.flow.run.plain import plain, provenance
 from tesela.flow.run.steps import Order, Outcome, Registry, StepSpec
 from tesela.flow.run.tile_bodies import run_calibrate, run_dual, run_load, run_valueadded
 from tesela.products import paths, rawfile
-from tesela.products.catalogue import Table, read_parquet
 from tesela.products.columns import band_order
 from tesela.products.files import Card, write_jpeg
 from tesela.products.frame import FrameFacts
@@ -144,7 +142,7 @@ def _to_reduce(order: Order) -> tuple[reduce_stage.ReduceInputs, reduce_stage.Re
         pixels=pixels,
         camera=_camera(order, facts.camera).with_header(header, facts.name),
         masters=calibrations.masters_of(order),
-        refcat=_refcat(order.of_kind("refcat")[0].path),
+        refcat=calibrations.refcat(order.of_kind("refcat")[0].path),
         reference=config.build(config.Reference, filters[facts.band]["reference"], facts.band),
     )
     return inputs, config.build(
@@ -236,11 +234,6 @@ def _operations_of(cards: list[Card]) -> tuple[str, ...]:
 
 def _camera(order: Order, name: str) -> cameras.Camera:
     return cameras.load(name, paths.cameras_folder(Path(order.site)))
-
-
-@lru_cache(maxsize=2)
-def _refcat(path: str) -> Table:
-    return read_parquet(Path(path))[0]
 
 
 def _tile_wcs(order: Order, tile: str) -> Wcs:

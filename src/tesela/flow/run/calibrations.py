@@ -1,4 +1,4 @@
-"""The masters of an order's calsets, opened."""
+"""What many orders share, opened once: masters of their calsets, reference catalogues."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from tesela.flow.run.steps import InputRef, Order
+from tesela.products.catalogue import Table, read_parquet
 from tesela.products.images import Master
 from tesela.products.masterkind import STANDS_IN
 
@@ -40,7 +41,13 @@ def members(order: Order) -> Iterator[InputRef]:
             yield from calset.members
 
 
-@lru_cache(maxsize=6)
+@lru_cache(maxsize=8)
 def read(path: str) -> Master:
-    """A master's file; many frames share it."""
+    """A master's file; many frames share it, and a frame has up to eight of them."""
     return Master.read(Path(path))
+
+
+@lru_cache(maxsize=2)
+def refcat(path: str) -> Table:
+    """A reference catalogue."""
+    return read_parquet(Path(path))[0]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy.engine import Connection
 
@@ -122,7 +123,6 @@ def _commit_rows(
     edges = [(row["id"], row["role"]) for row in tasks.inputs_of(conn, claim.task_id)]
     if not tasks.end(conn, claim, "done", ending):
         raise Late
-    before = products.current(conn, order.kind, order.key)
     product_id = products.insert(conn, _row_of(claim, order, report), edges)
     products.add_quality(
         conn,
@@ -135,7 +135,7 @@ def _commit_rows(
     tiles_before: list[str] = []
     raised: list[str] = []
     if order.kind == "master":
-        _commit_master(conn, rules, order, product_id, before["id"] if before else None)
+        _commit_master(conn, rules, order, product_id)
         key = MasterKey.parse(order.key)
         raised = watch.record(conn, rules, product_id, key, outcome.monitored, monitors)
     elif order.kind == "reduced":
@@ -174,31 +174,37 @@ def _row_of(claim: tasks.Claim, order: Order, report: Report) -> products.NewPro
     )
 
 
-def _commit_master(
-    conn: Connection, rules: Rules, order: Order, product_id: int, before: int | None
-) -> None:
-    """Enter the master; certify it if its gates let it and the settings say so."""
+def _commit_master(conn: Connection, rules: Rules, order: Order, product_id: int) -> None:
+    """Enter the master; certify it if its gates let it and the settings say so.
+
+    Until a new version is certified the one before goes on serving, unless it is condemned.
+    """
     key = MasterKey.parse(order.key)
     quality = products.quality_of(conn, product_id)
     rejected = quality["reason"] if quality is not None and not quality["passed"] else ""
     reason = rejected or ("" if rules.calibration.certify else "waits for a person to certify it")
     validity = rules.validity(key)
+    left_out = _result_metrics(quality).get("rejected") or ()
     masters.add(
         conn,
         product_id,
         key,
         masters.Interval(validity.begin, validity.end),
-        n_frames=_n_frames(order, key.master_kind),
+        n_frames=_n_frames(order, key.master_kind) - len(left_out),
         reason=reason,
     )
-    if before is not None:
-        _replace_master(conn, before, order.version)
+    for before in masters.certified_versions(conn, masters.get(conn, product_id)):
+        condemn(conn, before)
     if not reason:
         masters.certify(conn, product_id)
 
 
+def _result_metrics(quality: dict[str, Any] | None) -> dict[str, Any]:
+    return {} if quality is None else dict(json.loads(quality["metrics_json"]))
+
+
 def _n_frames(order: Order, master_kind: str) -> int:
-    """How many frames, images or masters a master is made of."""
+    """How many frames, images or masters a master was given."""
     kind = {RAW: "raw", IMAGES: "detrended", MASTERS: "master"}[KINDS[master_kind].source]
     is_compared = kind == "master"  # those that it was compared with are evidence
     return sum(
@@ -206,23 +212,19 @@ def _n_frames(order: Order, master_kind: str) -> int:
     )
 
 
-def _replace_master(conn: Connection, before: int, version: int) -> None:
-    """The older version is invalid if it holds a frame flagged since, else only superseded."""
-    sources = [
-        row["key"]
-        for row in products.inputs(conn, before)
-        if row["kind"] == "raw" and row["role"] == "input"
-    ]
+def condemn(conn: Connection, product_id: int) -> None:
+    """Call a version invalid that holds a frame flagged since."""
     flagged = [
-        name
-        for name in sources
-        if conn.execute(queries.STANDING_VERDICT, {"kind": "raw", "key": name}).first()
+        row["key"]
+        for row in products.inputs(conn, product_id)
+        if row["kind"] == "raw"
+        and row["role"] == "input"
+        and conn.execute(queries.STANDING_VERDICT, {"kind": "raw", "key": row["key"]}).first()
     ]
     if flagged:
-        products.invalidate(conn, before)
-        masters.set_state(conn, before, "invalid", f"made with flagged {', '.join(flagged)}")
-    else:
-        masters.set_state(conn, before, "superseded", f"by version {version}")
+        products.invalidate(conn, product_id)
+        reason = f"made with flagged {', '.join(flagged)}"
+        masters.set_state(conn, product_id, "invalid", reason)
 
 
 def _commit_tiles(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from tesela.flow.run import calibrations, fallback
 from tesela.flow.run.plain import plain, provenance
 from tesela.flow.run.steps import InputRef, Order, Outcome
 from tesela.products import paths, rawfile
-from tesela.products.catalogue import Table, read_parquet
 from tesela.products.frame import FrameFacts
 from tesela.products.images import Master, open_detrended
 from tesela.products.masterkind import IMAGES, KINDS, MASTERS, RAW
@@ -130,7 +128,7 @@ def _of_images(order: Order, kind: str, opened: ExitStack) -> stage.ImageInputs:
     return stage.ImageInputs(
         **_common(order, kind, images[0].facts.camera),
         images=images,
-        refcat=_refcat(refcats[0].path) if refcats else None,
+        refcat=calibrations.refcat(refcats[0].path) if refcats else None,
         band=config.build(config.Reference, reference, band) if reference else None,
     )
 
@@ -151,8 +149,3 @@ _OPEN: dict[str, Callable[[Order, str, ExitStack], stage.MasterInputs]] = {
     IMAGES: _of_images,
     MASTERS: _of_masters,
 }
-
-
-@lru_cache(maxsize=1)
-def _refcat(path: str) -> Table:
-    return read_parquet(Path(path))[0]

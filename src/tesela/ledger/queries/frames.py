@@ -20,13 +20,14 @@ FRAMES_BY_SHA = text("""
     ORDER BY name
 """)
 
+# A period is a few nights of the history of a CCD, so the nights lead: CROSS JOIN keeps the order.
 FRAMES_OF_MASTER = text("""
     SELECT f.product_id, f.name, f.nx, f.ny, f.configuration, x.flat_kind, x.exptime_s,
            x.mjd_start, x.object, v.reason AS flagged
-    FROM frame f
-    JOIN exposure x ON x.id = f.exposure_id
+    FROM exposure x
+    CROSS JOIN frame f
     LEFT JOIN verdict v ON v.kind = 'raw' AND v.key = f.name AND v.withdrawn_mjd IS NULL
-    WHERE f.configuration BETWEEN :low AND :high
+    WHERE f.exposure_id = x.id AND f.configuration BETWEEN :low AND :high
       AND x.night >= :first AND x.night < :end AND x.obstype = :obstype
     ORDER BY f.name
 """)
@@ -36,15 +37,15 @@ DETRENDED_OF_PERIOD = text("""
     SELECT f.name, f.nx, f.ny, x.object, x.mjd_start, v.reason AS flagged, r.id AS image_id,
            q.passed, q.reason AS quality_reason, t.state AS task_state, t.reason AS task_reason,
            d.key IS NOT NULL AS is_dirty, w.reason AS waiting_reason, w.pending AS is_pending
-    FROM frame f
-    JOIN exposure x ON x.id = f.exposure_id
+    FROM exposure x
+    CROSS JOIN frame f
     LEFT JOIN verdict v ON v.kind = 'raw' AND v.key = f.name AND v.withdrawn_mjd IS NULL
     LEFT JOIN product r ON r.kind = 'detrended' AND r.key = f.name AND r.is_current
     LEFT JOIN quality q ON q.product_id = r.id
     LEFT JOIN task t ON t.kind = 'detrended' AND t.key = f.name
     LEFT JOIN dirty d ON d.kind = 'detrended' AND d.key = f.name
     LEFT JOIN waiting w ON w.kind = 'detrended' AND w.key = f.name
-    WHERE f.configuration = :configuration AND x.obstype = 'science'
+    WHERE f.exposure_id = x.id AND f.configuration = :configuration AND x.obstype = 'science'
       AND x.night >= :first AND x.night < :end
     ORDER BY f.name
 """)
@@ -91,10 +92,24 @@ EVERY_FRAME = text("""
 
 # Images of frames that a master of this configuration and time could concern.
 IMAGES_NEAR = text("""
-    SELECT r.kind, f.name FROM frame f
-    JOIN exposure x ON x.id = f.exposure_id
-    JOIN product r ON r.kind IN ('reduced', 'detrended') AND r.key = f.name AND r.is_current
-    WHERE x.obstype = 'science' AND x.mjd_start >= :begin AND x.mjd_start < :end
-      AND f.configuration BETWEEN :low AND :high
+    SELECT r.kind, f.name
+    FROM exposure x
+    CROSS JOIN frame f
+    CROSS JOIN product r
+    WHERE x.night >= :first AND x.night <= :last AND x.obstype = 'science'
+      AND f.exposure_id = x.id AND f.configuration BETWEEN :low AND :high
+      AND r.kind IN ('reduced', 'detrended') AND r.key = f.name AND r.is_current
+    ORDER BY r.kind, f.name
+""")
+
+# Images of a camera of the nights around an intervention.
+IMAGES_OF_CAMERA = text("""
+    SELECT r.kind, f.name
+    FROM exposure x
+    CROSS JOIN frame f
+    CROSS JOIN product r
+    WHERE x.night >= :first AND x.night <= :last AND x.obstype = 'science' AND x.camera = :camera
+      AND f.exposure_id = x.id
+      AND r.kind IN ('reduced', 'detrended') AND r.key = f.name AND r.is_current
     ORDER BY r.kind, f.name
 """)

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from sqlalchemy import text
 
-# The certified master that holds at an instant, and the nearest on either side.
+# The certified master that holds at an instant, and the nearest on either side. A certified version
+# serves until a later one is certified, whatever became of that one's gates.
 CERTIFIED_AROUND = text("""
     SELECT * FROM (
         SELECT m.*, p.key, p.version, p.path FROM master m JOIN product p ON p.id = m.product_id
         WHERE m.configuration = :configuration AND m.master_kind = :master_kind
-          AND m.state = 'certified' AND p.is_current AND m.valid_begin <= :mjd
+          AND m.state = 'certified' AND m.valid_begin <= :mjd
         ORDER BY m.valid_begin DESC LIMIT 1) before
     UNION ALL
     SELECT * FROM (
         SELECT m.*, p.key, p.version, p.path FROM master m JOIN product p ON p.id = m.product_id
         WHERE m.configuration = :configuration AND m.master_kind = :master_kind
-          AND m.state = 'certified' AND p.is_current AND m.valid_begin > :mjd
+          AND m.state = 'certified' AND m.valid_begin > :mjd
         ORDER BY m.valid_begin LIMIT 1) after
 """)
 
 PREVIOUS_CERTIFIED = text("""
     SELECT m.product_id FROM master m JOIN product p ON p.id = m.product_id
     WHERE m.configuration = :configuration AND m.master_kind = :master_kind
-      AND m.state = 'certified' AND p.is_current AND m.night < :night
+      AND m.state = 'certified' AND m.night < :night
     ORDER BY m.night DESC LIMIT 1
 """)
 
@@ -30,7 +31,7 @@ PREVIOUS_CERTIFIED = text("""
 FIRST_CERTIFIED_SINCE = text("""
     SELECT m.product_id FROM master m JOIN product p ON p.id = m.product_id
     WHERE m.configuration = :configuration AND m.master_kind = :master_kind
-      AND m.state = 'certified' AND p.is_current AND m.valid_begin >= :since AND m.night < :night
+      AND m.state = 'certified' AND m.valid_begin >= :since AND m.night < :night
     ORDER BY m.night LIMIT 1
 """)
 
@@ -39,7 +40,7 @@ CERTIFIED_OF_CCD = text("""
     SELECT m.product_id, m.master_kind, m.configuration, m.night
     FROM master m JOIN product p ON p.id = m.product_id
     WHERE m.master_kind = :master_kind AND m.configuration BETWEEN :low AND :high
-      AND m.state = 'certified' AND p.is_current AND m.night >= :first AND m.night < :end
+      AND m.state = 'certified' AND m.night >= :first AND m.night < :end
     ORDER BY m.configuration, m.night
 """)
 
@@ -105,4 +106,14 @@ MASTERS_LISTED = text("""
 SCIENCE_CONFIGURATIONS = text("""
     SELECT DISTINCT f.configuration FROM frame f JOIN exposure x ON x.id = f.exposure_id
     WHERE x.obstype = 'science' AND x.night >= :since ORDER BY f.configuration
+""")
+
+CERTIFIED_VERSIONS = text("""
+    SELECT m.product_id, p.version FROM master m JOIN product p ON p.id = m.product_id
+    WHERE m.master_kind = :master_kind AND m.configuration = :configuration
+      AND m.night = :night AND m.state = 'certified' ORDER BY p.version
+""")
+
+MASTER_CONFIGURATIONS = text("""
+    SELECT DISTINCT master_kind, configuration FROM master ORDER BY master_kind, configuration
 """)
