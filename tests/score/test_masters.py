@@ -13,7 +13,7 @@ from tesela.products.images import Master
 from tesela.products.maskbit import MaskBit
 from tesela.score import masters
 from tesela.score.rows import Row
-from tesela.simulate import campaign, detector, structure
+from tesela.simulate import campaign, detector, flats, readout, schedule, structure
 from tesela.simulate.detector import LINEAR_ADU
 from tesela.simulate.settings import NightSettings
 
@@ -73,22 +73,46 @@ def test_bad_pixels_do_not_count_against_a_bias(truth: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(("factor", "passed"), [(1.0, True), (1.3, False)])
-def test_a_flat_is_judged_by_the_photons_of_its_frames(
-    truth: Path, tmp_path: Path, rng: np.random.Generator, factor: float, passed: bool
+@pytest.mark.parametrize("claimed", [1e-4, 0.1])
+def test_a_flat_is_judged_by_the_photons_that_were_simulated(
+    truth: Path,
+    tmp_path: Path,
+    rng: np.random.Generator,
+    factor: float,
+    passed: bool,
+    claimed: float,
 ) -> None:
-    noise = 0.002
-    true = perfect_flat()
-    image = true * (1 + factor * noise * rng.standard_normal(true.shape)).astype(np.float32)
-    flat = Master("FLAT", image.astype(np.float32), CLEAN.copy(), [("MSTNOISE", noise, "")])
+    """Whatever the master says of its own noise."""
+    levels = [
+        flats.level_e(e, FIRST)
+        for e in schedule.plan(FIRST)
+        if e.kind == "flat" and e.band == "zSDSS"
+    ]
+    assert len(levels) == FIRST.n_flat
+    light = (detector.response(FIRST, "zSDSS") * detector.stray_light(FIRST, "zSDSS")).astype(float)
+    noise = rng.standard_normal(light.shape) / np.sqrt(np.sum(levels) * light)
+    image = (perfect_flat() * (1 + factor * noise)).astype(np.float32)
+    flat = Master("FLAT", image, CLEAN.copy(), [("MSTNOISE", claimed, "")])
     row = score(truth, tmp_path, flat)["flat, noise over that of its photons"]
     assert row.value == pytest.approx(factor, abs=0.03)
     assert row.passed is passed
 
 
+def test_what_could_not_be_measured_is_the_worst() -> None:
+    rows = [
+        Row("m", "", value, float("nan"), 1, "", 1.0, comparison)
+        for comparison in ("<=", ">=")
+        for value in (0.5, float("nan"), 2.0)
+    ]
+    for of_one in (rows[:3], rows[3:], rows[2::-1]):
+        assert np.isnan(masters._worst(of_one).value)
+
+
 def perfect_flat() -> np.ndarray:
-    """A flat of epoch 0: response, stray light, areas of the pixels, errors of the gains."""
+    """A flat of epoch 0: response, stray light, areas of the pixels, crosstalk, errors of gains."""
     true = np.array(detector.response(FIRST, "zSDSS"))
     true *= detector.stray_light(FIRST, "zSDSS") * detector.pixel_area(FIRST)
+    true = readout.with_crosstalk(true, UNIT)
     for k, amp in enumerate(UNIT.camera.amplifiers):
         true[amp.dest.slices] *= np.float32(UNIT.header_gain[k] / UNIT.gain[k])
     return true / np.float32(np.median(true))
@@ -149,3 +173,33 @@ def test_bad_pixels_are_counted_found_and_invented(truth: Path, tmp_path: Path) 
     rows = score(truth, tmp_path / "all", Master("BADPIXEL", np.empty((0, 0), np.float32), mask))
     assert rows["bad pixels found"].value == 1.0
     assert rows["bad pixels invented"].value == 0.0
+
+
+def test_weak_defects_may_be_marked_or_not_and_sound_pixels_may_not(
+    truth: Path, tmp_path: Path
+) -> None:
+    bad, weak = CLEAN.copy(), CLEAN.copy()
+    hot = np.zeros((NY, NX))
+    np.add.at(hot, (UNIT.hot_y, UNIT.hot_x), UNIT.hot_e_per_s)
+    limit = np.zeros((NY, NX))
+    for k, amp in enumerate(UNIT.camera.amplifiers):
+        limit[amp.dest.slices] = 5 * UNIT.readnoise_e[k] / 60
+    bad[hot > limit] = MaskBit.BAD
+    dim = UNIT.cold_response > 0.9
+    bad[UNIT.cold_y[~dim], UNIT.cold_x[~dim]] = MaskBit.BAD
+    for column in UNIT.bad_columns:
+        bad[column.y0 : column.y1, column.x] = MaskBit.BAD
+    weak[(hot > 0) & (hot <= limit)] = MaskBit.BAD
+    weak[UNIT.cold_y[dim], UNIT.cold_x[dim]] = MaskBit.BAD
+    assert np.count_nonzero(weak & ~bad) > 10
+    sound = np.argwhere((bad | weak) == 0)[::20]
+    for name, mask, invented in (
+        ("bad", bad, 0.0), ("both", bad | weak, 0.0), ("more", bad.copy(), 0.05),
+    ):  # fmt: skip
+        if invented:
+            mask[sound[:, 0], sound[:, 1]] = MaskBit.BAD
+        (tmp_path / name).mkdir()
+        master = Master("BADPIXEL", np.empty((0, 0), np.float32), mask)
+        rows = score(truth, tmp_path / name, master)
+        assert rows["bad pixels found"].value == 1.0
+        assert rows["bad pixels invented"].value == pytest.approx(invented, abs=1e-3)

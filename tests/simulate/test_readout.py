@@ -47,6 +47,12 @@ def test_a_bright_pixel_leaves_ghosts_at_the_mirror_positions(unit):
         assert np.count_nonzero(np.abs(part) > 0.5) == 1
 
 
+def test_even_light_is_heard_by_each_output_as_the_sum_of_its_row(unit):
+    heard = readout.with_crosstalk(np.ones(unit.camera.shape, np.float32), unit)
+    for k, amp in enumerate(unit.camera.amplifiers):
+        np.testing.assert_allclose(heard[amp.dest.slices], 1 + unit.crosstalk[k].sum(), rtol=1e-6)
+
+
 def test_gain_turns_electrons_into_adu(unit):
     level = np.full(unit.camera.shape, 10000.0, np.float32)
     difference = read(level, unit) - read(0 * level, unit)

@@ -1,7 +1,8 @@
 """Masters against the detector, the stray light and the fringes that were simulated.
 
-Amplifiers' gains are those that the headers told, as in the masters: a flat holds their errors.
-Every statistic leaves out the pixels that the master itself calls bad.
+Amplifiers' gains are those that the headers told, as in the masters: a flat holds their errors, and
+what each amplifier hears of the others. Every statistic leaves out the pixels that the master
+itself calls bad. Nothing that a master claims of itself is a measure of it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from scipy import ndimage
 from tesela.products.images import Master, card_dict
 from tesela.score.rows import Row
 from tesela.score.statistics import rms, robust_width
-from tesela.simulate import detector, night, structure
+from tesela.simulate import detector, flats, night, readout, schedule, structure
 from tesela.simulate.detector import LINEAR_ADU, Detector
 from tesela.simulate.settings import NightSettings
 
@@ -27,6 +28,12 @@ BIAS_FRAMES = 30
 """Biases of a master that is judged."""
 BIAS_E, FLAT_NOISE, SCALE_MMAG = 0.1, 1.1, 3.0
 CROSSTALK, SLOPE_MMAG, FOUND, FALSE = 2e-5, 2.0, 0.99, 1e-4
+FLAT_ADU = (5000.0, 50000.0)
+"""Levels of flats of which there is something to be had."""
+HOT_SIGMA, HOT_EXPTIME_S = 5.0, 60.0
+"""A hot pixel is bad that stands out by so much of the read noise after so many seconds ..."""
+COLD_RESPONSE = 0.9
+"""... and a cold one that has less response; weaker ones may be marked or not."""
 LEVELS_ADU = np.geomspace(2000.0, 58000.0, 40)
 
 Floats = NDArray[np.float32]
@@ -61,18 +68,15 @@ def evaluate(masters: Mapping[str, Path], truth_dir: Path) -> list[Row]:
     """
     nights = night.read_settings(truth_dir)
     by_key = dict(sorted(masters.items()))
-    flats = {
-        (one.band, one.night): one
-        for one in (_judged(k, p, nights) for k, p in by_key.items() if k.startswith("FLAT."))
-        if one is not None
-    }
+    opened = (_judged(k, p, nights) for k, p in by_key.items() if k.startswith("FLAT."))
+    by_night = {(one.band, one.night): one for one in opened if one is not None}
     rows: dict[tuple[str, str], list[Row]] = {}
     for key, path in by_key.items():
         one = _judged(key, path, nights)
         if one is None or one.kind not in _SCORES:
             continue
         of_kind = _SCORES[one.kind]
-        found = _illumination(one, flats.values()) if of_kind is None else of_kind(one)
+        found = _illumination(one, by_night.values()) if of_kind is None else of_kind(one)
         for row in found:
             rows.setdefault((row.metric, row.band), []).append(row)
     return [_worst(found) for found in rows.values()]
@@ -93,7 +97,12 @@ def _judged(key: str, path: Path, nights: Sequence[NightSettings]) -> Judged | N
 
 
 def _worst(rows: list[Row]) -> Row:
-    """The row furthest from its target; of those that only inform the largest."""
+    """The row furthest from its target; of those that only inform the largest.
+
+    Nothing is worse than what could not be measured.
+    """
+    if unknown := [row for row in rows if math.isnan(row.value)]:
+        return unknown[0]
     if rows[0].comparison == ">=":
         return min(rows, key=lambda row: row.value)
     return max(rows, key=lambda row: abs(row.value))
@@ -141,23 +150,55 @@ def block_means(values: NDArray[np.float64], side: int = BLOCK_PX) -> NDArray[np
 
 
 def _true_response(one: Judged) -> Floats:
-    """What a perfect flat without stray light is: response in the electrons of the headers."""
-    true = np.array(detector.response(one.settings, one.band))
+    """What a perfect flat without stray light is, in the electrons of the headers.
+
+    The response, and the light of the other amplifiers that is read out with a pixel's own.
+    """
+    light = _light(one)
+    true = readout.with_crosstalk(light, one.unit)
+    true *= detector.response(one.settings, one.band) / light
     for k, amp in enumerate(one.unit.camera.amplifiers):
         true[amp.dest.slices] *= np.float32(one.unit.header_gain[k] / one.unit.gain[k])
     return true
 
 
+def _light(one: Judged) -> Floats:
+    """What a pixel gets of the sky, stray light included, in what a typical one gets."""
+    light = detector.stray_light(one.settings, one.band) * detector.pixel_area(one.settings)
+    light *= detector.response(one.settings, one.band)
+    return light
+
+
+def _photons(one: Judged) -> tuple[float, int]:
+    """Electrons that the flats of the band and night gave a typical pixel; their number."""
+    unit = one.unit
+    lowest, highest = (adu * float(np.mean(unit.gain)) for adu in FLAT_ADU)
+    taken = [
+        flats.level_e(exposure, one.settings)
+        for exposure in schedule.plan(one.settings)
+        if exposure.kind == "flat" and exposure.band == one.band
+    ]
+    levels = [level for level in taken if lowest <= level <= highest]
+    return float(np.sum(levels)), len(levels)
+
+
 def _flat(one: Judged) -> Iterable[Row]:
-    """Small scales: scatter about the truth, in the photon noise of the frames combined."""
+    """Small scales: scatter about the truth, in the photon noise of the night's flats.
+
+    Each pixel's error is in units of its own noise; a master of fewer frames than there were, or
+    of badly weighted ones, is noisier than that.
+    """
     ratio = one.master.image / _true_response(one)
     ratio[~one.good] = np.nan
     smooth = _smooth(ratio)
-    scatter = robust_width((ratio / smooth - 1)[one.good].astype(np.float64))
-    photons = float(card_dict(one.master.cards)["MSTNOISE"])
+    away = (ratio / smooth - 1) * np.sqrt(_light(one))
+    scatter = robust_width(away[one.good].astype(np.float64))
+    electrons, n = _photons(one)
+    said = float(card_dict(one.master.cards).get("MSTNOISE", math.nan))
     yield _row(
-        "flat, noise over that of its photons", one.band, scatter / photons, int(one.good.sum()),
-        "", FLAT_NOISE,
+        "flat, noise over that of its photons", one.band,
+        scatter * math.sqrt(electrons) if n else math.nan, int(one.good.sum()), "", FLAT_NOISE,
+        f"of {n} flats as simulated; {said * math.sqrt(electrons):.3f} by the master's own card",
     )  # fmt: skip
 
 
@@ -182,14 +223,14 @@ def _map(one: Judged) -> Floats:
     return ndimage.map_coordinates(nodes, grid, order=3, mode="nearest", output=np.float32)
 
 
-def _illumination(one: Judged, flats: Iterable[Judged]) -> Iterable[Row]:
+def _illumination(one: Judged, by_night: Iterable[Judged]) -> Iterable[Row]:
     """The map against what the flats of its epoch tell wrongly, in blocks; and their plane.
 
     What is wrong with a flat is the stray light in it and, beyond what the camera does, the
     twilight's own gradient: the map corrects both, so both are in the truth.
     """
     found = _map(one)
-    for flat in flats:
+    for flat in by_night:
         if flat.band != one.band or flat.settings.epoch != one.settings.epoch:
             continue
         ratio = flat.master.image / _true_response(flat)
@@ -256,19 +297,30 @@ def _linearity(one: Judged) -> Iterable[Row]:
 
 
 def _badpixel(one: Judged) -> Iterable[Row]:
+    """Found are those that are bad beyond doubt; invented those where there is no defect at all."""
     unit, found = one.unit, one.master.mask > 0
-    true = np.zeros(found.shape, bool)
-    true[unit.hot_y, unit.hot_x] = True
-    true[unit.cold_y, unit.cold_x] = True
+    rate = np.zeros(found.shape)
+    np.add.at(rate, (unit.hot_y, unit.hot_x), unit.hot_e_per_s * structure.warmth(one.settings))
+    cold = np.ones(found.shape)
+    cold[unit.cold_y, unit.cold_x] = unit.cold_response
+    columns = np.zeros(found.shape, bool)
     for column in unit.bad_columns:
-        true[column.y0 : column.y1, column.x] = True
-    n = int(true.sum())
+        columns[column.y0 : column.y1, column.x] = True
+    limit = HOT_SIGMA * unit.readnoise_e / HOT_EXPTIME_S
+    hot = np.zeros(found.shape, bool)
+    for k, amp in enumerate(unit.camera.amplifiers):
+        hot[amp.dest.slices] = rate[amp.dest.slices] > limit[k]
+    poor = cold <= COLD_RESPONSE
+    bad = hot | poor | columns
     yield Row(
-        "bad pixels found", "", float(found[true].mean()), float("nan"), n, "", FOUND, ">=",
-        f"hot {found[unit.hot_y, unit.hot_x].mean():.3f}, "
-        f"cold {_share(found[unit.cold_y, unit.cold_x]):.3f}",
+        "bad pixels found", "", float(found[bad].mean()), float("nan"), int(bad.sum()), "", FOUND,
+        ">=",
+        f"hot {_share(found[hot]):.3f} (over {HOT_SIGMA:g} sigma of the read noise in "
+        f"{HOT_EXPTIME_S:g} s, {np.median(limit):.2f} e-/s), "
+        f"cold {_share(found[poor]):.3f} (response up to {COLD_RESPONSE:g})",
     )  # fmt: skip
-    yield _row("bad pixels invented", "", float((found & ~true).mean()), found.size, "", FALSE)
+    invented = found & ~(bad | (rate > 0) | (cold < 1))
+    yield _row("bad pixels invented", "", float(invented.mean()), found.size, "", FALSE)
 
 
 def _share(values: NDArray[np.bool_]) -> float:

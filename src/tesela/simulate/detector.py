@@ -152,7 +152,8 @@ def _warm_pixels(
     rng = stream(settings.seed, "warm", settings.camera)
     n = round(settings.warm_fraction * camera.nx * camera.ny)
     y, x = rng.integers(0, camera.ny, n), rng.integers(0, camera.nx, n)
-    return y, x, np.exp(rng.uniform(*np.log(WARM_E_PER_S), n))
+    least, most = np.log(WARM_E_PER_S)
+    return y, x, np.exp(rng.uniform(least, most, n))
 
 
 def _overscan_offsets(settings: NightSettings, n: int) -> np.ndarray:

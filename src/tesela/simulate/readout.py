@@ -64,6 +64,16 @@ def _read_order(image: np.ndarray, amp: Amplifier) -> np.ndarray:
     return image[:: -1 if amp.flip_y else 1, :: -1 if amp.flip_x else 1]
 
 
+def with_crosstalk(electrons: np.ndarray, detector: Detector) -> np.ndarray:
+    """(ny, nx) float32: an image with what each output hears of the others."""
+    amplifiers = detector.camera.amplifiers
+    parts = [_read_order(electrons[amp.dest.slices], amp) for amp in amplifiers]
+    image = np.empty_like(electrons)
+    for amp, part in zip(amplifiers, _crosstalk(parts, detector.crosstalk)):
+        _read_order(image[amp.dest.slices], amp)[...] = part
+    return image
+
+
 def _crosstalk(signal: list[np.ndarray], matrix: np.ndarray) -> list[np.ndarray]:
     """Each output hears the others at the same instant of the read-out."""
     if len({part.shape for part in signal}) > 1 or not matrix.any():
