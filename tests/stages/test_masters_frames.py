@@ -105,6 +105,90 @@ def test_ten_good_biases_are_all_kept() -> None:
     assert bias(exposures(10)).rejected == {}
 
 
+def row_noise(frame: Raw, seed: int) -> Raw:
+    """Each amplifier's rows, with their overscan, wander by 0.4 ADU rms with a spectrum of 1/f."""
+    rng = np.random.default_rng(seed)
+    out = frame.astype(float)
+    for amp in CAMERA.amplifiers:
+        frequency = np.maximum(np.arange(SIZE // 2 + 1), 1)
+        wave = np.fft.irfft(
+            np.exp(2j * np.pi * rng.uniform(size=SIZE // 2 + 1)) / np.sqrt(frequency), SIZE
+        )
+        wave *= 0.4 / wave.std()
+        level = rng.normal(0, 10)
+        for part in (amp.data, amp.overscan):
+            assert part is not None
+            out[part.slices] += (wave + level)[:, None]
+    return np.rint(out).astype(np.uint16)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_biases_whose_rows_wander_are_all_kept(seed: int) -> None:
+    frames = exposures(10, seed=100 * seed)
+    found = bias([row_noise(frame, 100 * seed + i) for i, frame in enumerate(frames)])
+    assert found.rejected == {}
+
+
+@pytest.mark.parametrize("step", [1, 5, 45, -1])
+def test_an_amplifier_that_is_off_its_overscan_by_one_adu_rejects_the_frame(step: int) -> None:
+    frames = [row_noise(frame, i) for i, frame in enumerate(exposures(10))]
+    frames[6] = spoiled(frames[6], lambda part: part.__iadd__(step), amp=2)
+    made = bias(frames)
+    assert list(made.rejected) == ["bias6"]
+    assert "ADU in amplifier 2, " in made.rejected["bias6"]
+
+
+def test_two_biases_that_disagree_are_both_kept_and_need_a_person() -> None:
+    one, other = exposures(2)
+    assert bias([one, other]).passed
+    for change in (lambda frame: frame + 120, lambda frame: spoiled(frame, _raise)):
+        made = bias([one, change(other)])
+        assert made.rejected == {}
+        assert not made.passed
+        assert made.reasons == made.warnings
+        assert "the only two frames disagree: " in made.reasons[0]
+        assert " in amplifier " in made.reasons[0]
+
+
+def _raise(part: NDArray[np.float64]) -> None:
+    part += 120
+
+
+def test_two_flats_that_disagree_are_both_kept_and_need_a_person() -> None:
+    assert flat(even(n=2)).passed
+    tilted = exposures(1, 30000 * (1 + 0.1 * (X / SIZE - 0.5)), 7)
+    made = flat([*even(n=1), *tilted])
+    assert made.rejected == {}
+    assert not made.passed
+    assert made.reasons == made.warnings
+    assert "their light on large scales differs by" in made.reasons[0]
+
+
+def test_most_frames_rejected_or_many_pixels_bad_need_a_person() -> None:
+    dim = exposures(4, 3000.0, 20)
+    made = flat([*even(n=3), *dim])
+    assert len(made.rejected) == 4
+    assert made.reasons == ["4 of 7 frames rejected, 50% allowed: look at the reasons"]
+    assert flat([*even(n=4), *dim]).passed
+    spotted = 30000.0 * np.where((X % 5 == 0) & (Y % 5 == 0), 0.7, 1.0)
+    first = flat(exposures(4, spotted, 30))
+    assert not first.passed
+    assert first.reasons == ["4.1% of the pixels marked bad, 2.0% allowed"]
+    hot = bias([spoiled(frame, _hot) for frame in exposures(5)])
+    assert any("of the pixels marked bad, 2.0% allowed" in reason for reason in hot.reasons)
+
+
+def _hot(part: NDArray[np.float64]) -> None:
+    part[::4, ::4] += 200
+
+
+def test_flats_of_two_pieces_of_glass_are_not_mixed() -> None:
+    facts = [drawn.facts(f"flat{i}", "flat", size=SIZE) for i in range(5)]
+    facts[3] = replace(facts[3], filter_serial="14")
+    made = flat(even(n=5), facts=facts)
+    assert made.rejected == {"flat3": "filter serial 14 where most have -"}
+
+
 def test_structure_comes_back_to_a_tenth_of_an_electron() -> None:
     """Mean rows, mean columns and means of 64 x 64 pixels, of thirty biases."""
     rng = np.random.default_rng(3)
@@ -349,6 +433,27 @@ def test_darks_of_two_exposure_times_give_one_current() -> None:
     facts = [replace(f, exptime_s=60.0 if i < 3 else 300.0) for i, f in enumerate(facts)]
     made = dark(frames, facts=facts)
     assert np.median(made.master.image) == pytest.approx(2.0, abs=0.01)
+
+
+def test_unexposed_darks_have_no_part_in_what_is_usual() -> None:
+    """Three darks of 0 s among seven: their median would be that of nothing."""
+    facts = [drawn.facts(f"dark{i}", "dark", size=SIZE) for i in range(7)]
+    facts = [replace(f, exptime_s=0.0) if i < 4 else f for i, f in enumerate(facts)]
+    made = dark(exposures(7, 60.0), facts=facts)
+    assert list(made.rejected) == [f"dark{i}" for i in range(4)]
+    assert made.reasons == ["4 of 7 frames rejected, 50% allowed: look at the reasons"]
+
+
+def test_the_tolerance_of_a_dark_goes_with_its_exposure() -> None:
+    """A level that is off by an electron is 0.5 e-/s of a dark of 2 s, and no leak of light."""
+    facts = [drawn.facts(f"dark{i}", "dark", size=SIZE) for i in range(5)]
+    frames = exposures(5)
+    frames[2] = spoiled(frames[2], lambda part: part.__iadd__(1))
+    short = [replace(f, exptime_s=2.0) for f in facts]
+    assert dark(frames, facts=short).rejected == {}
+    frames[2] = spoiled(frames[2], lambda part: part.__iadd__(20))
+    assert list(dark(frames, facts=short).rejected) == ["dark2"]
+    assert list(dark(frames, facts=facts).rejected) == ["dark2"]
 
 
 def test_darks_with_light_or_without_exposure_are_left_out() -> None:

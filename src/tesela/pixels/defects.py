@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from tesela.pixels import background
+from tesela.pixels import background, robust
 from tesela.pixels.framestats import sample
 from tesela.pixels.sections import as_sections
 
@@ -170,9 +170,7 @@ def join_columns(
 
 
 def _robust_sigma(values: np.ndarray) -> float:
-    some = sample(values, 1_000_000)
-    middle = np.median(some)
-    return 1.4826 * float(np.median(np.abs(some - middle)))
+    return robust.sigma(sample(values, 1_000_000))
 
 
 @njit(cache=True, nogil=True)

@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tesela.errors import QualityError
+from tesela.pixels import robust
 
 MMAG = 1000 * 2.5 / np.log(10)
 PASSES = 12
@@ -140,7 +141,7 @@ def fit(
         rejected = ~seen | (np.abs(state.lamp - np.median(state.lamp[seen])) > clip_sigma * flicker)
         residual = problem.residual(state)
         spread = np.where(known, residual / problem.sigma, np.nan)
-        limit = clip_sigma * max(1.0, 1.4826 * float(np.nanmedian(np.abs(spread))))
+        limit = clip_sigma * max(1.0, robust.sigma(spread[known], 0))
         fresh = known & ~rejected[:, None] & (np.abs(spread) < limit)
         _require(fresh, degree + 3)
         if np.array_equal(fresh, used) and np.array_equal(before, rejected) and state.settled:
@@ -288,7 +289,7 @@ def _result(
 
 def _flicker(lamp: np.ndarray, taken: int, before: float) -> float:
     """Scatter of the lamp, of which the common response took some degrees of freedom."""
-    seen = 1.4826 * float(np.median(np.abs(lamp - np.median(lamp))))
+    seen = robust.sigma(lamp)
     seen *= np.sqrt(len(lamp) / max(len(lamp) - 1 - taken, 1))
     return float(max(seen, 0.1 * before, LEAST_FLICKER))
 

@@ -10,6 +10,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from tesela.errors import BadInput
+from tesela.pixels import robust
 from tesela.pixels.pattern_bins import shrink
 
 BIN_PX = 4
@@ -168,8 +169,8 @@ def _spread(flat: NDArray[np.float32], wave: NDArray[np.float32], slope: float) 
     """Robust sigma of what the pattern leaves, from a sample of rows."""
     step = max(1, flat.shape[0] // 256)
     left = flat[::step] - np.float32(slope) * wave[::step]
-    left = np.abs(left[np.isfinite(left)])
-    return float(1.4826 * np.median(left)) if left.size else 0.0
+    left = left[np.isfinite(left)]
+    return robust.sigma(left, 0) if left.size else 0.0
 
 
 @njit(cache=True, nogil=True)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tesela.errors import QualityError
-from tesela.pixels import background, combine
+from tesela.pixels import background, combine, robust
 from tesela.pixels.pattern import NOTHING, Amplitude, regress
 from tesela.pixels.pattern_smooth import Gain, Half, gain_of, smooth, without_large_scales
 
@@ -241,13 +241,22 @@ def _scale(used: Sequence[SkyPlane]) -> None:
 
 
 def _unusual(used: Sequence[SkyPlane], within: tuple[float, float]) -> dict[str, str]:
+    """Frames in which the pattern is certainly too weak or too strong beside the others.
+
+    The first pattern is as weak as frames without any, and the smoothing, have made it: only the
+    ratio to the median frame counts.
+    """
     low, high = within
-    said = {}
+    middle = float(np.median([plane.amplitude.value for plane in used]))
+    said: dict[str, str] = {}
+    if not middle > 0:
+        return said
     for plane in used:
-        found, margin = plane.amplitude, UNUSUAL_SIGMA * plane.amplitude.error
-        if found.value + margin < low or found.value - margin > high:
+        value, error = plane.amplitude.value / middle, plane.amplitude.error / middle
+        margin = UNUSUAL_SIGMA * error
+        if value + margin < low or value - margin > high:
             said[plane.name] = (
-                f"amplitude {found.value:.2f} +- {found.error:.2f} of the pattern's, "
+                f"amplitude {value:.2f} +- {error:.2f} of that of most frames, "
                 f"outside {low:g} to {high:g}"
             )
     return said
@@ -265,5 +274,4 @@ def _rms(image: Plane) -> float:
     """Robust, from a sample of rows."""
     sample = image[:: max(1, image.shape[0] // 256)]
     sample = sample[np.isfinite(sample)]
-    middle = np.median(sample)
-    return max(float(1.4826 * np.median(np.abs(sample - middle))), 1e-9)
+    return max(robust.sigma(sample), 1e-9)

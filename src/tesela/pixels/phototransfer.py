@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import norm
 
+from tesela.pixels import robust
 from tesela.pixels.sections import as_sections, per_amplifier
 
 CLIP_PASSES = 4
@@ -256,8 +257,7 @@ def _read(
 def _clipped_variance(difference: np.ndarray, clip_sigma: float) -> tuple[float, int, np.ndarray]:
     """Variance about the mean of each row, its degrees of freedom, and the pixels kept."""
     good = np.isfinite(difference)
-    middle = np.median(difference[good]) if good.any() else 0.0
-    sigma = 1.4826 * float(np.median(np.abs(difference[good] - middle))) if good.any() else 0.0
+    sigma = robust.sigma(difference[good]) if good.any() else 0.0
     if sigma == 0:
         return np.nan, 0, good
     kept = _kept_variance(clip_sigma)

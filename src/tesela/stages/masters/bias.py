@@ -23,15 +23,18 @@ from tesela.stages.masters.calibrate import (
 from tesela.stages.masters.inputs import MasterOutputs, RawInputs
 from tesela.stages.masters.settings import BiasSettings
 
+Floats = NDArray[np.float64]
+
 _FEWEST_TO_JUDGE = 3  # of two that differ nobody knows which is wrong
+_LEVEL_SIGMA = 5.0
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """One bias by amplifier: median level and noise of its image, ADU, and its profiles."""
+    """One bias by amplifier: mean level and noise of its image, ADU, and its profiles."""
 
-    level: NDArray[np.float64]
-    noise: NDArray[np.float64]
+    level: Floats
+    noise: Floats
     profiles: framestats.Profiles
 
 
@@ -66,6 +69,13 @@ def build_bias(inputs: RawInputs, settings: BiasSettings) -> MasterOutputs:
     master_noise = noise_adu / float(np.sqrt(len(kept)))
     agreement = compare.biases(master, inputs.previous, master_noise, settings)
     n_bad = int(np.count_nonzero(mask))
+    apart = _apart(kept, camera, settings)
+    reasons = [
+        *apart,
+        *enough.gates(len(kept), rejected, settings.max_rejected),
+        *enough.few_bad(n_bad, mask.size, settings.max_bad),
+        *agreement.reasons,
+    ]
     master.cards = [
         ("MSTKIND", "BIAS", "kind of master"),
         ("NCOMBINE", len(kept), "frames combined"),
@@ -75,9 +85,9 @@ def build_bias(inputs: RawInputs, settings: BiasSettings) -> MasterOutputs:
     ]
     return MasterOutputs(
         master,
-        passed=not agreement.reasons,
-        reasons=agreement.reasons,
-        warnings=enough.warnings(inputs, len(kept)),
+        passed=not reasons,
+        reasons=reasons,
+        warnings=[*enough.warnings(inputs, len(kept)), *apart],
         rejected=rejected,
         metrics={
             "n_combined": len(kept),
@@ -105,41 +115,104 @@ def build_bias(inputs: RawInputs, settings: BiasSettings) -> MasterOutputs:
 def _look(image: NDArray[np.float32], plane: Levelled) -> _Seen:
     dest = plane.camera.sections("dest")
     level, noise = framestats.medians(image, dest), framestats.noises(image, dest)
-    return _Seen(level, noise, framestats.profiles(image, dest, level, noise))
+    profiles = framestats.profiles(image, dest, level, noise)
+    # Medians of digitised pixels come in steps; the mean of what is near them does not.
+    heights = [amp.dest.shape[0] for amp in plane.camera.amplifiers]
+    about = [rows[:n].mean(dtype=np.float64) for rows, n in zip(profiles.rows, heights)]
+    return _Seen(level + about, noise, profiles)
+
+
+@dataclass(frozen=True)
+class _Quantity:
+    """What biases are compared in, ADU; (n_frames, n_amp) each."""
+
+    name: str
+    values: Floats
+    away: Floats
+    """From the median of all frames: the difference, or the relative one."""
+    limit: Floats
+
+    @classmethod
+    def level(cls, name: str, values: Floats, limit: Floats | float) -> _Quantity:
+        """Differences count."""
+        away = values - np.median(values, axis=0)
+        return cls(name, values, away, np.broadcast_to(limit, values.shape))
+
+    @classmethod
+    def noise(cls, name: str, values: Floats, limit: float) -> _Quantity:
+        """Ratios count."""
+        away = values / np.maximum(np.median(values, axis=0), 1e-3) - 1
+        return cls(name, values, away, np.broadcast_to(limit, values.shape))
+
+
+def _quantities(
+    frames: list[Measured[_Seen]], camera: Camera, settings: BiasSettings
+) -> tuple[list[_Quantity], list[_Quantity]]:
+    """Levels and noises of the frames, of the image and of the overscan."""
+    noise = np.array([frame.seen.noise for frame in frames])
+    strip = np.array([frame.plane.readnoise_adu for frame in frames], np.float64)
+    pixels = np.array([np.prod(amp.dest.shape) for amp in camera.amplifiers])
+    beside = np.array([np.prod(a.overscan.shape) if a.overscan else 0 for a in camera.amplifiers])
+    error = np.hypot(noise / np.sqrt(pixels), strip / np.sqrt(np.maximum(beside, 1)))
+    # What no overscan takes out may drift as an overscan does.
+    levelled = np.where(
+        beside > 0,
+        np.maximum(settings.levelled_tolerance_adu, _LEVEL_SIGMA * error),
+        settings.level_tolerance_adu,
+    )
+    level = np.array([frame.seen.level for frame in frames])
+    zero = np.array([frame.plane.zero_adu for frame in frames])
+    return [
+        _Quantity.level("level", level, levelled),
+        _Quantity.level("overscan level", zero, settings.level_tolerance_adu),
+    ], [
+        _Quantity.noise("noise", noise, settings.noise_tolerance),
+        _Quantity.noise("noise of the overscan", strip, settings.noise_tolerance),
+    ]
 
 
 def _unlike(
     frames: list[Measured[_Seen]], camera: Camera, settings: BiasSettings
 ) -> dict[str, str]:
     """Frames of which any amplifier deviates from its median over all; the worst one is named."""
-    if not frames:
-        return {}
-    level = np.array([frame.seen.level for frame in frames])
-    zero = np.array([frame.plane.zero_adu for frame in frames])
-    rejected: dict[str, str] = {}
-    for name, values in (("level", level), ("overscan level", zero)):
-        away = values - np.median(values, axis=0)
-        for frame, own, amp in _beyond(frames, np.abs(away) > settings.level_tolerance_adu, away):
-            rejected.setdefault(
-                frame.name,
-                f"{name} {values[own, amp]:.1f} ADU in amplifier {camera.amplifiers[amp].id}, "
-                f"{away[own, amp]:+.1f} from the median of all",
-            )
     if len(frames) < _FEWEST_TO_JUDGE:
-        return rejected
-    for name, values in (
-        ("noise", np.array([frame.seen.noise for frame in frames])),
-        ("noise of the overscan", np.array([frame.plane.readnoise_adu for frame in frames])),
-    ):
-        usual = np.median(values, axis=0)
-        away = values / np.maximum(usual, 1e-3) - 1
-        for frame, own, amp in _beyond(frames, np.abs(away) > settings.noise_tolerance, away):
+        return {}
+    rejected: dict[str, str] = {}
+    levels, noises = _quantities(frames, camera, settings)
+    for each in levels:
+        for frame, own, amp in _beyond(frames, np.abs(each.away) / each.limit):
             rejected.setdefault(
                 frame.name,
-                f"{name} {values[own, amp]:.2f} ADU in amplifier {camera.amplifiers[amp].id}, "
-                f"{usual[amp]:.2f} is usual",
+                f"{each.name} {each.values[own, amp]:.1f} ADU in amplifier "
+                f"{camera.amplifiers[amp].id}, {each.away[own, amp]:+.1f} from the median of all",
+            )
+    for each in noises:
+        usual = np.median(each.values, axis=0)
+        for frame, own, amp in _beyond(frames, np.abs(each.away) / each.limit):
+            rejected.setdefault(
+                frame.name,
+                f"{each.name} {each.values[own, amp]:.2f} ADU in amplifier "
+                f"{camera.amplifiers[amp].id}, {usual[amp]:.2f} is usual",
             )
     return _structured(frames, camera, settings.structure_adu) | rejected
+
+
+def _apart(kept: list[Measured[_Seen]], camera: Camera, settings: BiasSettings) -> list[str]:
+    """What the only two frames disagree in: neither is refused, and no certificate is given."""
+    if len(kept) != 2:
+        return []
+    levels, noises = _quantities(kept, camera, settings)
+    said = []
+    for each in (*levels, *noises):
+        apart = np.abs(each.away[1] - each.away[0]) / np.hypot(*each.limit)
+        amp = int(np.argmax(apart))
+        if not apart[amp] <= 1:
+            one, other = each.values[:, amp]
+            said.append(
+                f"the only two frames disagree: {each.name} {one:.1f} and {other:.1f} ADU in "
+                f"amplifier {camera.amplifiers[amp].id}, {abs(other - one):.1f} apart; take more"
+            )
+    return said
 
 
 def _structured(
@@ -156,7 +229,7 @@ def _structured(
         away -= np.median(away, axis=2, keepdims=True)
         rms = np.sqrt(np.mean(away.astype(np.float64) ** 2, axis=2))
         limit = np.hypot(tolerance_adu, 3 * noise / np.sqrt(across))
-        for frame, own, amp in _beyond(frames, rms > limit, rms):
+        for frame, own, amp in _beyond(frames, rms / limit):
             rejected.setdefault(
                 frame.name,
                 f"mean {name} of amplifier {camera.amplifiers[amp].id} differ by "
@@ -166,11 +239,13 @@ def _structured(
 
 
 def _beyond(
-    frames: list[Measured[_Seen]], is_beyond: NDArray[np.bool_], away: NDArray[Any]
+    frames: list[Measured[_Seen]], excess: Floats
 ) -> list[tuple[Measured[_Seen], int, int]]:
-    """(frame, its number, its worst amplifier) of the frames with an amplifier beyond a limit."""
-    worst = np.argmax(np.abs(away), axis=1)
-    return [(frame, i, int(worst[i])) for i, frame in enumerate(frames) if is_beyond[i, worst[i]]]
+    """(frame, its number, its worst amplifier) of the frames with an amplifier beyond 1."""
+    worst = np.argmax(excess, axis=1)
+    return [
+        (frame, i, int(worst[i])) for i, frame in enumerate(frames) if not excess[i, worst[i]] <= 1
+    ]
 
 
 def _amplifiers(

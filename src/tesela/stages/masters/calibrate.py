@@ -142,19 +142,15 @@ def measure(
     """Read every frame once and let the builder look at its levelled image.
 
     Frames of another configuration than most are left out, and such as cannot be read. Returns
-    the others and the reasons of those. `with_filter`: the filter is part of the configuration.
-    Memory: a raw frame and a float32 image for each thread.
+    the others and the reasons of those. `with_filter`: the filter, the very piece of glass, is part
+    of the configuration. Memory: a raw frame and a float32 image for each thread. Raises `BadInput`
+    if a master does not fit the frames.
     """
     rejected = foreign(inputs, with_filter=with_filter)
     corrections = Corrections.of(inputs.masters)
 
     def one(i: int) -> Measured[T] | str:
-        try:
-            return _measured(inputs, i, corrections, look, in_electrons=in_electrons)
-        except BadInput as error:
-            if error.what in _PLANES:  # a master that does not fit is no fault of the frame
-                raise
-            return error.found or str(error)
+        return _measured(inputs, i, corrections, look, in_electrons=in_electrons)
 
     wanted = [i for i, facts in enumerate(inputs.facts) if facts.name not in rejected]
     found = []
@@ -167,27 +163,22 @@ def measure(
     return found, rejected
 
 
-def level_and_trim(
-    raw: NDArray[np.uint16],
-    header: Mapping[str, Any],
-    camera: Camera,
-    where: str,
-    *,
-    bias: NDArray[np.float32] = NOTHING,
-    in_electrons: bool,
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Remove the electronic zero of each amplifier of one frame, and the bias if given, and trim.
+def read(
+    inputs: RawInputs, i: int, corrections: Corrections, *, in_electrons: bool
+) -> tuple[NDArray[np.uint16], Levelled] | str:
+    """One frame whole, and its overscan measured; or why it cannot be read.
 
-    Returns the (ny, nx) image, in electrons or ADU, and the (n_amp,) read noise in ADU (from the
-    overscan, or the camera's own where there is none).
+    A damaged file is one frame less, never the end of a master. The plane that is returned holds
+    the raw frame in memory.
     """
-    camera = camera.with_header(header, where)
-    strip = overscan.measure(raw, camera.sections("overscan"), camera.sections("data"))
-    plane = Levelled(where, raw, camera, strip, Corrections(bias), 0.0, in_electrons)
-    return plane[0 : camera.ny], plane.readnoise_adu
-
-
-_PLANES = ("bias plane", "dark plane", "coefficients of the linearity")
+    facts, rows = inputs.facts[i], inputs.pixels[i]
+    try:
+        camera = inputs.camera.with_header(inputs.headers[i], facts.name)
+        raw = rows[0 : rows.shape[0]]
+        strip = overscan.measure(raw, camera.sections("overscan"), camera.sections("data"))
+    except BadInput as error:
+        return error.found or str(error)
+    return raw, Levelled(facts.name, raw, camera, strip, corrections, facts.exptime_s, in_electrons)
 
 
 def _measured(
@@ -197,15 +188,16 @@ def _measured(
     look: Callable[[NDArray[np.float32], Levelled], T],
     *,
     in_electrons: bool,
-) -> Measured[T]:
-    facts, header, rows = inputs.facts[i], inputs.headers[i], inputs.pixels[i]
-    camera = inputs.camera.with_header(header, facts.name)
-    raw = rows[0 : rows.shape[0]]
-    strip = overscan.measure(raw, camera.sections("overscan"), camera.sections("data"))
-    plane = Levelled(facts.name, raw, camera, strip, corrections, facts.exptime_s, in_electrons)
-    seen = look(plane[0 : camera.ny], plane)
-    saturated = _saturated(raw, camera)
-    return Measured(replace(plane, raw=rows), facts, header, saturated, seen)
+) -> Measured[T] | str:
+    found = read(inputs, i, corrections, in_electrons=in_electrons)
+    if isinstance(found, str):
+        return found
+    raw, plane = found
+    seen = look(plane[0 : plane.camera.ny], plane)  # a master that does not fit ends it here
+    saturated = _saturated(raw, plane.camera)
+    return Measured(
+        replace(plane, raw=inputs.pixels[i]), inputs.facts[i], inputs.headers[i], saturated, seen
+    )
 
 
 def _saturated(raw: NDArray[np.uint16], camera: Camera) -> float:
@@ -219,7 +211,8 @@ def _saturated(raw: NDArray[np.uint16], camera: Camera) -> float:
 def foreign(inputs: RawInputs, *, with_filter: bool) -> dict[str, str]:
     """Frames of another configuration than most, with the reason.
 
-    Where no configuration has more frames than any other, nobody knows which is meant: all go.
+    `with_filter`: two filters of one band are two configurations. Where no configuration has
+    more frames than any other, nobody knows which is meant: all go.
     """
     described = [
         _configuration(facts, rows, with_filter) for facts, rows in zip(inputs.facts, inputs.pixels)
@@ -253,6 +246,7 @@ def _configuration(facts: FrameFacts, rows: Rows, with_filter: bool) -> dict[str
     }
     if with_filter:
         found["filter"] = facts.band
+        found["filter serial"] = facts.filter_serial
     return found
 
 

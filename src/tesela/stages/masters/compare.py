@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tesela.cameras import Camera
-from tesela.pixels import flatcheck, framestats
+from tesela.pixels import flatcheck, framestats, robust
 from tesela.products.images import Master, card_dict
 from tesela.stages.masters.calibrate import Measured
 from tesela.stages.masters.settings import (
@@ -37,6 +37,8 @@ def biases(
         return Agreement({"compared": False})
     old_noise = float(card_dict(previous.cards).get("MSTNOISE") or noise_adu)
     new, old, good = _samples(master, previous)
+    if not good.any():
+        return _nothing_in_common()
     difference = (new - old)[good]
     limit = settings.compare_sigma * np.hypot(noise_adu, old_noise)
     fraction = float(np.mean(np.abs(difference) < limit))
@@ -47,7 +49,7 @@ def biases(
             "median_difference_adu": float(np.median(difference)),
         }
     )
-    if fraction < settings.compare_fraction:
+    if not fraction >= settings.compare_fraction:
         agreement.reasons.append(
             f"{100 * fraction:.1f} % of the pixels within {settings.compare_sigma:g} sigma of the "
             f"previous master, {100 * settings.compare_fraction:.0f} % needed"
@@ -65,7 +67,7 @@ def darks(
     away = framestats.medians(master.image, dest) - framestats.medians(previous.image, dest)
     worst = int(np.argmax(np.abs(away)))
     agreement = Agreement({"compared": True, "largest_change_e_per_s": float(away[worst])})
-    if abs(away[worst]) > settings.change_e_per_s:
+    if not abs(away[worst]) <= settings.change_e_per_s:
         agreement.reasons.append(
             f"dark current of amplifier {camera.amplifiers[worst].id} differs from the previous "
             f"master's by {away[worst]:+.3f} electrons a second, "
@@ -83,9 +85,11 @@ def flats(
         return Agreement({"compared": False})
     new, old, good = _samples(master, previous)
     good &= old > 0
+    if not good.any():
+        return _nothing_in_common()
     ratio = new[good] / old[good]
     middle = float(np.median(ratio))
-    scatter = float(1.4826 * np.median(np.abs(ratio - middle)))
+    scatter = robust.sigma(ratio, middle)
     amplifiers = _amplifier_ratios(master, previous, camera)
     worst = int(np.argmax(np.abs(amplifiers - 1)))
     shape = flatcheck.departure(_cell_levels(master), _cell_levels(previous))
@@ -94,7 +98,9 @@ def flats(
             "compared": True,
             "median_ratio": middle,
             "scatter_ratio": scatter,
-            "amplifier_ratios": [round(float(value), 5) for value in amplifiers],
+            "amplifier_ratios": [
+                round(float(value), 5) if np.isfinite(value) else None for value in amplifiers
+            ],
             "shape_ratio": shape,
         }
     )
@@ -105,7 +111,7 @@ def flats(
         (name, abs(amplifiers[worst] - 1), settings.change_amplifier),
         ("large-scale light", shape, settings.change_shape),
     ):
-        if value > allowed:
+        if not value <= allowed:
             agreement.reasons.append(
                 f"{what} of the ratio to the previous master differs by {100 * value:.2f} %, "
                 f"{100 * allowed:.2f} % allowed"
@@ -119,7 +125,7 @@ def bad_pixels(
     """A list of bad pixels agrees when the detector has few of them, and few others than before."""
     fraction = float(np.count_nonzero(mask)) / mask.size
     agreement = Agreement({"fraction_bad": fraction, "compared": previous is not None})
-    if fraction > settings.max_fraction:
+    if not fraction <= settings.max_fraction:
         agreement.reasons.append(
             f"{100 * fraction:.2f} % of the pixels are bad, "
             f"{100 * settings.max_fraction:.2f} % allowed"
@@ -129,12 +135,16 @@ def bad_pixels(
         n_new, n_gone = int(np.count_nonzero(new & ~old)), int(np.count_nonzero(old & ~new))
         agreement.metrics |= {"n_new": n_new, "n_gone": n_gone}
         changed = (n_new + n_gone) / mask.size
-        if changed > settings.change:
+        if not changed <= settings.change:
             agreement.reasons.append(
                 f"{n_new} bad pixels are new and {n_gone} are gone since the previous master, "
                 f"{100 * settings.change:.2f} % of all pixels allowed"
             )
     return agreement
+
+
+def _nothing_in_common() -> Agreement:
+    return Agreement({"compared": True}, ["no pixel is good in this and in the previous master"])
 
 
 def clipped_fractions(
@@ -153,14 +163,14 @@ def _samples(
 
 
 def _amplifier_ratios(master: Master, previous: Master, camera: Camera) -> NDArray[np.float64]:
-    """Median ratio of each amplifier, from evenly spread pixels."""
+    """Median ratio of each amplifier, from evenly spread pixels; NaN where none is good in both."""
     n = framestats.SAMPLE // len(camera.amplifiers)
     found = []
     for amp in camera.amplifiers:
         new, old = (framestats.sample(m.image[amp.dest.slices], n) for m in (master, previous))
         good = framestats.sample(master.mask[amp.dest.slices], n) == 0
         good &= (framestats.sample(previous.mask[amp.dest.slices], n) == 0) & (old > 0)
-        found.append(float(np.median(new[good] / old[good])) if good.any() else 1.0)
+        found.append(float(np.median(new[good] / old[good])) if good.any() else np.nan)
     return np.array(found)
 
 

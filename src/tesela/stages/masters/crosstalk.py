@@ -217,11 +217,11 @@ def _judge(
         "compared": previous is not None,
     }
     reasons = []
-    if error > settings.max_error:
+    if not error <= settings.max_error:
         reasons.append(
             f"typical error of a coefficient {error:.1e}, {settings.max_error:.1e} allowed"
         )
-    if largest > settings.largest:
+    if not largest <= settings.largest:
         reasons.append(f"a coefficient of {largest:.1e}, {settings.largest:.1e} allowed")
     if metrics["n_unknown"]:
         reasons.append(f"{metrics['n_unknown']} coefficients that no source tells")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tesela.cameras import Camera
 from tesela.errors import QualityError
-from tesela.pixels import combine, defects, framestats
+from tesela.pixels import combine, defects, framestats, robust
 from tesela.products.images import Master, Operation
 from tesela.products.maskbit import MaskBit
 from tesela.stages.masters import compare, enough
@@ -26,6 +26,7 @@ from tesela.stages.masters.settings import DarkSettings
 
 _FEWEST_TO_JUDGE = 3
 _MAX_SATURATED = 0.01
+_LEVEL_SIGMA = 5.0
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,9 @@ class _Seen:
 
 
 def build_dark(inputs: RawInputs, settings: DarkSettings) -> MasterOutputs:
-    """Level, bias and linearity; divide by the exposure time; reject, combine, find hot pixels.
+    """Level and bias; divide by the exposure time; reject, combine, find hot pixels.
 
+    The linearity is applied where its master is among the inputs, and only there.
     Frames of any exposure time are combined, weighted by what their read noise leaves of them.
     Memory as for the bias, with the bias. Raises `QualityError` if too few frames are usable or
     there is no bias.
@@ -75,6 +77,11 @@ def build_dark(inputs: RawInputs, settings: DarkSettings) -> MasterOutputs:
     level = framestats.medians(combined.image, dest)
     agreement = compare.darks(master, inputs.previous, camera, settings)
     n_bad = int(np.count_nonzero(mask))
+    reasons = [
+        *enough.gates(len(kept), rejected, settings.max_rejected),
+        *enough.few_bad(n_bad, mask.size, settings.max_bad),
+        *agreement.reasons,
+    ]
     master.cards = [
         ("MSTKIND", "DARK", "kind of master"),
         ("NCOMBINE", len(kept), "frames combined"),
@@ -84,8 +91,8 @@ def build_dark(inputs: RawInputs, settings: DarkSettings) -> MasterOutputs:
     ]
     return MasterOutputs(
         master,
-        passed=not agreement.reasons,
-        reasons=agreement.reasons,
+        passed=not reasons,
+        reasons=reasons,
         warnings=enough.warnings(inputs, len(kept)),
         rejected=rejected,
         metrics={
@@ -126,19 +133,29 @@ def _look(image: NDArray[np.float32], plane: Levelled) -> _Seen:
 
 
 def _unfit(frames: list[Measured[_Seen]], camera: Camera, settings: DarkSettings) -> dict[str, str]:
-    """Frames without exposure, saturated, or with light in an amplifier."""
+    """Frames without exposure, saturated, or with light in an amplifier.
+
+    Those of the first two kinds have no part in what is usual.
+    """
     rejected = {}
-    usual = np.median([frame.seen.level for frame in frames], axis=0) if frames else 0.0
     for frame in frames:
         if not frame.facts.exptime_s > 0:
             rejected[frame.name] = f"exposure of {frame.facts.exptime_s:g} s"
-            continue
-        if frame.saturated > _MAX_SATURATED:
+        elif not frame.saturated <= _MAX_SATURATED:
             rejected[frame.name] = f"{100 * frame.saturated:.1f} % of the pixels saturated"
-            continue
+    exposed = [frame for frame in frames if frame.name not in rejected]
+    if len(exposed) < _FEWEST_TO_JUDGE:
+        return rejected
+    usual = np.median([frame.seen.level for frame in exposed], axis=0)
+    pixels = np.array([np.prod(amp.dest.shape) for amp in camera.amplifiers])
+    for frame in exposed:
+        # The level of a frame is known to some electrons whatever its exposure.
+        read = robust.MEDIAN_ERROR * frame.plane.readnoise_e / np.sqrt(pixels)
+        error = np.hypot(read, settings.level_e) / frame.facts.exptime_s
         away = frame.seen.level - usual
-        worst = int(np.argmax(np.abs(away)))
-        if len(frames) >= _FEWEST_TO_JUDGE and abs(away[worst]) > settings.level_e_per_s:
+        beyond = np.abs(away) / np.maximum(settings.level_e_per_s, _LEVEL_SIGMA * error)
+        worst = int(np.argmax(beyond))
+        if not beyond[worst] <= 1:
             rejected[frame.name] = (
                 f"{frame.seen.level[worst]:.3f} electrons a second in amplifier "
                 f"{camera.amplifiers[worst].id}, {away[worst]:+.3f} from the median of all"

@@ -1,4 +1,4 @@
-"""How many frames a master is made of: too few refuse it, fewer than wanted are a warning."""
+"""How many frames a master is made of, and how many pixels it marks: limits without history."""
 
 from __future__ import annotations
 
@@ -29,3 +29,25 @@ def warnings(inputs: MasterInputs, n: int, *, what: str = "frames") -> list[str]
     if n >= inputs.wanted:
         return []
     return [f"only {n} {what} combined where {inputs.wanted} are wanted"]
+
+
+def gates(n: int, rejected: Mapping[str, str], most_rejected: float) -> list[str]:
+    """Why a master of which too large a share of the frames was rejected needs a person.
+
+    Where most frames are bad, nobody knows whether the others are good.
+    """
+    share = len(rejected) / max(n + len(rejected), 1)
+    if share <= most_rejected:
+        return []
+    return [
+        f"{len(rejected)} of {n + len(rejected)} frames rejected, {most_rejected:.0%} allowed: "
+        "look at the reasons"
+    ]
+
+
+def few_bad(n_bad: int, n_pixels: int, most_bad: float) -> list[str]:
+    """Why a master that marks too many pixels bad needs a person, the first of its kind too."""
+    share = n_bad / max(n_pixels, 1)
+    if share <= most_bad:
+        return []
+    return [f"{share:.1%} of the pixels marked bad, {most_bad:.1%} allowed"]

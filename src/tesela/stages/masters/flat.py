@@ -18,7 +18,7 @@ from tesela.stages.masters.calibrate import (
     per_amplifier,
     temperature,
 )
-from tesela.stages.masters.flat_checks import FlatSeen, look, unfit
+from tesela.stages.masters.flat_checks import FlatSeen, apart, look, unfit
 from tesela.stages.masters.inputs import MasterOutputs, RawInputs
 from tesela.stages.masters.settings import FlatSettings
 
@@ -49,6 +49,13 @@ def build_flat(inputs: RawInputs, settings: FlatSettings) -> MasterOutputs:
     noise = float(1 / np.sqrt(np.sum(modes)))
     agreement = compare.flats(master, inputs.previous, camera, settings)
     n_bad = int(np.count_nonzero(mask))
+    disagreement = apart(kept, settings)
+    reasons = [
+        *disagreement,
+        *enough.gates(len(kept), rejected, settings.max_rejected),
+        *enough.few_bad(n_bad, mask.size, settings.max_bad),
+        *agreement.reasons,
+    ]
     master.cards = [
         ("MSTKIND", kind, "kind of master"),
         ("FILTER", kept[0].facts.band, "band of the inputs"),
@@ -60,9 +67,9 @@ def build_flat(inputs: RawInputs, settings: FlatSettings) -> MasterOutputs:
     levels = np.array([frame.seen.levels for frame in kept])
     return MasterOutputs(
         master,
-        passed=not agreement.reasons,
-        reasons=agreement.reasons,
-        warnings=enough.warnings(inputs, len(kept)),
+        passed=not reasons,
+        reasons=reasons,
+        warnings=[*enough.warnings(inputs, len(kept)), *disagreement],
         rejected=rejected,
         metrics={
             "n_combined": len(kept),

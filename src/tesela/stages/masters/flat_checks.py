@@ -109,9 +109,23 @@ def _strange_light(frames: list[Measured[FlatSeen]], settings: FlatSettings) -> 
     rejected = {}
     for frame, own in zip(frames, scaled):
         away = flatcheck.departure(own, typical)
-        if away > settings.shape:
+        if not away <= settings.shape:
             rejected[frame.name] = (
                 f"light on large scales differs from the other flats' by {100 * away:.1f} %: "
                 "shutter pattern, clouds or stray light"
             )
     return rejected
+
+
+def apart(kept: list[Measured[FlatSeen]], settings: FlatSettings) -> list[str]:
+    """How the only two flats disagree: neither is refused, and no certificate is given."""
+    if len(kept) != 2:
+        return []
+    one, other = (frame.seen.cells / frame.seen.mode for frame in kept)
+    away = flatcheck.departure(one, other)
+    if away <= settings.shape:
+        return []
+    return [
+        f"the only two flats disagree: their light on large scales differs by {100 * away:.1f} %, "
+        f"{100 * settings.shape:g} % allowed; take more"
+    ]

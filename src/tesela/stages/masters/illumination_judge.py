@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tesela.pixels import illumination_epochs as epochs
+from tesela.pixels import robust
 from tesela.pixels.illumination import Observations, Solution
 from tesela.products.images import Master
 from tesela.stages.masters.settings import IlluminationGates
@@ -134,8 +135,7 @@ def means(
         if hi - lo >= max(fewest, 1):
             inside = values[order[lo:hi]]
             out[k] = np.median(inside)
-            spread = 1.4826 * np.median(np.abs(inside - out[k]))
-            error[k] = 1.2533 * spread / np.sqrt(hi - lo)
+            error[k] = robust.MEDIAN_ERROR * robust.sigma(inside) / np.sqrt(hi - lo)
     return out.reshape(n, n), error.reshape(n, n)
 
 
@@ -161,7 +161,7 @@ def judge(
     _coverage(obs, solution, shape, gates, verdict)
     rms = residual_rms(obs, solution, shape)
     verdict.metrics["rms_residual_mag"] = rms
-    if rms > gates.rms_mag:
+    if not rms <= gates.rms_mag:
         verdict.reasons.append(
             f"residuals averaged over cells scatter by {1e3 * rms:.1f} mmag, "
             f"{1e3 * gates.rms_mag:.1f} allowed"

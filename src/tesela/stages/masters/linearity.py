@@ -75,6 +75,7 @@ def build_linearity(inputs: RawInputs, settings: LinearitySettings) -> MasterOut
     transfer, curve = photon_transfer(inputs, ramp, fit, settings)
     master = _master(fit, kept, settings)
     reasons, metrics = _judge(fit, ramp, inputs.previous, settings)
+    reasons += enough.gates(kept, rejected, settings.max_rejected)
     drawing = page.Drawing(inputs.camera, ramp.exptime_s, ramp.level, fit, transfer, curve)
     return MasterOutputs(
         master,
@@ -298,7 +299,7 @@ def _judge(
         for name, value, limit in limits
         if not value <= limit
     ]
-    if metrics["slope_after_mmag"] > settings.max_residual_mmag:
+    if not metrics["slope_after_mmag"] <= settings.max_residual_mmag:
         reasons.append(
             f"slope of the residuals {metrics['slope_after_mmag']:.2f} mmag a magnitude, "
             f"{settings.max_residual_mmag:g} allowed"

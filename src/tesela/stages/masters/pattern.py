@@ -47,20 +47,8 @@ def _build(kind: str, inputs: ImageInputs, settings: PatternSettings) -> MasterO
     are usable.
     """
     skies = pattern_frames.read(inputs, settings)
-    enough.require(inputs, kind.lower(), len(skies.planes), skies.rejected)
-    pattern_frames.require_fields(inputs, skies, settings)
-    solved = pattern_solve.solve(
-        skies.planes,
-        mesh=pattern_frames.mesh(skies.planes[0].image.shape, settings),
-        cell=max(1, settings.cell_px // settings.bin_px),
-        clip_sigma=settings.clip_sigma,
-        iterations=settings.iterations,
-        least_count=settings.min_values,
-        amplitude_range=settings.amplitude,
-    )
-    rejected = {**skies.rejected, **solved.rejected}
-    used = [plane for plane in skies.planes if plane.name not in rejected]
-    enough.require(inputs, kind.lower(), len(used), rejected)
+    solved = _solve(kind, inputs, skies, settings)
+    used, rejected = skies.planes, skies.rejected
     master = _master(kind, solved, inputs.camera, settings)
     amps = _amplifiers(solved, used, inputs.camera, settings)
     gates = _judge(kind, master, solved, inputs.previous, settings)
@@ -96,6 +84,36 @@ def _build(kind: str, inputs: ImageInputs, settings: PatternSettings) -> MasterO
             pages.Drawing(kind, inputs.key, inputs.camera, settings.bin_px, solved, used, amps)
         ),
     )
+
+
+def _solve(
+    kind: str, inputs: ImageInputs, skies: pattern_frames.Skies, settings: PatternSettings
+) -> pattern_solve.Solved:
+    """Solve with frames of enough fields; `skies` is left with those that the pattern is made of.
+
+    Frames that the solver leaves out may be all that a field had, or the others' majority over one
+    field: so the fields are balanced and counted again, and where that takes frames away, the
+    pattern is sought again.
+    """
+    while True:
+        enough.require(inputs, kind.lower(), len(skies.planes), skies.rejected)
+        pattern_frames.require_fields(inputs, skies, settings)
+        solved = pattern_solve.solve(
+            skies.planes,
+            mesh=pattern_frames.mesh(skies.planes[0].image.shape, settings),
+            cell=max(1, settings.cell_px // settings.bin_px),
+            clip_sigma=settings.clip_sigma,
+            iterations=settings.iterations,
+            least_count=settings.min_values,
+            amplitude_range=settings.amplitude,
+        )
+        skies.leave_out(solved.rejected)
+        n_used = len(skies.planes)
+        pattern_frames.balance(skies)
+        if len(skies.planes) == n_used:
+            enough.require(inputs, kind.lower(), n_used, skies.rejected)
+            pattern_frames.require_fields(inputs, skies, settings)
+            return solved
 
 
 def half_range(values: NDArray[np.float32]) -> float:
@@ -167,19 +185,19 @@ def _judge(
             "compared": previous is not None,
         }
     )
-    if significance < settings.significance:
+    if not significance >= settings.significance:
         gates.reasons.append(
             f"one half of the fields shows the {kind.lower()} of the other by {significance:.1f} "
             f"sigma, {settings.significance:g} needed"
         )
-    if holes > settings.max_holes:
+    if not holes <= settings.max_holes:
         gates.reasons.append(
             f"{holes:.1%} of the CCD without data, at most {settings.max_holes:.1%} allowed"
         )
     if previous is not None:
         correlation, ratio = _against(solved.image, previous, settings)
         gates.metrics.update(correlation=correlation, ratio_previous=ratio)
-        if correlation < settings.min_correlation:
+        if not correlation >= settings.min_correlation:
             gates.reasons.append(
                 f"correlation {correlation:.2f} with the previous master, "
                 f"{settings.min_correlation:g} needed"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -38,6 +39,11 @@ class Skies:
         """Fields of the frames that are fit."""
         return len({plane.field for plane in self.planes})
 
+    def leave_out(self, reasons: Mapping[str, str]) -> None:
+        """Frames by name, with the reason."""
+        self.rejected |= reasons
+        self.planes = [plane for plane in self.planes if plane.name not in reasons]
+
 
 def read(inputs: ImageInputs, settings: PatternSettings) -> Skies:
     """Each frame read once, by bands of rows; the sky is taken and what is unfit left out.
@@ -61,7 +67,7 @@ def read(inputs: ImageInputs, settings: PatternSettings) -> Skies:
             skies.rejected[name] = reason
         else:
             skies.planes.append(plane)
-    _balance(skies)
+    balance(skies)
     return skies
 
 
@@ -70,10 +76,12 @@ def require_fields(inputs: ImageInputs, skies: Skies, settings: PatternSettings)
     if skies.n_fields >= settings.min_fields:
         return
     separation = separation_deg(inputs.camera, settings) * 60
+    said = ", ".join(f"{name} ({why})" for name, why in skies.rejected.items())
     raise QualityError(
         inputs.key,
         found=f"{len(skies.planes)} usable frames of {skies.n_fields} field"
-        + ("s" if skies.n_fields != 1 else ""),
+        + ("s" if skies.n_fields != 1 else "")
+        + (f", rejected: {said}" if said else ""),
         expected=f"{settings.min_fields} fields {separation:.0f} arcmin apart: the objects of "
         "fewer would be in the pattern",
         do="add frames of other fields or a longer period (calibration.cadence_days)",
@@ -173,7 +181,7 @@ def _unfit_sky(plane: pattern_solve.SkyPlane, settings: PatternSettings) -> str:
     return ""
 
 
-def _balance(skies: Skies) -> None:
+def balance(skies: Skies) -> None:
     """No field has more than half of the frames: it could not be outvoted."""
     counts = Counter(plane.field for plane in skies.planes)
     if len(counts) < 2:
@@ -181,10 +189,8 @@ def _balance(skies: Skies) -> None:
     largest, n = counts.most_common(1)[0]
     most = round((len(skies.planes) - n) * MOST_OF_ONE_FIELD / (1 - MOST_OF_ONE_FIELD))
     of_it = [plane for plane in skies.planes if plane.field == largest]
-    for plane in of_it[most:]:
-        skies.rejected[plane.name] = (
-            f"one of {n} frames of its field, {len(skies.planes) - n} are of others: "
-            "no field may have more than half"
-        )
-    left_out = {plane.name for plane in of_it[most:]}
-    skies.planes = [plane for plane in skies.planes if plane.name not in left_out]
+    reason = (
+        f"one of {n} frames of its field, {len(skies.planes) - n} are of others: "
+        "no field may have more than half"
+    )
+    skies.leave_out({plane.name: reason for plane in of_it[most:]})

@@ -12,7 +12,11 @@ class BiasSettings:
     clip_sigma: float = 3.0
     """A value further than this from the median of its pixel is left out."""
     level_tolerance_adu: float = 50.0
-    """A bias with an amplifier further than this from that amplifier's median is rejected."""
+    """A bias with an amplifier whose overscan is further than this from its median over all is
+    rejected: levels drift with the electronics' temperature, and the overscan takes that out."""
+    levelled_tolerance_adu: float = 0.4
+    """And one with an amplifier that is further than this from its median once the overscan is
+    taken off, and further than five of its errors: nothing else takes that out."""
     noise_tolerance: float = 0.25
     """And one with an amplifier whose noise differs by this fraction from its median."""
     structure_adu: float = 0.7
@@ -25,6 +29,10 @@ class BiasSettings:
     """A new master agrees with its predecessor if this many sigma ..."""
     compare_fraction: float = 0.95
     """... hold for this fraction of the pixels (the rule of BANZAI, LCO)."""
+    max_bad: float = 0.02
+    """With a larger share of the pixels marked bad, a person is asked."""
+    max_rejected: float = 0.5
+    """And with a larger share of the frames rejected."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +42,11 @@ class DarkSettings:
     clip_sigma: float = 3.0
     """A value further than this from the median of its pixel is left out."""
     level_e_per_s: float = 0.05
-    """A dark with an amplifier this far from its median over all is rejected: a leak of light."""
+    """A dark with an amplifier this far from its median over all, and further than five of its
+    errors, is rejected: a leak of light."""
+    level_e: float = 0.5
+    """How well the overscan gives the level of a frame, electrons: part of that error, with the
+    read noise; a short exposure divides it by few seconds."""
     hot_sigma: float = 6.0
     """A pixel this far above its surroundings ..."""
     hot_e_per_s: float = 0.1
@@ -43,6 +55,10 @@ class DarkSettings:
     """Side of the cells whose level is the surroundings."""
     change_e_per_s: float = 0.02
     """A dark agrees if no amplifier's median differs from the predecessor's by more than this."""
+    max_bad: float = 0.02
+    """With a larger share of the pixels marked bad, a person is asked."""
+    max_rejected: float = 0.5
+    """And with a larger share of the frames rejected."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +91,10 @@ class FlatSettings:
     """... has a median in every amplifier that is one to this ..."""
     change_shape: float = 0.02
     """... and on large scales differs by less than this."""
+    max_bad: float = 0.02
+    """With a larger share of the pixels marked bad, a person is asked."""
+    max_rejected: float = 0.5
+    """And with a larger share of the frames rejected."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +148,8 @@ class LinearitySettings:
     """And the largest correction, as a fraction."""
     change: float = 0.003
     """A correction agrees with its predecessor within this, at any level."""
+    max_rejected: float = 0.5
+    """With a larger share of the frames rejected, a person is asked."""
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from scipy.ndimage import find_objects, gaussian_filter, label
 from tesela.cameras import Camera
 from tesela.errors import QualityError
 from tesela.pixels import background
+from tesela.pixels.blocks import binned, factor_to
 from tesela.products.images import Master, card_dict
 from tesela.products.monitor import AmpValue
-from tesela.stages.masters.pages.figure import binned, factor_to
 from tesela.stages.masters.settings import StabilitySettings
 
 QUIET, WARNING, ALARM = 0, 1, 2

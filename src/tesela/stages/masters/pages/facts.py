@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from tesela.cameras import Camera
 from tesela.config import as_table
+from tesela.pixels import robust
+from tesela.pixels.blocks import binned, factor_to
 from tesela.products.images import Master, card_dict
 from tesela.products.maskbit import MaskBit
 from tesela.stages.masters.inputs import (
@@ -121,7 +123,7 @@ def amplifiers(master: Master, camera: Camera) -> list[dict[str, Any]]:
             row |= {
                 "median": middle,
                 "mean": float(np.mean(values, dtype=np.float64)),
-                "scatter": 1.4826 * float(np.median(np.abs(values - np.float32(middle)))),
+                "scatter": robust.sigma(values, middle),
                 "least": float(values.min()),
                 "largest": float(values.max()),
             }
@@ -165,7 +167,7 @@ def _used(inputs: MasterInputs, made: MasterOutputs) -> tuple[list[str], str]:
 def _plane(master: Master, camera: Camera, title: str) -> Figure:
     has_image = bool(master.image.size)
     plane = master.image if has_image else master.mask
-    factor = fig.factor_to(plane.shape, SHOWN_PX)
+    factor = factor_to(plane.shape, SHOWN_PX)
     figure = fig.new(12.5 if has_image else 7.5, 7.0)
     figure.suptitle(title)
     if has_image:
@@ -180,7 +182,7 @@ def _plane(master: Master, camera: Camera, title: str) -> Figure:
     image = axes["image"]
     if has_image:
         usable = (master.mask & np.uint8(MaskBit.BAD)) == 0 if master.mask.size else None
-        small = fig.binned(master.image, usable, factor)
+        small = binned(master.image, usable, factor)
         low, high = _stretch(small)
         drawn = image.imshow(small, cmap="gray", vmin=low, vmax=high, **at)
         bar = figure.colorbar(drawn, ax=image, location="bottom", shrink=0.7, aspect=35, pad=0.02)

@@ -16,7 +16,6 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patheffects import AbstractPathEffect, withStroke
-from numpy.typing import NDArray
 
 from tesela.cameras import Camera
 
@@ -108,29 +107,3 @@ def outline(axes: Axes, camera: Camera, colour: str = BLUE, *, names: bool = Tru
                 fontsize=8,
                 path_effects=EDGED,
             )
-
-
-def binned(
-    image: NDArray[Any], usable: NDArray[np.bool_] | None, factor: int
-) -> NDArray[np.float32]:
-    """Mean of the usable finite pixels of blocks of `factor` pixels, NaN where there are none.
-
-    (ny, nx) to (ceil(ny / factor), ceil(nx / factor)) float32; blocks at the upper edges may be
-    smaller. Memory: a band of rows.
-    """
-    ny, nx = image.shape
-    edges = np.arange(0, nx, factor)
-    out = np.empty((-(-ny // factor), len(edges)), np.float32)
-    for j, y0 in enumerate(range(0, ny, factor)):
-        rows = slice(y0, min(y0 + factor, ny))
-        part = np.asarray(image[rows], np.float64)
-        good = np.isfinite(part) if usable is None else np.isfinite(part) & usable[rows]
-        total = np.add.reduceat(np.where(good, part, 0).sum(axis=0), edges)
-        count = np.add.reduceat(good.sum(axis=0), edges)
-        out[j] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-    return out
-
-
-def factor_to(shape: tuple[int, ...], largest: int) -> int:
-    """By what an image is binned so that neither side is above `largest` pixels."""
-    return max(1, -(-max(shape) // largest))

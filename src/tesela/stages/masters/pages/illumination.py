@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tesela.pixels import robust
 from tesela.pixels.illumination import Solution, terms
 from tesela.products.images import Master
 from tesela.stages.masters.illumination_judge import ImageFit, cells, means
@@ -270,7 +271,7 @@ def _some(n: int) -> NDArray[np.intp]:
 
 
 def _spread(values: Floats) -> float:
-    return float(1.4826 * np.median(np.abs(values - np.median(values)))) if values.size else 0.0
+    return robust.sigma(values) if values.size else 0.0
 
 
 def _digits(value: float, n: int) -> float:

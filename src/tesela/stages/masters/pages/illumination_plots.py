@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from numpy.typing import NDArray
 
+from tesela.pixels import robust
 from tesela.pixels.illumination import Solution
 from tesela.stages.masters.pages import figure as fig
 
@@ -204,8 +205,7 @@ def _medians(axis: Axes, x: Floats, y: Floats) -> None:
         if part.size >= 8:
             middle.append(0.5 * (lo + hi))
             median.append(np.median(part))
-            spread = 1.4826 * np.median(np.abs(part - median[-1]))
-            error.append(1.2533 * spread / np.sqrt(part.size))
+            error.append(robust.MEDIAN_ERROR * robust.sigma(part) / np.sqrt(part.size))
     axis.errorbar(
         middle, median, error, fmt="o-", color="black", markersize=4, linewidth=1, label="median"
     )
@@ -266,5 +266,5 @@ def _limit(values: Floats) -> float:
 
 def _reach(*values: Floats) -> float:
     """What holds nearly all of them: beyond, dots lie on the edge."""
-    spreads = [1.4826 * float(np.median(np.abs(v))) for v in values if v.size]
+    spreads = [robust.sigma(v, 0) for v in values if v.size]
     return max(10.0, 6 * max(spreads, default=0.0))

@@ -10,6 +10,8 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from tesela.cameras import Camera
+from tesela.pixels import robust
+from tesela.pixels.blocks import binned, factor_to
 from tesela.pixels.pattern_solve import SkyPlane, Solved
 from tesela.products.monitor import AmpValue
 from tesela.stages.masters.pages import figure as fig
@@ -71,11 +73,11 @@ def _image(d: Drawing) -> dict[str, bytes]:
         fontsize=10,
     )
     fig.grid(right)
-    factor = fig.factor_to(image.shape, LARGEST_LISTED)
+    factor = factor_to(image.shape, LARGEST_LISTED)
     values = {
         "unit": "% of the sky",
         "block_px": d.bin_px * factor,
-        "image": fig.binned(image, None, factor),
+        "image": binned(image, None, factor),
         "histogram": {"edges": edges, "counts": counts},
         "noise_rms": noise,
         "kept_of_frequencies": {
@@ -91,8 +93,8 @@ def _example(d: Drawing) -> dict[str, bytes]:
     frame = max(d.frames, key=lambda f: (f.scale / f.noise, f.name))
     before = PERCENT * frame.image / frame.level
     after = before - PERCENT * frame.scale * np.nan_to_num(d.solved.image)
-    factor = max(fig.factor_to(before.shape, LARGEST_PX // 2), 2)
-    small = [fig.binned(plane, None, factor) for plane in (before, after)]
+    factor = max(factor_to(before.shape, LARGEST_PX // 2), 2)
+    small = [binned(plane, None, factor) for plane in (before, after)]
     limit = max(1.3 * _limit(PERCENT * d.solved.image), 2 * _spread(small[1]))
     figure = fig.new(11.5, 6.0)
     axes = figure.subplots(1, 2)
@@ -106,15 +108,15 @@ def _example(d: Drawing) -> dict[str, bytes]:
         f"± {frame.amplitude.error:.3f}",
         fontsize=11,
     )
-    listed = fig.factor_to(before.shape, LARGEST_LISTED)
+    listed = factor_to(before.shape, LARGEST_LISTED)
     values = {
         "frame": frame.name,
         "sky_e": frame.level,
         "amplitude": frame.amplitude.value,
         "unit": "% of the sky",
         "block_px": d.bin_px * listed,
-        "before": fig.binned(before, None, listed),
-        "after": fig.binned(after, None, listed),
+        "before": binned(before, None, listed),
+        "after": binned(after, None, listed),
         "rms_before": spreads[0],
         "rms_after": spreads[1],
     }
@@ -184,10 +186,10 @@ def _amplifiers(d: Drawing) -> dict[str, bytes]:
 
 def _show(axes: Axes, image: NDArray[np.float32], limit: float, d: Drawing):  # type: ignore[no-untyped-def]
     """An image on the pixels of the CCD, first row at the bottom."""
-    factor = fig.factor_to(image.shape, LARGEST_PX)
+    factor = factor_to(image.shape, LARGEST_PX)
     axes.set(xlabel="x (px)", ylabel="y (px)", facecolor="white")
     return axes.imshow(
-        fig.binned(image, None, factor) if factor > 1 else image,
+        binned(image, None, factor) if factor > 1 else image,
         origin="lower",
         cmap="RdBu_r",
         vmin=-limit,
@@ -204,4 +206,4 @@ def _limit(image: NDArray[np.float32]) -> float:
 
 def _spread(image: NDArray[np.float32]) -> float:
     known = image[np.isfinite(image)]
-    return float(1.4826 * np.median(np.abs(known - np.median(known)))) if known.size else 0.0
+    return robust.sigma(known) if known.size else 0.0
