@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,99 @@ def test_an_unknown_kind_of_master_is_refused(proposed: Path) -> None:
     said = verbs.tesela("masters", "certify", BIAS.replace("BIAS", "BIES"), "--site", proposed)
     assert said.code == 2
     assert "expected one of BIAS, DARK" in said.err
+
+
+def test_versions_that_were_replaced_are_listed_when_asked_for(proposed: Path) -> None:
+    ledger = Ledger.open(paths.ledger_file(proposed))
+    with ledger.write() as conn:
+        old = products.current(conn, "master", BIAS)
+        assert old is not None
+        new = products.insert(conn, products.NewProduct("master", BIAS, 2))
+        interval = masters.Interval(57937.5, 57938.5)
+        masters.add(conn, new, MasterKey.parse(BIAS), interval, n_frames=12)
+        masters.set_state(conn, old["id"], "superseded", "by version 2")
+    ledger.close()
+    usual = verbs.well("masters", "list", "--site", proposed).out
+    assert "version 2" in usual and "version 1" not in usual
+    assert "and 1 version not served any more: --all, or --state" in usual
+    for how in (("--all",), ("--state", "superseded")):
+        said = verbs.well("masters", "list", "--site", proposed, *how).out
+        assert f"{BIAS} version 1: superseded: by version 2, not served; 9 frames" in said
+    rows = verbs.well("masters", "list", "--site", proposed, "--all", "--json").data["masters"]
+    assert [(row["version"], row["is_current"]) for row in rows] == [(1, False), (2, True)]
+
+
+@pytest.mark.parametrize(
+    ("words", "known"),
+    [
+        (("list", "--state", "proposd"), "one of proposed, certified"),
+        (("list", "--kind", "BIES"), "one of BIAS, DARK"),
+        (("monitor", "--metric", "gian"), "one of bias_level"),
+        (("monitor", "--since", "yesterday"), "a date such as 2017-07-03"),
+    ],
+)
+def test_words_that_nothing_has_are_refused(site: Path, words: tuple[str, ...], known: str) -> None:
+    said = verbs.tesela("masters", *words, "--site", site)
+    assert said.code == 2
+    assert known in said.err
+
+
+def follow(site: Path, nights: list[str], levels: dict[str, int], key: str = BIAS) -> None:
+    """Add nights of a bias level that raised these levels."""
+    ledger = Ledger.open(paths.ledger_file(site))
+    with ledger.write() as conn:
+        for night in nights:
+            own = MasterKey.parse(key[: -len("20170703")] + night.replace("-", ""))
+            product_id = products.insert(conn, products.NewProduct("master", str(own), 1))
+            masters.add(conn, product_id, own, masters.Interval(0.0, 1.0), n_frames=9)
+            level = levels.get(night, 0)
+            rows = [(AmpValue(1, "bias_level", 1000.0), level, "jumped" if level else "")]
+            amp_quality.put(conn, product_id, own.configuration, night, rows)
+    ledger.close()
+
+
+def test_the_latest_nights_are_shown_unless_others_are_asked_for(site: Path) -> None:
+    """An alarm of the past, or of another quantity, makes no exit code of what is shown now."""
+    nights = [f"2017-{month:02d}-{day:02d}" for month in (5, 7) for day in range(1, 29)]
+    follow(site, nights, {nights[0]: 2, nights[-1]: 1})
+    said = verbs.well("masters", "monitor", "--site", site)
+    assert f"since {nights[-30]}, the latest 30 nights with values; --since NIGHT" in said.out
+    assert f"warning: {nights[-1]}: jumped" in said.out
+    assert nights[0] not in said.out
+    early = verbs.tesela("masters", "monitor", "--site", site, "--since", nights[0])
+    assert early.code == 1
+    raised = [line for line in early.out.splitlines() if "jumped" in line]
+    assert raised == [f"alarm: {nights[0]}: jumped", f"warning: {nights[-1]}: jumped"]
+    assert "latest 30 nights" not in early.out
+    other = ("masters", "monitor", "--site", site, "--since", nights[0], "--metric", "gain")
+    assert verbs.tesela(*other).code == 0
+
+
+def test_a_camera_that_left_the_survey_is_left_out_of_the_plots(site: Path, tmp_path: Path) -> None:
+    follow(site, ["2017-07-01", "2017-07-02"], {})
+    follow(site, ["2017-07-01", "2017-07-02"], {}, BIAS.replace("mini80", "oldcam"))
+    plots = tmp_path / "plots"
+    said = verbs.well("masters", "monitor", "--site", site, "--plots", plots, "--json").data
+    assert [Path(folder).name for folder in said["folders"]] == ["BIAS.JAST80.mini80.01.-.SLOW"]
+    assert said["notes"] == [
+        "no plots of JAST80.oldcam.01.-.SLOW: its camera is not in survey.toml any more"
+    ]
+
+
+def test_plots_begin_anew_after_an_intervention(site: Path, tmp_path: Path) -> None:
+    with paths.survey_file(site).open("a") as survey:
+        survey.write(
+            "[[calibration.interventions]]\nat = '2017-07-15'\nwhat = 'warm-up'\nkinds = ['BIAS']"
+        )
+    follow(site, [f"2017-07-{day:02d}" for day in range(1, 29)], {})
+    plots = tmp_path / "plots"
+    verbs.well("masters", "monitor", "--site", site, "--plots", plots)
+    data = json.loads((plots / "BIAS.JAST80.mini80.01.-.SLOW" / "bias_level.json").read_text())
+    compared = {
+        night for night, (centre,) in zip(data["nights"], data["centre"]) if centre is not None
+    }
+    late = {f"2017-07-{day:02d}" for day in range(22, 29)}
+    assert compared == {f"2017-07-{day:02d}" for day in range(8, 15)} | late
 
 
 def test_an_alarm_of_the_monitors_is_the_exit_code(proposed: Path, tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import httpx
 import numpy as np
@@ -16,13 +18,24 @@ import pytest
 from PIL import Image
 
 from flow import toys
+from tesela.config import Calibration
 from tesela.ledger import masters, products, schema
 from tesela.ledger.engine import Ledger
+from tesela.ledger.keys import MasterKey
 from tesela.products import paths
 from tesela.quality.bands import MonitorSettings
 from tesela.quality.series import Series
-from tesela.web.portal import create_app, detector_plots, validity
+from tesela.web.portal import (
+    create_app,
+    detector_plots,
+    master,
+    product_files,
+    states,
+    validity,
+)
 from tesela.web.portal.configured import Configured
+from tesela.web.portal.product_files import Listed
+from tesela.web.portal.site import OpenSite
 
 from . import browser, portal_site
 from .portal_site import DETECTOR, NIGHT
@@ -81,7 +94,7 @@ def test_masters_are_listed_by_kind_state_filter_detector_and_night(
     nights = [key[-8:] for key in every]
     assert nights == sorted(nights, reverse=True)
     assert len(listed(portal.get("/masters?kind=BIAS"))) == 31
-    assert listed(portal.get("/masters?state=proposed")) == [keys["bias"]]
+    assert listed(portal.get("/masters?state=waits")) == [keys["bias"]]
     assert listed(portal.get("/masters?state=rejected")) == [keys["linearity"]]
     assert {key.split(".")[0] for key in listed(portal.get("/masters?filter=r_R1"))} == {
         "FLAT", "ILLUMINATION",
@@ -90,6 +103,100 @@ def test_masters_are_listed_by_kind_state_filter_detector_and_night(
     assert set(of_mini) == {keys["bias"], keys["flat"], keys["linearity"]}
     none = portal.get("/masters?kind=FLAT&state=rejected")
     assert "No kind and configuration is like that" in text(none)
+
+
+def test_versions_that_are_not_served_are_listed_by_their_state(
+    copied: Path, keys: dict[str, str]
+) -> None:
+    ledger = Ledger.open(paths.ledger_file(copied))
+    with ledger.write() as conn:
+        flat = products.current(conn, "master", keys["flat"])
+        old = products.current(conn, "master", keys["before"])
+        assert flat and old
+        key = MasterKey.parse(keys["flat"])
+        new = products.insert(conn, products.NewProduct("master", keys["flat"], 2))
+        masters.add(conn, new, key, masters.Interval(57937.5, 57938.5), n_frames=12)
+        masters.set_state(conn, flat["id"], "superseded", "by version 2")
+        masters.certify(conn, new)
+        products.retire(conn, old["id"], "made with a flagged frame")
+        masters.set_state(conn, old["id"], "invalid", "made with a flagged frame")
+    ledger.close()
+    with browser.serving(create_app(copied)) as url, httpx.Client(base_url=url) as portal:
+        assert listed(portal.get("/masters")).count(keys["flat"]) == 1
+        assert keys["before"] not in listed(portal.get("/masters"))
+        page = portal.get("/masters?state=superseded")
+        assert listed(page) == [keys["flat"]]
+        assert f"{keys['flat']} version 1" in text(page)
+        assert "not served" in text(page)
+        page = portal.get("/masters?state=invalid")
+        assert listed(page) == [keys["before"]]
+        for state, n in (("superseded", 1), ("invalid", 1), ("certified", 62)):
+            assert re.search(rf"{state}\s*</span> <span class=\"small\">{n}<", page.text), state
+
+
+def test_a_failed_gate_and_a_missing_signature_are_told_apart(
+    copied: Path, tmp_path: Path, keys: dict[str, str]
+) -> None:
+    """In words, in colour and in shape; the words of the signature are those of the commit."""
+    by_hand = toys.rules(calibration=Calibration(certify=False, unused=("BADPIXEL",)))
+    ledger = toys.new_site(tmp_path / "toy")
+    toys.add_frames(ledger, tmp_path / "toy", toys.calibration_night(), by_hand)
+    toys.controller(ledger, tmp_path / "toy", by_hand).run()
+    with ledger.read() as conn:
+        reasons = {row["reason"] for row in masters.listed(conn, "BIAS", "proposed")}
+    ledger.close()
+    assert reasons <= set(states.OF_SIGNATURE)
+    assert reasons
+    ledger = Ledger.open(paths.ledger_file(copied))
+    with ledger.write() as conn:
+        row = products.current(conn, "master", keys["flat"])
+        assert row
+        masters.set_state(conn, row["id"], "proposed", "scatter is 5 times that of photons")
+    ledger.close()
+    with browser.serving(create_app(copied)) as url, httpx.Client(base_url=url) as portal:
+        failed, waits = (
+            portal.get(f"/product/master/{keys[name]}").text for name in ("flat", "bias")
+        )
+        assert listed(portal.get("/masters?state=proposed")) == [keys["flat"]]
+        assert listed(portal.get("/masters?state=waits")) == [keys["bias"]]
+    leads = [re.search(r'class="row lead">\s*<span class="mark (\w+)"', p) for p in (failed, waits)]
+    assert [lead[1] for lead in leads if lead] == ["bad", "warn"]
+    assert "It did not pass: scatter is 5 times that of photons" in failed
+    assert "It passed its gates and waits for a person" in waits
+    for page in (failed, waits):
+        assert "tesela masters certify" in page
+
+
+@pytest.mark.parametrize("n_rows", [50, 199, 200, 201, 60_000])
+@pytest.mark.parametrize("word", ["clear", "n\u00fa\u00f1ez", '"a, b\nc"'])
+def test_no_half_row_of_a_table_is_shown(tmp_path: Path, n_rows: int, word: str) -> None:
+    head = "image,reason,used\n"
+    lines = [f"frame{i:05d},{word},{i % 7}{i % 5}1\n" for i in range(n_rows)]
+    path = tmp_path / "images.csv"
+    path.write_text(head + "".join(lines), encoding="utf-8", newline="")
+    site = open_portal(tmp_path)
+    file = Listed("images.csv", "", path.stat().st_size, "")
+    found = master.read_table(site, file)
+    shown = min(n_rows, 200)
+    own = word.strip('"')
+    assert found["rows"] == [[f"frame{i:05d}", own, f"{i % 7}{i % 5}1"] for i in range(shown)]
+    assert found["is_whole"] == (n_rows <= 200)
+
+
+@pytest.mark.parametrize("most", range(18, 60))
+def test_lines_are_cut_between_bytes_of_whole_lines(tmp_path: Path, most: int) -> None:
+    content = "a,b\n\u00fa,\u00f1o\nlast,line of it\nx,y\n"
+    (tmp_path / "t.csv").write_text(content, encoding="utf-8")
+    found, is_all = product_files.lines(open_portal(tmp_path), Listed("t.csv", "", 0, ""), most)
+    assert content.startswith(found)
+    assert found.endswith("\n")
+    assert len(found.encode()) <= most
+    assert is_all == (found == content)
+
+
+def open_portal(folder: Path) -> OpenSite:
+    """A site of which only the folder matters."""
+    return cast(OpenSite, SimpleNamespace(folder=folder, file=lambda path: folder / path))
 
 
 def test_choices_count_what_they_would_leave(portal: httpx.Client) -> None:

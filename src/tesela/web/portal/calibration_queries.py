@@ -12,6 +12,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from tesela.ledger import schema
 from tesela.web.portal.queries import Row
+from tesela.web.portal.states import OF_SIGNATURE
 
 _product, _quality, _edge = schema.product, schema.quality, schema.edge
 _master, _amp = schema.master, schema.amp_quality
@@ -35,20 +36,31 @@ def latest_night(conn: Connection) -> str:
     return str(night or conn.scalar(sa.select(sa.func.max(_master.c.night))) or "")
 
 
+_state = sa.case(
+    (
+        sa.and_(_master.c.state == "proposed", _master.c.reason.in_(OF_SIGNATURE)),
+        sa.literal("waits"),
+    ),
+    else_=_master.c.state,
+)
+"""As `states.master_state` has it."""
+
+
 def groups(conn: Connection) -> list[Row]:
-    """Served masters counted: master_kind, configuration, state, n, latest (night)."""
+    """Versions of masters counted: master_kind, configuration, state, is_current, n, latest
+    (night)."""
     query = (
         sa.select(
             _master.c.master_kind,
             _master.c.configuration,
-            _master.c.state,
+            _state.label("state"),
+            _product.c.is_current,
             sa.func.count().label("n"),
             sa.func.max(_master.c.night).label("latest"),
         )
         .select_from(_master.join(_product, _product.c.id == _master.c.product_id))
-        .where(_product.c.is_current)
-        .group_by(_master.c.master_kind, _master.c.configuration, _master.c.state)
-        .order_by(_master.c.master_kind, _master.c.configuration, _master.c.state)
+        .group_by(_master.c.master_kind, _master.c.configuration, _state, _product.c.is_current)
+        .order_by(_master.c.master_kind, _master.c.configuration, _state)
     )
     return list(conn.execute(query).mappings())
 
@@ -56,6 +68,7 @@ def groups(conn: Connection) -> list[Row]:
 _COLUMNS = (
     _product.c.key,
     _product.c.version,
+    _product.c.is_current,
     _product.c.files_json,
     _product.c.warnings_json,
     _product.c.stale,
@@ -78,12 +91,13 @@ def listed(
     limit: int,
     offset: int = 0,
 ) -> list[Row]:
-    """Served masters of these configurations, the latest night first."""
+    """Masters of these configurations, the latest night first: those that are served or, of a
+    state, every version in it."""
     query = (
         sa.select(*_COLUMNS)
         .select_from(_master.join(_product, _product.c.id == _master.c.product_id))
         .where(*_chosen(chosen, configurations))
-        .order_by(_master.c.night.desc(), _product.c.key)
+        .order_by(_master.c.night.desc(), _product.c.key, _product.c.version.desc())
         .limit(limit)
         .offset(offset)
     )
@@ -101,11 +115,12 @@ def count_listed(conn: Connection, chosen: Chosen, configurations: Iterable[str]
 
 
 def _chosen(chosen: Chosen, configurations: Iterable[str]) -> list[ColumnElement[bool]]:
-    where = _current(configurations)
+    where = [] if chosen.state else _current()
+    where.append(_master.c.configuration.in_(configurations))
     if chosen.kind:
         where.append(_master.c.master_kind == chosen.kind)
     if chosen.state:
-        where.append(_master.c.state == chosen.state)
+        where.append(_state == chosen.state)
     if chosen.night:
         where.append(_master.c.night == chosen.night)
     return where

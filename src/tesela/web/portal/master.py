@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -24,7 +25,7 @@ from tesela.web.portal.masters import marks_of, wanted
 from tesela.web.portal.product_files import Listed
 from tesela.web.portal.queries import Row
 from tesela.web.portal.site import OpenSite
-from tesela.web.portal.states import LEVELS, MASTER_STATES
+from tesela.web.portal.states import LEVELS, master_state
 
 _SHOWN_INPUTS: Final = 400
 _EACH_SIDE: Final = 30
@@ -71,7 +72,7 @@ def page(site: OpenSite, conn: Connection, key: str) -> dict[str, Any] | None:
     versions, happened = dossier.past(conn, key)
     followed = queries.amp_values(conn, row["id"])
     single, compared = _parted(measured)
-    state = MASTER_STATES.get(row["master_state"], MASTER_STATES["superseded"])
+    state = master_state(row["master_state"], row["reason"])
     return {
         "key": key,
         "kind": kind,
@@ -251,13 +252,19 @@ def _files(site: OpenSite, row: Row) -> dict[str, Any]:
 
 
 def read_table(site: OpenSite, file: Listed) -> dict[str, Any]:
-    """The rows of a file of comma-separated values, the first ones of a long one."""
-    text = product_files.text(site, file, _TABLE_BYTES)
+    """The rows of a file of comma-separated values, the first ones of a long one, each whole."""
+    text, whole = product_files.lines(site, file, _TABLE_BYTES)
+    rows: list[list[str]] = []
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
-        rows = [row for row in csv.reader(text.splitlines()) if row]
-    except csv.Error:
-        rows = []
-    whole = len(text) < _TABLE_BYTES and len(rows) <= _TABLE_ROWS + 1
+        for row in reader:
+            if len(rows) > _TABLE_ROWS:
+                whole = False
+                break
+            if row:
+                rows.append(row)
+    except csv.Error:  # a quotation that the cut, or who wrote it, left open
+        whole = False
     head = rows[0] if rows else []
     body = [row for row in rows[1 : _TABLE_ROWS + 1] if len(row) == len(head)]
     numeric = [all(_is_number(row[i]) for row in body) for i in range(len(head))]
@@ -292,7 +299,7 @@ def _nights(conn: Connection, row: Row) -> list[dict[str, Any]]:
             "key": other["key"],
             "url": links.product("master", other["key"]),
             "is_own": other["key"] == row["key"],
-            "state": MASTER_STATES.get(other["state"], MASTER_STATES["superseded"]),
+            "state": master_state(other["state"], other["reason"]),
             "file": file,
         }
         for other in around

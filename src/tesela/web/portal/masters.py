@@ -21,7 +21,7 @@ from tesela.web.portal.configured import Configured
 from tesela.web.portal.nights import parse_night
 from tesela.web.portal.queries import Row
 from tesela.web.portal.site import OpenSite
-from tesela.web.portal.states import MASTER_STATES
+from tesela.web.portal.states import MASTER_STATES, master_state
 
 ROWS_A_PAGE: Final = 200
 GROUPS_SHOWN: Final = 120
@@ -38,6 +38,9 @@ class Group:
     kind: str
     of: Configured
     states: Counter[str] = field(default_factory=Counter)
+    """Of those that are served."""
+    versions: Counter[str] = field(default_factory=Counter)
+    """Of all that were made."""
     latest: str = ""
 
     @property
@@ -77,7 +80,7 @@ def address(chosen: Chosen, page: int = 1, **changes: str) -> str:
 def page(site: OpenSite, conn: Connection, chosen: Chosen, number: int) -> dict[str, Any]:
     """What the page of masters shows."""
     every = grouped(queries.groups(conn))
-    shown = [one for one in every if _fits(one, chosen)]
+    shown = [one for one in every if _fits(one, chosen) and (chosen.state or one.states)]
     latest = queries.latest_night(conn)
     configurations = sorted({one.of.text for one in shown})
     rows, total = [], 0
@@ -107,7 +110,9 @@ def grouped(rows: Sequence[Row]) -> list[Group]:
     for row in rows:
         pair = row["master_kind"], row["configuration"]
         one = found.setdefault(pair, Group(pair[0], Configured(pair[1])))
-        one.states[row["state"]] += row["n"]
+        one.versions[row["state"]] += row["n"]
+        if row["is_current"]:
+            one.states[row["state"]] += row["n"]
         one.latest = max(one.latest, row["latest"])
     order = {kind: place for place, kind in enumerate(KINDS)}
     return sorted(found.values(), key=lambda one: (order.get(one.kind, 99), one.of.text))
@@ -118,7 +123,7 @@ def _fits(one: Group, chosen: Chosen) -> bool:
         chosen.kind in ("", one.kind)
         and chosen.filter in ("", one.of.filter)
         and chosen.detector in ("", one.of.detector)
-        and (not chosen.state or chosen.state in one.states)
+        and (not chosen.state or chosen.state in one.versions)
     )
 
 
@@ -129,16 +134,17 @@ def _choices(every: Sequence[Group], chosen: Chosen, bands: Sequence[str]) -> di
         relaxed, found = replace(chosen, **{attribute: "", "night": ""}), Counter[str]()
         for one in every:
             if _fits(one, relaxed):
-                n = one.states[relaxed.state] if relaxed.state else one.states.total()
+                n = one.versions[relaxed.state] if relaxed.state else one.states.total()
                 name = one.kind if attribute == "kind" else getattr(one.of, attribute)
-                found[name] += n
+                if n:
+                    found[name] += n
         return found
 
     kinds, filters, detectors = count("kind"), count("filter"), count("detector")
     states: Counter[str] = Counter()
     for one in every:
         if _fits(one, replace(chosen, state="")):
-            states.update(one.states)
+            states.update(one.versions)
     places = {band: place for place, band in enumerate(bands)}
     of_filter = {name: next(o.of for o in every if o.of.filter == name) for name in filters if name}
     in_order = sorted(of_filter, key=lambda f: (places.get(of_filter[f].band(bands), 99), f))
@@ -255,7 +261,7 @@ def listed(site: OpenSite, row: Row) -> dict[str, Any]:
         "of": of,
         "band": of.band(site.bands),
         "narrow": of.is_narrow(site.bands),
-        "state": MASTER_STATES.get(row["state"], MASTER_STATES["superseded"]),
+        "state": master_state(row["state"], row["reason"]),
         "warnings": json.loads(row["warnings_json"] or "[]"),
         "url": links.product("master", row["key"]),
         "begin": validity.day(row["valid_begin"]),

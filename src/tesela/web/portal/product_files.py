@@ -137,10 +137,17 @@ def _small(path: Path) -> bytes | None:
     return buffer.getvalue()
 
 
-def text(site: OpenSite, file: Listed, most: int) -> str:
-    """The first bytes of a file of text; '' if it cannot be read."""
+def lines(site: OpenSite, file: Listed, most: int) -> tuple[str, bool]:
+    """The first lines of a file of text, each whole, and whether they are all.
+
+    So many bytes at the most; '' if it cannot be read.
+    """
     try:
         with path_of(site, file).open("rb") as handle:
-            return handle.read(most).decode("utf-8", "replace")
+            content = handle.read(most + 1)
     except (OSError, NotFound):
-        return ""
+        return "", False
+    is_all = len(content) <= most
+    if not is_all:
+        content = content[: content.rfind(b"\n", 0, most) + 1]
+    return content.decode("utf-8", "replace"), is_all

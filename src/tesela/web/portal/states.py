@@ -56,13 +56,25 @@ PRODUCT_STATES: Final[Mapping[str, State]] = {state.name: state for state in _PR
 _MASTERS = (
     State("certified", "certified", "ok", "disc", "it may be used"),
     State("superseded", "superseded", "plain", "ring", "another was made in its place"),
-    State("proposed", "proposed", "warn", "bar", "it waits for a person to certify it"),
+    State("waits", "waits for a person", "warn", "bar",
+          "it passed its gates and waits for a person to certify it"),
+    State("proposed", "did not pass", "bad", "triangle",
+          "a gate failed: it is kept and not used, unless a person certifies it"),
     State("invalid", "invalid", "bad", "flag", "it was taken out of service"),
     State("rejected", "rejected", "bad", "cross", "a person turned it down"),
-)
+)  # fmt: skip
 
 MASTER_STATES: Final[Mapping[str, State]] = {state.name: state for state in _MASTERS}
-"""Of masters."""
+"""Of masters: as the ledger has them, but for proposed ones, of which there are two sorts."""
+OF_SIGNATURE: Final = ("", "waits for a person to certify it")
+"""Reasons of proposed masters that passed their gates."""
+
+
+def master_state(state: str, reason: str) -> State:
+    """The state of a master as the ledger has it, with its reason."""
+    name = "waits" if state == "proposed" and reason in OF_SIGNATURE else state
+    return MASTER_STATES.get(name, MASTER_STATES["superseded"])
+
 
 LEVELS: Final = (
     State("quiet", "quiet", "ok", "disc", "as on the nights before"),

@@ -1,0 +1,24 @@
+"""Lists of masters for people: those that are served and, where they ask, those that were."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from tesela.ledger.queries import master_lists as queries
+
+STATES = ("proposed", "certified", "superseded", "invalid", "rejected")
+"""States of masters. One that was retired, without a successor, is invalid."""
+
+
+def versions(conn: Connection, master_kind: str = "", state: str = "") -> list[dict[str, Any]]:
+    """Return every version of the masters of a kind and state, '' for any, in the order of their
+    keys; `is_current` tells those that are served."""
+    wanted = {"master_kind": master_kind, "state": state}
+    return [dict(row) for row in conn.execute(queries.MASTER_VERSIONS, wanted).mappings()]
+
+
+def latest_science_night(conn: Connection) -> str:
+    """Return the last night with a science exposure, '' without any."""
+    return str(conn.scalar(queries.LATEST_SCIENCE_NIGHT) or "")
