@@ -6,14 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from tesela.config import Calibration, SkyFrames
 from tesela.flow.plan import planner
 from tesela.flow.plan.forecast import forecast
-from tesela.ledger import schema
+from tesela.ledger import queries, schema, tasks
 from tesela.ledger.engine import Ledger
 
 from . import toys
 
 MPIX = 0.01
+BADPIXEL = "BADPIXEL.JAST80.toycam.01.-.fast.20170626"
 TILE_STEPS = ("dual", "calibrate", "valueadded", "load")
 DECLARED = {"master": 1.0, "reduce": 2.0, "coadd": 3.0, "catalog": 4.0}
 
@@ -68,3 +70,31 @@ def test_what_waits_for_nothing_under_way_is_not_counted(site: Path) -> None:
     toys.add_frames(ledger, site, [toys.facts("sci1", "science")], toys.rules())
     planner.plan(ledger, toys.rules())
     assert work(ledger) == {}
+
+
+def test_masters_of_images_and_of_masters_are_counted_by_what_they_are_made_from(
+    site: Path,
+) -> None:
+    calibration = Calibration(
+        illumination=SkyFrames(bands=("r",), objects=("RASTER",)),
+        fringe=SkyFrames(bands=("r",), objects=("BLANK",), most=2),
+        wanted={"FRINGE": 2},
+    )
+    the_rules = toys.rules(calibration=calibration)
+    ledger = toys.new_site(site)
+    sky = [
+        toys.facts(f"{name}{i}", "science", ra=30.1 + i, object=name)
+        for name, n in (("RASTER", 3), ("BLANK", 4))
+        for i in range(n)
+    ]
+    toys.add_frames(ledger, site, [*toys.calibration_night(), *sky], the_rules)
+    planner.plan(ledger, the_rules)
+    with ledger.write() as conn:
+        tasks.mark_dirty(conn, [("master", BADPIXEL)], "a test")
+    with ledger.read() as conn:
+        ahead = {row.key.partition(".")[0] for row in conn.execute(queries.MASTERS_AHEAD)}
+        (found,) = [a for a in forecast(conn, the_rules, DECLARED) if a.step == "master"]
+    assert ahead == {"BIAS", "FLAT", "BADPIXEL", "ILLUMINATION", "FRINGE"}
+    # Two biases, two flats, the masters of both, three images of the raster, two of four blanks.
+    assert found.tasks == 5
+    assert found.megapixels == pytest.approx((2 + 2 + 2 + 3 + 2) * MPIX)

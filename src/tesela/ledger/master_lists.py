@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
+from tesela.ledger.keys import Configuration
 from tesela.ledger.queries import master_lists as queries
 
 STATES = ("proposed", "certified", "superseded", "invalid", "rejected")
@@ -22,3 +23,10 @@ def versions(conn: Connection, master_kind: str = "", state: str = "") -> list[d
 def latest_science_night(conn: Connection) -> str:
     """Return the last night with a science exposure, '' without any."""
     return str(conn.scalar(queries.LATEST_SCIENCE_NIGHT) or "")
+
+
+def megapixels_of_ccd(conn: Connection, configuration: Configuration) -> float:
+    """Return the size of the frames of a CCD, 0 if there are none."""
+    prefix = f"{configuration.telescope}.{configuration.camera}.{configuration.ccd}"
+    asked = {"low": f"{prefix}.", "high": f"{prefix}/"}  # '/' follows '.'
+    return float(conn.scalar(queries.PIXELS_OF_CCD, asked) or 0) / 1e6

@@ -9,10 +9,12 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from tesela.flow.plan import master_frames, tile_products
+from tesela.flow.plan import master_frames, master_images, tile_products
 from tesela.flow.plan.rules import PROFILE_OF, STEPS, Rules
-from tesela.ledger import queries
+from tesela.flow.plan.spread import spread
+from tesela.ledger import master_lists, masters, queries
 from tesela.ledger.keys import MasterKey
+from tesela.products.masterkind import IMAGES, KINDS, RAW
 
 _BEFORE = {
     "dual": frozenset({"band", "dual"}),
@@ -54,23 +56,45 @@ def forecast(conn: Connection, rules: Rules, declared: Mapping[str, float]) -> l
 def _work(conn: Connection, rules: Rules) -> dict[str, tuple[int, float]]:
     """Number of tasks and megapixels by kind."""
     keys = [MasterKey.parse(row.key) for row in conn.execute(queries.MASTERS_AHEAD)]
-    pixels = [
-        row["nx"] * row["ny"]
-        for key in keys
-        for row in master_frames.usable_frames(
-            rules, key, master_frames.frames_of(conn, rules, key)
-        )
-    ]
     images = {k: conn.execute(queries.FRAMES_AHEAD, {"kind": k}).one() for k in PROFILE_OF}
     tiles = conn.execute(queries.TILES_AHEAD).one()
     whole = conn.execute(queries.WHOLE_TILES_AHEAD).all()
     return {
-        "master": (len(keys), sum(pixels) / 1e6),
+        "master": (len(keys), sum(_megapixels(conn, rules, key) for key in keys)),
         **{kind: (row.n, row.megapixels or 0.0) for kind, row in images.items()},
         "coadd": (tiles.coadds, tiles.coadd_megapixels or 0.0),
         "catalogue": (tiles.catalogues, tiles.megapixels or 0.0),
         **{kind: _whole_tiles(whole, before) for kind, before in _BEFORE.items()},
     }
+
+
+def _megapixels(conn: Connection, rules: Rules, key: MasterKey) -> float:
+    """Of the frames, images or masters that a master will be combined from."""
+    source = KINDS[key.master_kind].source
+    if source == RAW:
+        frames = master_frames.frames_of(conn, rules, key)
+        used = master_frames.usable_frames(rules, key, frames)
+        return float(sum(row["nx"] * row["ny"] for row in used) / 1e6)
+    if source == IMAGES:
+        chosen = rules.sky_frames(key.master_kind)
+        images = [c for c in master_images.candidates(conn, rules, key) if not c.excluded]
+        return sum(c.megapixels for c in spread(images, chosen.most if chosen else 0))
+    return _parts(conn, rules, key) * master_lists.megapixels_of_ccd(conn, key.configuration)
+
+
+def _parts(conn: Connection, rules: Rules, key: MasterKey) -> int:
+    """How many masters of a period another joins: of each kind and filter the last, made or under
+    way."""
+    own = key.configuration
+    period = rules.calendar.period(key.master_kind, own.camera, key.night)
+    found: set[tuple[str, str]] = set()
+    for kind in KINDS[key.master_kind].needs:
+        for row in masters.of_ccd(conn, kind, own, period.first, period.end):
+            found.add((kind, row["configuration"]))
+        for other in masters.pending_of_ccd(conn, kind, own):
+            if period.first <= other.night < period.end:
+                found.add((kind, str(other.configuration)))
+    return len(found)
 
 
 def _whole_tiles(rows: Sequence[Any], before: frozenset[str]) -> tuple[int, float]:

@@ -14,4 +14,8 @@ MASTER_VERSIONS = text("""
     ORDER BY p.key, p.version
 """)
 
+PIXELS_OF_CCD = text("""
+    SELECT nx * ny FROM frame WHERE configuration >= :low AND configuration < :high LIMIT 1
+""")
+
 LATEST_SCIENCE_NIGHT = text("SELECT MAX(night) FROM exposure WHERE obstype = 'science'")
