@@ -2,10 +2,12 @@
 
     python benchmarks/combine_masters.py [--frames 10,20,40] [--camera t80cam] [--peer 10] [--write]
 
-Writes raw frames of random numbers into a temporary folder ($TMPDIR; 0.36 GB for each bias with its
-flat) and builds a bias and a flat of the first n of them, each in a process of its own. `--peer`
-frames are combined by ccdproc as well, which here neither levels nor judges them. With --write the
-table goes to docs/benchmarks.md, between the marks `combine`.
+Writes raw frames of random numbers and the masters that they need into a temporary folder ($TMPDIR;
+0.36 GB for each bias with its flat, 2 GB for the masters). Then it does, in a process of its own
+for each, what a worker does for a bias and a flat of the first n frames: read from the disk the
+predecessor and the reference, for a flat also bias, dark, linearity and bad pixels; build; draw the
+pages; write all. `--peer` frames are combined by ccdproc as well, which here neither levels nor
+judges them. With --write the table goes to docs/benchmarks.md, between the marks `combine`.
 """
 
 from __future__ import annotations
@@ -34,12 +36,22 @@ from pages import Result
 from tesela import cameras
 from tesela.cameras import Camera
 from tesela.products import rawfile
+from tesela.products.files import Card
 from tesela.products.frame import FrameFacts
 from tesela.products.images import Master
+from tesela.products.maskbit import MaskBit
+from tesela.simulate import structure
+from tesela.simulate.settings import NightSettings
 from tesela.stages import masters
 
-_LEVEL_ADU, _LIGHT_ADU = 1200.0, 20000.0
+Floats = NDArray[np.float32]
+_LEVEL_ADU, _LIGHT_ADU, _NOISE_ADU, _EXPTIME_S = 1200.0, 20000.0, 3.6, 5.0
+_HOT = 1e-4
+"""Fraction of pixels that are bad."""
+_NEEDED = {"bias": (), "flat": ("BIAS", "DARK", "LINEARITY", "BADPIXEL")}
+"""Masters that the frames need first."""
 _PEER = "ccdproc"
+_PARTS = ("masters read in", "built in", "pages in", "written in")
 
 
 def main() -> None:
@@ -72,6 +84,7 @@ def measure(folder: Path, options: argparse.Namespace) -> Iterator[Result]:
     camera = cameras.load(options.camera)
     _say(f"write {max(numbers)} biases and flats of {camera.raw_nx} x {camera.raw_ny}")
     write(folder, max(numbers), camera)
+    write_masters(folder, camera)
     size = f"{camera.raw_nx} x {camera.raw_ny} raw"
     yield Result("machine", f"{os.cpu_count()} cores", f"{platform.machine()}, {size} frames")
     for kind in ("bias", "flat"):
@@ -79,9 +92,11 @@ def measure(folder: Path, options: argparse.Namespace) -> Iterator[Result]:
         for n in numbers:
             _say(f"{kind} of {n}")
             cost = _run(kind, n, folder, options)
-            _say(f"{cost['wall']:.1f} s, {_note(cost)}")
+            parts = ", ".join(f"{part} {cost[part]:.1f} s" for part in _PARTS)
+            note = f"{_note(cost)}; {parts}"
+            _say(f"{cost['wall']:.1f} s, {note}")
             seconds.append(cost["wall"])
-            yield Result(f"master {kind} of {n} frames", f"{cost['wall']:.1f} s", _note(cost))
+            yield Result(f"master {kind} of {n} frames", f"{cost['wall']:.1f} s", note)
         if len(numbers) > 1:
             yield _line(kind, numbers, seconds)
     if options.peer and importlib.util.find_spec(_PEER):
@@ -108,21 +123,69 @@ def _note(cost: dict[str, float]) -> str:
 
 
 def write(folder: Path, n: int, camera: Camera) -> None:
-    """Frames of noise that is drawn once and moved about; flats are lit unevenly."""
+    """Frames of noise that is drawn once and moved about, on the bias; flats are lit unevenly."""
     rng = np.random.default_rng(1)
     shape = camera.raw_ny, camera.raw_nx
     noise = rng.standard_normal(shape, dtype=np.float32)
+    dark = np.full(shape, _LEVEL_ADU, np.float32)
     light = np.zeros(shape, np.float32)
-    for amp in camera.amplifiers:
-        y, x = np.ogrid[amp.dest.y0 : amp.dest.y1, amp.dest.x0 : amp.dest.x1]
-        r2 = (x / camera.nx - 0.5) ** 2 + (y / camera.ny - 0.5) ** 2
-        light[amp.data.slices] = _LIGHT_ADU * (1 - 0.2 * r2)
-    width = np.sqrt(13.0 + light)
+    for raw, image in ((dark, _bias(camera)), (light, _LIGHT_ADU * _response(camera))):
+        for amp in camera.amplifiers:
+            raw[amp.data.slices] += image[amp.dest.slices]
+    width = np.sqrt(_NOISE_ADU**2 + light)
     for i in range(n):
         moved = np.roll(noise, tuple(rng.integers(0, shape)), axis=(0, 1))
-        _write(folder / f"bias{i:02d}.fits", _LEVEL_ADU + 3.6 * moved)
+        _write(folder / f"bias{i:02d}.fits", dark + np.float32(_NOISE_ADU) * moved)
         moved = np.roll(noise, tuple(rng.integers(0, shape)), axis=(0, 1))
-        _write(folder / f"flat{i:02d}.fits", _LEVEL_ADU + light + width * moved)
+        _write(folder / f"flat{i:02d}.fits", dark + light + width * moved)
+
+
+def _bias(camera: Camera) -> Floats:
+    """Structure of a bias, ADU: glows and columns of a simulated detector."""
+    return structure.bias_image(NightSettings(camera=camera.name))
+
+
+def _response(camera: Camera) -> Floats:
+    """Vignetting, median about 1."""
+    y, x = (np.linspace(-0.5, 0.5, n, dtype=np.float32) for n in camera.shape)
+    return (1 - np.float32(0.2) * (y * y - 0.08))[:, None] - np.float32(0.2) * (x * x - 0.08)
+
+
+def write_masters(folder: Path, camera: Camera) -> None:
+    """What the worker reads: one after the other, so that a few planes are in memory."""
+    for name, master in _masters(camera):
+        master.write(folder / f"{name}.fits")
+
+
+def _masters(camera: Camera) -> Iterator[tuple[str, Master]]:
+    """By name: those that frames need, and two of each kind to be compared with."""
+    rng = np.random.default_rng(2)
+    none, no_mask = np.empty((0, 0), np.float32), np.empty((0, 0), np.uint8)
+    bad = np.where(rng.random(camera.shape, np.float32) < _HOT, np.uint8(MaskBit.BAD), np.uint8(0))
+    noise_adu = _NOISE_ADU / np.sqrt(20)
+    for name in ("BIAS", "bias-previous", "bias-reference"):
+        image = _bias(camera) + np.float32(noise_adu) * _noise(rng, camera)
+        yield name, Master("BIAS", image, bad, _cards("BIAS", noise_adu))
+    dark = np.float32(0.001) + np.float32(1e-4) * _noise(rng, camera)
+    yield "DARK", Master("DARK", dark, bad, _cards("DARK", 1e-4))
+    curve = np.tile([0.005, 0.001], (len(camera.amplifiers), 1))
+    arrays = {"coefficients": curve, "pivot_adu": np.array([60000.0])}
+    yield "LINEARITY", Master("LINEARITY", none, no_mask, _cards("LINEARITY", 0.0), arrays)
+    yield "BADPIXEL", Master("BADPIXEL", none, bad, _cards("BADPIXEL", 0.0))
+    for name in ("flat-previous", "flat-reference"):
+        image = _response(camera) * (1 + np.float32(0.0017) * _noise(rng, camera))
+        yield name, Master("FLAT", image, bad, _cards("FLAT", 0.0017))
+
+
+def _noise(rng: np.random.Generator, camera: Camera) -> Floats:
+    return rng.standard_normal(camera.shape, dtype=np.float32)
+
+
+def _cards(kind: str, noise: float) -> list[Card]:
+    return [
+        ("MSTKIND", kind, ""), ("FILTER", "rSDSS", ""), ("NCOMBINE", 20, ""),
+        ("MSTNOISE", noise, ""), ("NBAD", 0, ""),
+    ]  # fmt: skip
 
 
 def _write(path: Path, frame: NDArray[np.float32]) -> None:
@@ -144,55 +207,90 @@ def _run(what: str, n: int, folder: Path, options: argparse.Namespace) -> dict[s
 def _child(options: argparse.Namespace) -> dict[str, float]:
     """Build one master here and tell what it cost. Kernels are loaded on a small camera first."""
     *peer, kind = options.child.split("-")
-    paths = sorted(Path(options.folder).glob(f"{kind}*.fits"))[: int(options.frames)]
+    paths = sorted(Path(options.folder).glob(f"{kind}[0-9]*.fits"))[: int(options.frames)]
     camera = cameras.load(options.camera)
     if not peer:
         _warm(kind)
-    wall, cpu = time.perf_counter(), time.process_time()
+    wall, cpu, parts = time.perf_counter(), time.process_time(), {}
     if peer:
         _theirs(paths, Path(options.folder) / "combined.fits")
     else:
-        _ours(kind, paths, camera)
+        parts = _ours(kind, paths, camera)
     return {
+        **parts,
         "wall": time.perf_counter() - wall,
         "cpu": time.process_time() - cpu,
         "rss_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
     }
 
 
-def _ours(kind: str, paths: list[Path], camera: Camera) -> None:
+def _ours(kind: str, paths: list[Path], camera: Camera) -> dict[str, float]:
+    """As the flow's `run_master`; seconds of each part."""
+    folder, started = paths[0].parent, [time.perf_counter()]
     with ExitStack() as stack:
+        wanted = (*_NEEDED[kind], f"{kind}-previous", f"{kind}-reference")
+        others = {name: Master.read(folder / f"{name}.fits") for name in wanted}
         opened = [stack.enter_context(rawfile.open_rows(path)) for path in paths]
         headers = [rows.header for rows in opened]
-        made = _build(kind, camera, headers, opened)
+        started.append(time.perf_counter())
+        inputs = _inputs(kind, camera, headers, opened, others)
+        made = _build(kind, inputs)
         assert made.metrics["n_combined"] == len(paths), made.rejected
-        made.master.write(paths[0].parent / f"master-{kind}-{len(paths)}.fits")
+        started.append(time.perf_counter())
+        about = _about(kind, inputs, made)
+    started.append(time.perf_counter())
+    made.master.write(folder / f"master-{kind}-{len(paths)}.fits")
+    made.master.data_hash()
+    for name, content in about.pages.items():
+        (folder / f"page-{name}").write_bytes(content)
+    started.append(time.perf_counter())
+    return dict(zip(_PARTS, np.diff(started).tolist()))
 
 
-def _build(kind: str, camera: Camera, headers: list[dict[str, Any]], rows: Any) -> Any:
-    facts = [_facts(f"{kind}{i}", kind, camera) for i in range(len(rows))]
-    settings = masters.MastersSettings()
-    inputs = masters.RawInputs(
-        f"{kind.upper()}.benchmark", camera, facts=facts, headers=headers, pixels=rows
+def _inputs(
+    kind: str,
+    camera: Camera,
+    headers: list[dict[str, Any]],
+    rows: Any,
+    others: dict[str, Master],
+) -> masters.RawInputs:
+    return masters.RawInputs(
+        f"{kind.upper()}.{camera.telescope}.{camera.name}.01.rSDSS_-.SLOW.20170703",
+        camera,
+        masters={name: others[name] for name in _NEEDED[kind]},
+        previous=others[f"{kind}-previous"],
+        reference=others[f"{kind}-reference"],
+        facts=[_facts(f"{kind}{i}", kind, camera) for i in range(len(rows))],
+        headers=headers,
+        pixels=rows,
     )
+
+
+def _build(kind: str, inputs: masters.RawInputs) -> masters.MasterOutputs:
+    settings = masters.MastersSettings()
     if kind == "bias":
         return masters.build_bias(inputs, settings.bias)
-    image = np.zeros(camera.shape, np.float32)
-    inputs.masters = {"BIAS": Master("BIAS", image, np.zeros(camera.shape, np.uint8))}
     return masters.build_flat(inputs, settings.flat)
+
+
+def _about(kind: str, inputs: masters.RawInputs, made: masters.MasterOutputs) -> masters.About:
+    settings = masters.MastersSettings()
+    own = settings.bias if kind == "bias" else settings.flat
+    return masters.about(inputs, made, own, settings.stability)
 
 
 def _warm(kind: str) -> None:
     camera = cameras.load("mini80")
     rng = np.random.default_rng(1)
-    level = _LEVEL_ADU if kind == "bias" else _LEVEL_ADU + _LIGHT_ADU
+    image = _bias(camera) + (0 if kind == "bias" else _LIGHT_ADU * _response(camera))
     frames = []
     for _ in range(3):
-        frame = rng.normal(_LEVEL_ADU, 3.6, (camera.raw_ny, camera.raw_nx))
+        frame = rng.normal(_LEVEL_ADU, _NOISE_ADU, (camera.raw_ny, camera.raw_nx))
         for amp in camera.amplifiers:
-            frame[amp.data.slices] += level - _LEVEL_ADU
+            frame[amp.data.slices] += image[amp.dest.slices]
         frames.append(np.rint(frame).astype(np.uint16))
-    _build(kind, camera, [{}] * 3, frames)
+    inputs = _inputs(kind, camera, [{}] * 3, frames, dict(_masters(camera)))
+    _about(kind, inputs, _build(kind, inputs))
 
 
 def _theirs(paths: list[Path], output: Path) -> None:
@@ -215,7 +313,7 @@ def _theirs(paths: list[Path], output: Path) -> None:
 def _facts(name: str, kind: str, camera: Camera) -> FrameFacts:
     return FrameFacts(
         name, "", "", "", camera.telescope, camera.name, "01", "rSDSS", "-", kind, "", "-", 57937.9,
-        0.0 if kind == "bias" else 5.0, None, None, None, "", "", "2017-07-03", camera.nx,
+        0.0 if kind == "bias" else _EXPTIME_S, None, None, None, "", "", "2017-07-03", camera.nx,
         camera.ny, None,
     )  # fmt: skip
 
