@@ -212,9 +212,21 @@ def _master_kinds() -> str:
 
 def _quantities() -> str:
     from tesela.products.monitor import QUANTITIES
+    from tesela.quality.bands import BANDS, Band
 
-    rows = [(f"`{q.name}`", q.unit or "-", q.says) for q in QUANTITIES.values()]
-    return _table(("quantity", "unit", "what it is"), rows)
+    def limits(name: str) -> str:
+        band = BANDS.get(name)
+        if band is None:
+            return "followed, not judged"
+        own = [
+            f"`{field.name} = {value:g}`"
+            for field in dataclasses.fields(Band)
+            if (value := getattr(band, field.name)) != field.default
+        ]
+        return ", ".join(own)
+
+    rows = [(f"`{q.name}`", q.unit or "-", q.says, limits(q.name)) for q in QUANTITIES.values()]
+    return _table(("quantity", "unit", "what it is", "limits by default"), rows)
 
 
 def _grid() -> str:

@@ -9,6 +9,7 @@ import pytest
 from alembic import command
 
 import verbs
+from flow import toys
 from tesela.flow.run.lock import only_controller
 from tesela.ledger import amp_quality, masters, products, schema
 from tesela.ledger.engine import Ledger, _alembic_config, _sqlite_engine
@@ -197,6 +198,53 @@ def test_an_alarm_of_the_monitors_is_the_exit_code(proposed: Path, tmp_path: Pat
     assert verbs.well("masters", "monitor", "--site", proposed, "--since", "2018-01-01").out == (
         "nothing is followed yet\n"
     )
+
+
+def observed(site: Path, *nights: tuple[str, str]) -> Ledger:
+    """Science frames of these (night, serial of the filter), in a ledger that stays open."""
+    ledger = Ledger.open(paths.ledger_file(site))
+    toys.add_frames(
+        ledger,
+        site,
+        [
+            toys.facts(f"sci{serial}", "science", night=night, filter_serial=serial)
+            for night, serial in nights
+        ],
+        toys.rules(),
+    )
+    return ledger
+
+
+def test_what_was_observed_lately_is_asked_for_unless_all_is(site: Path) -> None:
+    """Lately is before the latest frame, not before today."""
+    observed(site, ("2015-07-03", "OLD"), ("2017-06-03", "R1"), ("2017-07-03", "R2")).close()
+    for how, filters in ((), {"r_R1", "r_R2"}), (("--all",), {"r_R1", "r_R2", "r_OLD"}):
+        said = verbs.well("masters", "due", "--site", site, "--json", *how).data["needs"]
+        flats = {n["configuration"].split(".")[3] for n in said if n["master_kind"] == "FLAT"}
+        assert flats == filters
+
+
+def test_what_is_due_is_told_while_another_writes(site: Path) -> None:
+    ledger = observed(site, ("2017-07-03", "R1"))
+    with ledger.write():
+        said = verbs.well("masters", "due", "--site", site, "--at", "2017-07-03")
+    assert "FLAT JAST80.toycam.01.r_R1.fast: missing" in said.out
+    ledger.close()
+
+
+def test_how_long_ago_a_validity_ended_is_said(proposed: Path) -> None:
+    verbs.well("masters", "certify", BIAS, "--site", proposed)
+    ledger = Ledger.open(paths.ledger_file(proposed))
+    science = toys.facts("sci", "science", camera="mini80", readout_mode="SLOW")
+    toys.add_frames(ledger, proposed, [science], toys.rules())
+    ledger.close()
+    for night, said in (
+        ("2017-07-05", "BIAS.JAST80.mini80.01.-.SLOW.20170703 version 1\n  used 1."),
+        ("2017-07-03", "version 1, 0.5 d of validity left"),
+    ):
+        out = verbs.well("masters", "due", "--site", proposed, "--at", night, "--all").out
+        assert said in out
+        assert "-1." not in out
 
 
 def test_what_is_due_of_nothing_is_nothing(site: Path) -> None:

@@ -1,4 +1,4 @@
-"""Settings of masters that cannot be meant are refused as a site is opened; what is known is said."""
+"""Settings that cannot be meant are refused as a site is opened, and what is known is said."""
 
 from __future__ import annotations
 

@@ -254,7 +254,7 @@ def test_senseless_settings_are_refused(table: dict[str, object], words: str) ->
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("before", [0, 1, 2, 3, 6])
 def test_a_step_of_a_ratio_is_an_alarm_on_the_first_nights(seed: int, before: int) -> None:
-    """Two nights tell nothing of how nights scatter, and need not: what a ratio should be is known."""
+    """What a ratio should be is known, however little is of how nights scatter."""
     nights = night_names(before + 1)
     rows = quarter(seed, before + 1, metrics=("flat_ratio",))
     # The amplifier's own noise of that night is taken out, so that the step is one of 1 %.

@@ -51,7 +51,8 @@ def draw(folder: Path, site: Site) -> list[Path]:
                 made.append(folder / name)
                 break
     followed = [one for one in monitors.overview(site).series if one["nights"] > 1]
-    for own in monitors.draw(site, followed, folder / "monitors"):
+    pages, _ = monitors.drawable(site, followed)
+    for own in monitors.draw(site, pages, folder / "monitors"):
         made += sorted(own.glob("*.png"))
     return made
 

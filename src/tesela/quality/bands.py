@@ -66,7 +66,7 @@ judged."""
 
 @dataclass(frozen=True)
 class MonitorSettings:
-    """When the monitors raise something; see `settings_of`."""
+    """When the monitors raise something. A table of a quantity is merged with its defaults."""
 
     bands: dict[str, Band] = field(default_factory=dict)
     """Limits by the name of the quantity: what a table does not say is as by default."""
@@ -108,8 +108,12 @@ def _band(name: str, table: Any, where: str) -> Band:
     usual = BANDS.get(name, Band())
     given = config.build(Band, table, where)  # what is not a table is refused
     band = replace(usual, **{key: getattr(given, key) for key in table})
-    gone = [key for key in _OPTIONAL if _is_nan(getattr(band, key))]
-    band = replace(band, **dict.fromkeys(gone))
+    band = replace(
+        band,
+        nominal=_or_none(band.nominal),
+        lowest=_or_none(band.lowest),
+        highest=_or_none(band.highest),
+    )
     for one in fields(Band):
         value = getattr(band, one.name)
         if one.name not in _OPTIONAL and not 0.0 <= value < math.inf:
@@ -122,8 +126,8 @@ def _band(name: str, table: Any, where: str) -> Band:
 _OPTIONAL = ("nominal", "lowest", "highest")
 
 
-def _is_nan(value: float | None) -> bool:
-    return value is not None and math.isnan(value)
+def _or_none(value: float | None) -> float | None:
+    return None if value is None or math.isnan(value) else value
 
 
 def _check(settings: MonitorSettings, where: str) -> None:
