@@ -223,6 +223,18 @@ def test_order_of_observations_and_missing_values_do_not_matter() -> None:
     assert not two.used[-1]
 
 
+def test_frames_without_observations_do_not_widen_the_errors_of_the_others() -> None:
+    obs = without_catalogue(observed(1))
+    model = replace(QUIET, fit_plane=False)
+    there = np.arange(obs.n_frames) != 3
+    some = illumination.of_frames(obs, there)
+    fewer = replace(some, frame=some.frame - (some.frame > 3), n_frames=obs.n_frames - 1)
+    found = illumination.solve(some, SHAPE, model)
+    expected = illumination.solve(fewer, SHAPE, model)
+    assert found.zeropoints[there] == pytest.approx(expected.zeropoints, abs=1e-6)
+    assert found.zeropoint_errors[there] == pytest.approx(expected.zeropoint_errors, rel=1e-4)
+
+
 def test_stars_seen_once_without_a_catalogue_are_refused() -> None:
     obs = without_catalogue(observed(12, n_stars=300))
     alone = replace(obs, star=np.arange(obs.mag.size), n_stars=obs.mag.size, sky=np.empty((0, 2)))

@@ -108,6 +108,25 @@ def test_frames_of_other_levels_are_not_compared(rng) -> None:
     assert np.isnan(error).all()
 
 
+def test_a_variance_that_falls_short_is_put_right(rng) -> None:
+    """Flats of any level give the gain of zero level, where the shortfall is known."""
+    short = np.array([3e-6, 6e-6])
+    per_pixel = np.repeat(GAIN, 256)
+    for level in (8000.0, 40000.0):
+        sigma = np.sqrt(level / per_pixel * (1 - np.repeat(short, 256) * level))
+        planes = [
+            (level + sigma * rng.standard_normal(SHAPE)).astype(np.float32) for _ in range(12)
+        ]
+        as_is, error = phototransfer.gains(planes, [level] * 12, SECTIONS, 0.0)
+        gain, _ = phototransfer.gains(planes, [level] * 12, SECTIONS, 0.0, shortfall=short)
+        assert np.all(np.abs(gain - GAIN) < 3.5 * error)
+        assert as_is == pytest.approx(gain / (1 - short * level), rel=1e-4)
+        _, wider = phototransfer.gains(
+            planes, [level] * 12, SECTIONS, 0.0, shortfall=short, shortfall_error=1e-6
+        )
+        assert np.all(wider > 0.9 * GAIN * 1e-6 * level)
+
+
 def test_the_curve_tells_gain_and_shortfall(rng) -> None:
     level = np.repeat(np.geomspace(1000, 60000, 12)[:, None], 2, axis=1)
     shortfall = np.array([0.0, 1e-6])

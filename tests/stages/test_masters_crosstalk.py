@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tesela.errors import QualityError
+from tesela.errors import BadInput, QualityError
 from tesela.products.images import Master
 from tesela.stages.masters import RawInputs
 from tesela.stages.masters.crosstalk import build_crosstalk
@@ -106,6 +106,22 @@ def test_frames_that_disagree_tell_nothing_or_are_foreign_are_left_out(
     assert found.rejected["sky11"] == "no pixel above 2000 electrons"
     assert found.rejected["sky12"] == "read-out mode FAST where most have -"
     assert found.rejected["sky13"].endswith("% of the pixels saturated")
+    assert found.master.data_hash() == made.master.data_hash()
+
+
+class Damaged:
+    """A file of which the pixels cannot be read."""
+
+    def __init__(self, frame: np.ndarray) -> None:
+        self.shape = frame.shape
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        raise BadInput("a file", found="data contradict DATASUM", expected="a sound file")
+
+
+def test_a_damaged_file_is_one_frame_less(made: MasterOutputs) -> None:
+    found = build_crosstalk(inputs([*FRAMES, Damaged(FRAMES[0])]), SETTINGS)  # type: ignore[list-item]
+    assert found.rejected == {"sky10": "data contradict DATASUM"}
     assert found.master.data_hash() == made.master.data_hash()
 
 

@@ -17,7 +17,7 @@ from tesela.errors import QualityError
 from tesela.pixels.illumination_priors import area_weights
 from tesela.products.images import Master, card_dict
 from tesela.stages import masters
-from tesela.stages.masters import illumination_stars
+from tesela.stages.masters import illumination, illumination_stars
 from tesela.stages.masters.settings import IlluminationFit, IlluminationGates, IlluminationSettings
 
 from . import sky_lists
@@ -198,13 +198,51 @@ def test_structure_that_the_surface_cannot_follow_needs_a_person() -> None:
     assert followed.rejected == {}
 
 
-def test_residuals_that_are_left_need_a_person(
-    field: sky_lists.Field, made: masters.MasterOutputs
+def test_residuals_that_are_left_need_a_person() -> None:
+    """Waves of 15 mmag that the polynomial cannot follow and no image is left out for."""
+    field = sky_lists.field(8, lambda u, v: 0.015 * np.sin(4 * np.pi * u) + 0 * v)
+    found = masters.build_illumination(field.inputs(), SMOOTH)
+    assert found.rejected == {}
+    assert 0.005 < found.metrics["rms_residual_mag"] < 0.01
+    assert found.reasons[0].startswith("residuals averaged over cells scatter by")
+    loose = replace(SMOOTH, gates=IlluminationGates(rms_mag=0.01))
+    assert masters.build_illumination(field.inputs(), loose).passed
+
+
+def test_the_last_round_solves_without_what_it_left_out(
+    field: sky_lists.Field, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    strict = replace(SETTINGS, gates=IlluminationGates(rms_mag=-1.0))
-    reasons = masters.build_illumination(field.inputs(), strict).reasons
-    assert reasons[0].startswith("residuals averaged over cells scatter by")
-    assert made.reasons == []
+    images = list(field.images)
+    table = dict(images[5].sources)
+    table["flux_psf"] = table["flux_psf"] * 10 ** (-0.4 * 2e-4 * table["x"])
+    images[5] = replace(images[5], sources=table)
+    spoilt = replace(field, images=images)
+    whole = build(spoilt)
+    monkeypatch.setattr(illumination, "_ROUNDS", 1)
+    once = build(spoilt)
+    assert list(once.rejected) == list(whole.rejected) == ["image05"]
+    assert once.master.data_hash() == whole.master.data_hash()
+    monkeypatch.setattr(illumination, "_ROUNDS", 0)
+    undecided = build(spoilt)
+    assert undecided.rejected == {}
+    assert undecided.reasons[-1] == "after 0 rounds image05 still disagree with the map"
+
+
+def test_an_image_of_other_stars_of_the_reference_is_of_use(field: sky_lists.Field) -> None:
+    """No star of the last image is in another one: the reference alone holds it."""
+    n = len(field.refcat["mag"])
+    images = list(field.images)
+    table = dict(images[11].sources)
+    table["i_ref"], table["ra"] = table["i_ref"] + n, table["ra"] + 20.0
+    images[11] = replace(images[11], sources=table)
+    refcat = {name: np.concatenate([values, values]) for name, values in field.refcat.items()}
+    made = build(sky_lists.Field(images, refcat))
+    assert made.rejected == {}
+    assert rms_mmag(made.master.arrays["map"] - truth()) < 3
+    unknown = {**refcat, "mag": np.where(np.arange(2 * n) < n, refcat["mag"], np.nan)}
+    alone = build(sky_lists.Field(images, unknown))
+    assert list(alone.rejected) == ["image11"]
+    assert "shares no star" in alone.rejected["image11"]
 
 
 def test_stars_with_flags_neighbours_or_little_light_are_not_used(field: sky_lists.Field) -> None:

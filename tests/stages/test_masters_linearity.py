@@ -8,12 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tesela.errors import QualityError
+from tesela.errors import BadInput, QualityError
 from tesela.pixels import linearity as curves
-from tesela.stages.masters import RawInputs
+from tesela.stages.masters import RawInputs, build_flat
 from tesela.stages.masters.inputs import MasterOutputs
 from tesela.stages.masters.linearity import build_linearity
-from tesela.stages.masters.settings import LinearitySettings
+from tesela.stages.masters.settings import FlatSettings, LinearitySettings
 
 from . import drawn
 
@@ -37,7 +37,7 @@ def frame(exptime_s: float, seed: int, lamp: float = 1.0) -> np.ndarray:
     return np.clip(np.rint(out), 0, 65535).astype(np.uint16)
 
 
-def inputs(times=TIMES, **more: object) -> RawInputs:
+def inputs(times=TIMES, key: str = "LINEARITY.test", **more: object) -> RawInputs:
     lamp = 1 + np.random.default_rng(3).normal(0, 1e-3, len(times))
     facts = [
         replace(
@@ -52,7 +52,7 @@ def inputs(times=TIMES, **more: object) -> RawInputs:
         "pixels": [frame(t, i, lamp[i]) for i, t in enumerate(times)],
         **more,
     }
-    return RawInputs("LINEARITY.test", CAMERA, **given)  # type: ignore[arg-type]
+    return RawInputs(key, CAMERA, **given)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +124,44 @@ def test_saturated_empty_and_foreign_frames_are_rejected(made: MasterOutputs) ->
     assert "at least 500 wanted" in found.rejected["ramp21"]
     assert "light +" in found.rejected["ramp22"]
     assert np.abs(slopes(found)).max() < 2
+
+
+class Damaged:
+    """A file of which the pixels cannot be read."""
+
+    def __init__(self, frame: np.ndarray) -> None:
+        self.shape = frame.shape
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        raise BadInput("a file", found="data contradict DATASUM", expected="a sound file")
+
+
+def test_a_damaged_file_is_one_frame_less() -> None:
+    given = inputs()
+    pixels = [Damaged(p) if i == 4 else p for i, p in enumerate(given.pixels)]
+    found = build_linearity(replace(given, pixels=pixels), SETTINGS)
+    assert found.rejected == {"ramp04": "data contradict DATASUM"}
+    assert found.metrics["n_combined"] == len(TIMES) - 1
+
+
+def test_flats_are_told_by_how_much_the_variance_falls_short(made: MasterOutputs) -> None:
+    arrays = made.master.arrays
+    assert arrays["shortfall"].shape == arrays["shortfall_error"].shape == (2,)
+    assert np.all(np.abs(arrays["shortfall"]) < 4 * arrays["shortfall_error"])  # drawn without
+    frames = [frame(20.0, 200 + i) for i in range(6)]
+    facts = [drawn.facts(f"flat{i}", "flat", size=SIZE) for i in range(6)]
+    given = inputs(facts=facts, headers=[{}] * 6, pixels=frames, key="FLAT.test")
+    gains = {}
+    for short in (0.0, 5e-6):
+        linear = replace(made.master)
+        linear.arrays = {
+            **arrays, "shortfall": np.full(2, short), "shortfall_error": np.full(2, 1e-8)
+        }  # fmt: skip
+        bent = replace(given, masters={**given.masters, "LINEARITY": linear})
+        values = build_flat(bent, FlatSettings()).monitored
+        gains[short] = np.array([v.value for v in values if v.metric == "gain"])
+    # 20 000 ADU: a tenth of the variance is missing, the gain of zero level is a tenth lower.
+    assert gains[5e-6] / gains[0.0] == pytest.approx(0.9, abs=0.002)
 
 
 def test_what_is_no_ramp_is_refused() -> None:

@@ -386,15 +386,19 @@ def _colour(task: _Task, fit: _Fit, covariance: Floats) -> tuple[float, float]:
 
 
 def _zeropoints(task: _Task, fit: _Fit, covariance: Floats, mean: float) -> tuple[Floats, Floats]:
-    """Of the mean of the CCD, and their errors; relative where there is no catalogue."""
+    """Of the mean of the CCD, and their errors.
+
+    Where there is no catalogue, they are relative to the mean of the frames that have observations.
+    """
     n, k = task.obs.n_frames, int(task.layout[equations.TOTAL])
     rows = np.zeros((n, k))
     rows[:, :n] = np.eye(n)
     rows[:, task.surface] = -task.mean
     value = fit.parameters[:n] - mean + task.offset
     if not task.has_ext.any():
-        rows -= rows.mean(axis=0)
-        value = value - value.mean()
+        seen = np.bincount(task.frame[fit.weight > 0], minlength=n) > 0
+        rows -= rows[seen].mean(axis=0)
+        value = value - value[seen].mean()
     return value, np.sqrt(np.einsum("ik,ik->i", rows @ covariance, rows))
 
 

@@ -144,9 +144,11 @@ def gains(
     noise_adu: npt.ArrayLike,
     *,
     zero_adu: npt.ArrayLike = 0.0,
+    shortfall: npt.ArrayLike = 0.0,
+    shortfall_error: npt.ArrayLike = 0.0,
     rows: int = 256,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Gain of each amplifier from successive flats.
+    """Gain of each amplifier at zero level from successive flats.
 
     Every frame is compared with the next; two whose levels differ by more than a factor of two are
     not. The mean is weighted by the errors. Neighbouring pairs share a frame and so half of their
@@ -162,6 +164,9 @@ def gains(
         As `pair` takes them.
     zero_adu : float, (n_amp,) or (n, n_amp)
         Zero level to subtract from each plane.
+    shortfall, shortfall_error : float or (n_amp,), one over the unit of the planes
+        Of `Curve`, by which the variance of each pair is put right. Without it, the gain is that at
+        the level of the flats: it follows them from night to night.
 
     Returns
     -------
@@ -178,8 +183,10 @@ def gains(
     nothing = np.full(len(boxes), np.nan)
     if not found:
         return nothing, nothing.copy()
-    inverse = np.array([each.variance / each.level for each in found])
-    sigma = np.array([each.error / each.level for each in found])
+    levels = np.array([each.level for each in found])
+    straight = levels * (1 - np.asarray(shortfall, np.float64) * levels)
+    inverse = np.array([each.variance for each in found]) / straight
+    sigma = np.array([each.error for each in found]) / straight
     known = np.isfinite(inverse) & (sigma > 0)
     weight = np.where(known, 1.0, 0.0) / np.where(known, sigma, 1.0) ** 2
     total = weight.sum(axis=0)
@@ -189,7 +196,10 @@ def gains(
         n = known.sum(axis=0)
         shared = 1 + 0.5 * (n - 1) / np.maximum(n, 1)
         gain = np.where(mean > 0, 1 / mean, np.nan)
-        error = gain * np.sqrt(shared / total) / mean
+        # All pairs share the error of the shortfall.
+        level = np.where(known, weight * levels, 0).sum(axis=0) / total
+        bent = np.asarray(shortfall_error, np.float64) * level
+        error = gain * np.hypot(np.sqrt(shared / total) / mean, bent)
     return gain, error
 
 

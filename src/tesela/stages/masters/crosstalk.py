@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tesela.cameras import Camera
 from tesela.errors import QualityError
-from tesela.pixels import crosstalk_matrix, overscan, saturation
+from tesela.pixels import crosstalk_matrix, saturation
 from tesela.pixels.crosstalk_matrix import Equations, Solution
 from tesela.products.images import Master, Operation
 from tesela.products.maskbit import MaskBit
@@ -97,19 +97,19 @@ def measure(inputs: RawInputs, settings: CrosstalkSettings) -> tuple[list[Frame]
     frames: list[Frame] = []
     # One after the other: the planes of one large frame fill gigabytes.
     for k in sorted(range(len(inputs.facts)), key=lambda k: inputs.facts[k].name):
-        facts, rows = inputs.facts[k], inputs.pixels[k]
+        facts = inputs.facts[k]
         if facts.name in rejected:
             continue
-        camera = inputs.camera.with_header(inputs.headers[k], facts.name)
-        raw = rows[0 : rows.shape[0]]
+        found = calibrate.read(inputs, k, corrections, in_electrons=True)
+        if isinstance(found, str):
+            rejected[facts.name] = found
+            continue
+        raw, plane = found
+        camera = plane.camera
         top = _saturated(raw, camera)
         if top.mean() > MOST_SATURATED:
             rejected[facts.name] = f"{100 * top.mean():.0f} % of the pixels saturated"
             continue
-        strip = overscan.measure(raw, camera.sections("overscan"), camera.sections("data"))
-        plane = calibrate.Levelled(
-            facts.name, raw, camera, strip, corrections, facts.exptime_s, in_electrons=True
-        )
         equations = crosstalk_matrix.measure(
             plane[0 : camera.ny],
             camera.sections("dest"),

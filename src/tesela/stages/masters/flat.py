@@ -90,27 +90,46 @@ def build_flat(inputs: RawInputs, settings: FlatSettings) -> MasterOutputs:
         ],
         monitored=[
             *per_amplifier("flat_level", levels, camera),
-            *_gains(kept),
+            *_gains(kept, inputs.masters.get("LINEARITY")),
             *temperature(kept, camera),
         ],
     )
 
 
-def _gains(kept: list[Measured[FlatSeen]]) -> list[AmpValue]:
-    """Gain of each amplifier, e-/ADU, from the noise of successive flats (photon transfer)."""
+def _gains(kept: list[Measured[FlatSeen]], linearity: Master | None) -> list[AmpValue]:
+    """Gain of each amplifier, e-/ADU, from the noise of successive flats (photon transfer).
+
+    Of zero level, where the ramp of the linearity told by how much the variance falls short;
+    without, of the level of these flats.
+    """
     camera = kept[0].plane.camera
     stated = camera.values("gain_e_per_adu")
+    shortfall, shortfall_error = _shortfall(linearity, len(stated))
     relative, error = phototransfer.gains(
         [frame.plane for frame in kept],
         [frame.seen.mode for frame in kept],
         camera.sections("dest"),
         np.median([frame.plane.readnoise_e for frame in kept], axis=0),
+        shortfall=shortfall / stated,
+        shortfall_error=shortfall_error / stated,
     )
     return [
         AmpValue(amp.id, "gain", float(ratio * gain), float(sigma * gain), len(kept))
         for amp, gain, ratio, sigma in zip(camera.amplifiers, stated, relative, error)
         if np.isfinite(ratio)
     ]
+
+
+def _shortfall(
+    linearity: Master | None, n_amp: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """1/ADU and its error, (n_amp,) each; 0 where no master or no amplifier tells."""
+    arrays = {} if linearity is None else linearity.arrays
+    if "shortfall" not in arrays:
+        return np.zeros(n_amp), np.zeros(n_amp)
+    values, errors = (np.asarray(arrays[k]) for k in ("shortfall", "shortfall_error"))
+    known = np.isfinite(values) & np.isfinite(errors)
+    return np.where(known, values, 0.0), np.where(known, errors, 0.0)
 
 
 def _known_bad(inputs: RawInputs) -> NDArray[np.bool_]:

@@ -40,6 +40,10 @@ def build_illumination(inputs: ImageInputs, settings: IlluminationSettings) -> M
     )
     n = len(inputs.images) - len(fitted.rejected)
     verdict.reasons += _disagreement(fitted.n_disagree, n, settings.gates.rejected_share)
+    if fitted.undecided:
+        verdict.reasons.append(
+            f"after {_ROUNDS} rounds {', '.join(fitted.undecided)} still disagree with the map"
+        )
     master = _master(n, fitted, settings, verdict)
     metrics = {"n_combined": n, **_metrics(fitted), **verdict.metrics}
     return MasterOutputs(
@@ -86,6 +90,8 @@ class _Fitted:
     rejected: dict[str, str]
     n_disagree: int
     """Of those, images that had enough stars."""
+    undecided: list[str]
+    """Images that one more round would leave out; they are in the solution."""
     anchor: str
 
 
@@ -101,7 +107,7 @@ def _fit(inputs: ImageInputs, stars: Stars, settings: IlluminationSettings) -> _
     n_poor = len(rejected)
     told: list[ImageFit] = []
     model, anchor = _model(inputs, stars, settings)
-    for _ in range(_ROUNDS):
+    for n in range(_ROUNDS + 1):
         enough.require(inputs, "illumination", len(names) - len(rejected), rejected)
         kept = np.array([name not in rejected for name in names])
         obs = fitting.of_frames(stars.obs, kept)
@@ -119,12 +125,13 @@ def _fit(inputs: ImageInputs, stars: Stars, settings: IlluminationSettings) -> _
             for name, reason in zip(names, unfit(found, settings.gates))
             if reason and name not in rejected
         }
-        if not new:
+        if not new or n == _ROUNDS:  # the last solution has none of those that were left out
             break
         rejected |= new
-    enough.require(inputs, "illumination", len(names) - len(rejected), rejected)
     kept_stars = Stars(obs, stars.ext_mag, stars.colour)
-    return _Fitted(kept_stars, solution, told, rejected, len(rejected) - n_poor, anchor)
+    return _Fitted(
+        kept_stars, solution, told, rejected, len(rejected) - n_poor, sorted(new), anchor
+    )
 
 
 def _disagreement(n_out: int, n_kept: int, share: float) -> list[str]:

@@ -41,15 +41,26 @@ class ImageFit:
 
 
 def images(obs: Observations, solution: Solution, shape: tuple[int, int]) -> list[ImageFit]:
-    """Residuals image by image, those that were clipped too."""
+    """Residuals image by image, those that were clipped too.
+
+    They are against the other images; an image that shares too few stars with those is held
+    against the reference catalogue.
+    """
     n_of_star = np.bincount(obs.star, minlength=obs.n_stars)[obs.star]
     told = np.isfinite(solution.residual) & (n_of_star > 1)
     # A star takes its share of the residual on itself.
     residual = solution.residual * n_of_star / np.maximum(n_of_star - 1, 1)
-    return [
-        _image(obs, solution, shape, residual, np.flatnonzero(told & (obs.frame == k)), k)
-        for k in range(obs.n_frames)
-    ]
+    against = solution.residual - solution.ext_residual[obs.star]
+    fits = []
+    for k in range(obs.n_frames):
+        rows = np.flatnonzero(told & (obs.frame == k))
+        values = residual
+        if rows.size < _FEW:
+            known = np.flatnonzero(np.isfinite(against) & (obs.frame == k))
+            if known.size > rows.size:
+                rows, values = known, against
+        fits.append(_image(obs, solution, shape, values, rows, k))
+    return fits
 
 
 def _image(
@@ -61,14 +72,14 @@ def _image(
     k: int,
 ) -> ImageFit:
     found = residual[rows]
-    scatter = float(1.4826 * np.median(np.abs(found))) if rows.size else np.nan
+    scatter = robust.sigma(found, 0)
     cell = cells(obs.x[rows], obs.y[rows], shape, _CELLS)
     worst, at, error = 0.0, 0, np.nan
     for n in range(_CELLS * _CELLS):
         inside = found[cell == n]
         if inside.size >= _FEW and abs(np.median(inside)) > abs(worst):
             worst, at = float(np.median(inside)), n
-            error = 1.2533 * scatter / np.sqrt(inside.size)
+            error = robust.MEDIAN_ERROR * scatter / np.sqrt(inside.size)
     return ImageFit(
         float(solution.zeropoints[k]),
         float(solution.zeropoint_errors[k]),
@@ -96,7 +107,7 @@ def unfit(fits: Sequence[ImageFit], gates: IlluminationGates) -> list[str]:
 
 def _unfit(image: ImageFit, gates: IlluminationGates, scatter: float, patch: float) -> str:
     if not np.isfinite(image.scatter):
-        return "shares no star with the other images"
+        return "shares no star with the other images, and has none of the reference"
     if image.scatter > max(gates.image_scatter_mag, scatter):
         return (
             f"stars scatter by {1e3 * image.scatter:.0f} mmag, "

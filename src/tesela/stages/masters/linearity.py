@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tesela.cameras import Camera
 from tesela.errors import QualityError
-from tesela.pixels import linearity, overscan, phototransfer
+from tesela.pixels import linearity, phototransfer, robust
 from tesela.products.images import Master, Operation
 from tesela.products.maskbit import MaskBit
 from tesela.products.monitor import AmpValue
@@ -73,7 +72,7 @@ def build_linearity(inputs: RawInputs, settings: LinearitySettings) -> MasterOut
     kept = int(np.count_nonzero(~fit.rejected))
     enough.require(inputs, "linearity", kept, rejected)
     transfer, curve = photon_transfer(inputs, ramp, fit, settings)
-    master = _master(fit, kept, settings)
+    master = _master(fit, curve, kept, settings)
     reasons, metrics = _judge(fit, ramp, inputs.previous, settings)
     reasons += enough.gates(kept, rejected, settings.max_rejected)
     drawing = page.Drawing(inputs.camera, ramp.exptime_s, ramp.level, fit, transfer, curve)
@@ -106,8 +105,11 @@ def measure(inputs: RawInputs, settings: LinearitySettings) -> tuple[Ramp, dict[
     for k, facts in enumerate(inputs.facts):
         if facts.name in rejected:
             continue
-        camera = inputs.camera.with_header(inputs.headers[k], facts.name)
-        level, sigma, zero = _levels(inputs, k, camera, settings)
+        found = calibrate.read(inputs, k, calibrate.Corrections(), in_electrons=False)
+        if isinstance(found, str):
+            rejected[facts.name] = found
+            continue
+        level, sigma, zero = _levels(inputs, *found, settings)
         known = np.isfinite(level)
         middle = float(np.median(level[known])) if known.any() else np.inf
         if 2 * np.count_nonzero(known) < len(known) or middle > high:
@@ -160,39 +162,34 @@ def photon_transfer(
 
 
 def _levels(
-    inputs: RawInputs, k: int, camera: Camera, settings: LinearitySettings
+    inputs: RawInputs,
+    raw: NDArray[np.uint16],
+    frame: calibrate.Levelled,
+    settings: LinearitySettings,
 ) -> tuple[Floats, Floats, Floats]:
     """Clipped mean over the middle of each amplifier, its relative error, and the zero level."""
-    raw = inputs.pixels[k][0 : inputs.pixels[k].shape[0]]
-    data = camera.sections("data")
-    strip = overscan.measure(raw, camera.sections("overscan"), data)
+    camera, data = frame.camera, frame.camera.sections("data")
     bias, dark = inputs.masters["BIAS"], inputs.masters.get("DARK")
     level, sigma, zero = (np.full(len(data), np.nan) for _ in range(3))
     for n, (amp, box) in enumerate(zip(camera.amplifiers, _central(data, settings.part))):
         dx, dy = amp.dest.x0 - amp.data.x0, amp.dest.y0 - amp.data.y0
         at = (slice(box[2] + dy, box[3] + dy), slice(box[0] + dx, box[1] + dx))
         part = raw[box[2] : box[3], box[0] : box[1]]
-        rows = strip.level[n, box[2] - amp.data.y0 : box[3] - amp.data.y0]
+        rows = frame.strip.level[n, box[2] - amp.data.y0 : box[3] - amp.data.y0]
         offset = bias.image[at] + rows[:, None]
         if dark is not None and dark.image.size:
-            seconds = inputs.facts[k].exptime_s
-            offset = offset + dark.image[at] * np.float32(seconds / amp.gain_e_per_adu)
+            seconds = np.float32(frame.exptime_s / amp.gain_e_per_adu)
+            offset = offset + dark.image[at] * seconds
         zero[n] = float(np.mean(offset))
         if np.mean(part >= min(amp.saturation_adu, 65535.0)) > SATURATED_PART:
             continue
         values = (part - offset)[(bias.mask[at] & MaskBit.BAD) == 0]
-        level[n], count = _clipped_mean(values)
+        if not values.size:
+            continue
+        level[n], count = robust.clipped_mean(values, clip_sigma=CLIP_SIGMA, least_sigma=1.0)
         photons = max(level[n], 1.0) * amp.gain_e_per_adu
         sigma[n] = np.hypot(1 / np.sqrt(photons * count), ZERO_ERROR_ADU / max(level[n], 1.0))
     return level, sigma, zero
-
-
-def _clipped_mean(values: NDArray[np.floating[Any]]) -> tuple[float, int]:
-    sample = values[:: max(1, values.size // 50_000)]
-    middle = np.median(sample)
-    spread = 1.4826 * np.median(np.abs(sample - middle))
-    kept = values[np.abs(values - middle) <= CLIP_SIGMA * max(spread, 1.0)]
-    return float(np.mean(kept, dtype=np.float64)), kept.size
 
 
 def _central(sections: NDArray[np.int64], part: float) -> NDArray[np.int64]:
@@ -237,7 +234,10 @@ def _require_ramp(
     )
 
 
-def _master(fit: linearity.Fit, n: int, settings: LinearitySettings) -> Master:
+def _master(
+    fit: linearity.Fit, curve: phototransfer.Curve, n: int, settings: LinearitySettings
+) -> Master:
+    """Coefficients, and by how much the variance falls short, of which flats want to know."""
     empty_image, empty_mask = np.empty((0, 0), np.float32), np.empty((0, 0), np.uint8)
     return Master(
         "LINEARITY",
@@ -254,8 +254,16 @@ def _master(fit: linearity.Fit, n: int, settings: LinearitySettings) -> Master:
             "coefficients": fit.coefficients,
             "error": fit.error,
             "pivot_adu": np.array([settings.pivot_adu]),
+            **_shortfall(curve),
         },
     )
+
+
+def _shortfall(curve: phototransfer.Curve) -> dict[str, Floats]:
+    """1/ADU on the corrected scale, and its error; nothing if no amplifier tells it."""
+    if not np.isfinite(curve.shortfall).any():
+        return {}
+    return {"shortfall": curve.shortfall, "shortfall_error": curve.shortfall_error}
 
 
 def _judge(
