@@ -156,3 +156,16 @@ def test_the_survey_of_a_campaign_names_interventions_and_frames(tmp_path):
     assert calibration.fringe.bands == ("zSDSS",)
     assert calibration.fringe.objects == ("BLANK-*",)
     assert calibration.pattern.bands == ()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "warm_fraction", "overscan_offset_adu", "twilight_gradient", "lamp_drift",
+        "shutter_offset_s",
+    ],
+)  # fmt: skip
+def test_campaigns_are_near_the_limits_and_the_demonstration_is_not(name):
+    for nights in (campaign.calibration(), campaign.blind(), campaign.month()):
+        assert all(getattr(wanted, name) > 0 for wanted in nights)
+    assert all(getattr(wanted, name) == 0 for wanted in campaign.demonstration())
