@@ -94,12 +94,51 @@ def test_a_gain_that_drifts_by_one_percent_is_an_alarm_that_names_the_amplifier(
 @pytest.mark.parametrize("amp", [1, 4, 9, 16])
 def test_a_gradient_of_the_sky_neither_hides_nor_feigns_a_drift(amp: int) -> None:
     y, x = np.mgrid[: CAMERA.ny, : CAMERA.nx]
-    gradient = 1 + 0.012 * (x / CAMERA.nx - 0.5) - 0.008 * (y / CAMERA.ny - 0.5)
+    gradient = 1 + 0.007 * (x / CAMERA.nx - 0.5) - 0.005 * (y / CAMERA.ny - 0.5)
     assert found(gradient).alert == QUIET
     drifted = found(gradient * gain(amp, 1.01))
     assert drifted.alert == ALARM
     assert [says.split(" changed")[0] for says in drifted.says] == [f"amplifier {amp}"]
-    assert drifted.tilt == pytest.approx((0.012, -0.008), abs=1e-3)
+    assert drifted.tilt == pytest.approx((0.007, -0.005), abs=1e-3)
+
+
+@pytest.mark.parametrize(("slope", "alert"), [(0.008, QUIET), (0.015, WARNING), (0.03, ALARM)])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_tilt_has_limits_of_its_own(slope: float, alert: int, axis: int) -> None:
+    y, x = np.mgrid[: CAMERA.ny, : CAMERA.nx]
+    tilted = found(1 + slope * ((x / CAMERA.nx, y / CAMERA.ny)[axis] - 0.5))
+    assert tilted.alert == alert
+    assert tilted.tilt[axis] == pytest.approx(slope, abs=5e-4)
+    assert tilted.step == (0, 0)
+    assert [says.split(" by ")[0] for says in tilted.says] == ["the light is tilted"] * (alert > 0)
+
+
+@pytest.mark.parametrize(("axis", "half"), [(0, "right"), (1, "upper")])
+@pytest.mark.parametrize("slope", [0.0, 0.006])
+@pytest.mark.parametrize("factor", [1.01, 0.99])
+def test_a_half_of_the_detector_that_drifts_is_no_tilt(
+    axis: int, half: str, slope: float, factor: float
+) -> None:
+    """As behind a read-out board, on whatever gradient the sky has that evening."""
+    place = np.indices(CAMERA.shape)[1 - axis] / CAMERA.shape[1 - axis] - 0.5
+    drifted = found(np.where(place > 0, factor, 1.0) * (1 + slope * place))
+    assert drifted.alert == ALARM
+    assert drifted.step[axis] == pytest.approx(factor - 1, abs=5e-4)
+    assert drifted.step[1 - axis] == 0
+    assert drifted.tilt[axis] == pytest.approx(slope, abs=5e-4)
+    assert len(drifted.says) == 1
+    assert drifted.says[0].startswith(f"the {half} half of the CCD changed by ")
+    moved = np.array([v.value for v in drifted.monitored()])
+    assert np.abs(moved - 1) == pytest.approx(np.full(16, 0.005), abs=5e-4)
+
+
+def test_a_drifting_amplifier_shows_beside_a_half_that_drifts() -> None:
+    upper = np.where(np.arange(CAMERA.ny) > CAMERA.ny / 2, 1.01, 1.0)[:, None]
+    drifted = found(upper * gain(3, 1.01))
+    assert [says.split(" changed")[0] for says in drifted.says] == [
+        "amplifier 3",
+        "the upper half of the CCD",
+    ]
 
 
 def test_half_a_percent_and_more_is_a_warning() -> None:
@@ -108,7 +147,8 @@ def test_half_a_percent_and_more_is_a_warning() -> None:
 
 
 @pytest.mark.parametrize(
-    ("outer", "depth"), [(18, 0.005), (45, 0.005), (18, 0.02), (45, 0.02), (30, 0.01)]
+    ("outer", "depth"),
+    [(18, 0.005), (45, 0.005), (18, 0.02), (45, 0.02), (30, 0.01), (70, 0.005), (70, 0.02)],
 )
 @pytest.mark.parametrize("place", [(620.0, 310.0), (140.0, 577.0)])
 def test_a_grain_of_dust_is_an_alarm_that_says_where(

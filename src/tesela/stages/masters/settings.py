@@ -297,15 +297,24 @@ class StabilitySettings:
     """When the pages of a flat call its change an alert."""
 
     warn: float = 0.005
-    """An amplifier that changed by more than this against the whole CCD is a warning ..."""
+    """An amplifier that changed by more than this against the whole CCD, or a half of the CCD
+    against the other, is a warning ..."""
     alarm: float = 0.009
     """... and by more than this an alarm: a drift of 1 % may not slip by a hair."""
+    tilt_warn: float = 0.01
+    """A plane through the amplifiers that is tilted by more than this from edge to edge is a
+    warning (the twilight sky has gradients of some tenths of a percent) ..."""
+    tilt_alarm: float = 0.02
+    """... and by more than this an alarm."""
     radial_bins: int = 12
     """Rings around the centre of the CCD, of equal area; they obey the same two limits."""
     dust_depth: float = 0.004
     """A compact region that changed by this is dust that came or went: an alarm."""
-    dust_px: tuple[float, float] = (15.0, 100.0)
-    """Smallest and largest extent of such a region, pixels."""
+    dust_px: float = 15.0
+    """Smallest extent of such a region, pixels."""
+    dust_share: float = 0.13
+    """Largest extent, as a part of the shorter side of the CCD (1200 pixels of T80Cam): shadows
+    grow with the distance from the CCD. Surroundings are measured on a mesh a little wider."""
     dust_sigma: float = 6.0
     """It must also stand out by this many times the noise of the smoothed ratio."""
 

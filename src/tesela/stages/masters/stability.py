@@ -2,54 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import find_objects, gaussian_filter, label
 
 from tesela.cameras import Camera
 from tesela.errors import QualityError
-from tesela.pixels import background
+from tesela.pixels import flatchange, robust
 from tesela.pixels.blocks import binned, factor_to
+from tesela.pixels.flatchange import Dust, DustLimits, Large
 from tesela.products.images import Master, card_dict
 from tesela.products.monitor import AmpValue
 from tesela.stages.masters.settings import StabilitySettings
 
+__all__ = ["ALARM", "QUIET", "WARNING", "Dust", "Stability", "stability"]
+
 QUIET, WARNING, ALARM = 0, 1, 2
-WORK_PX: Final = 2400
-"""Side of the binned ratio on which dust is looked for: 4 pixels a bin for T80Cam."""
-SMOOTHING_PX: Final = 3.0
-SMOOTHED_DEPTH: Final = 0.85
-"""What the smoothing leaves of the depth of the smallest rings."""
-LEAST_WILD: Final = 0.05
 SHOWN_PX: Final = 1000
-MESH_PX: Final = 192
-CLIP_SIGMA: Final = 5.0
-LEAST_FILLED: Final = 0.25
-"""Part of its box that a compact region fills; a bad column fills less."""
-MOST_DUST: Final = 50
-FEWEST_FOR_A_PLANE: Final = 6
-PLANE_PASSES: Final = 40
-LEAST_AWAY: Final = 1e-5
 HISTOGRAM_HALF: Final = 0.03
 N_HISTOGRAM: Final = 241
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Dust:
-    """A compact region that lost light (`depth` above zero: dust that came) or gained it."""
-
-    x: float
-    """Centre, 0-based pixels of the CCD."""
-    y: float
-    diameter_px: float
-    depth: float
-    """Largest change of the smoothed ratio, as a fraction."""
-    significance: float
 
 
 @dataclass(frozen=True)
@@ -67,8 +42,11 @@ class Stability:
     amp_scatter: Floats
     """Robust scatter of the pixels; (n_amp,)."""
     tilt: tuple[float, float]
-    """Slope of that plane along x and y, as a fraction from edge to edge: no alert, for the sky has
-    gradients of its own."""
+    """Slope of that plane along x and y, as a fraction from edge to edge; its limits are wide, for
+    the sky has gradients of its own."""
+    step: tuple[float, float]
+    """Upper half of the CCD over the lower one, minus one, along x and y; 0 where it is below a
+    warning. It is part of `amp_ratio`."""
     radius_px: Floats
     """Mean radius of each ring; (n_rings,)."""
     radial_ratio: Floats
@@ -101,9 +79,11 @@ def stability(
     """Compare a flat with the reference.
 
     An amplifier's change is told against a plane through all amplifiers that no single one of them
-    can tilt, since the sky of every evening has another gradient. Rings of equal area around
-    the centre tell of illumination. Dust is sought in the ratio smoothed by 3 px, against its own
-    surroundings, with the amplifiers' changes taken out.
+    can tilt, since the sky of every evening has another gradient. Before the plane takes it, a step
+    between two halves of the CCD is looked for, as a read-out board would make. Rings of equal area
+    around the centre tell of illumination. Dust is sought in the ratio, binned to 2400 pixels a
+    side at the most and smoothed, against its own surroundings, with the amplifiers' changes taken
+    out.
 
     Memory: the ratio and a few planes of its binned size. Raises `QualityError` if the two do not
     fit together or no pixel is good in both.
@@ -125,8 +105,11 @@ def stability(
     ratio /= np.float32(middle)
     amp_ratio, amp_scatter = medians / middle, scatters / middle
     scatter = float(np.nanmedian(amp_scatter))
-    changes, tilt = _without_tilt(amp_ratio, camera)
-    radius, ring, ring_scatter = _rings(ratio, usable, camera, settings.radial_bins)
+    dest = camera.sections("dest")
+    large = flatchange.large(ratio, usable, dest, amp_ratio, least_step=settings.warn)
+    x, y = flatchange.centres(dest, camera.shape)
+    changes = amp_ratio / (1 + large.at(x, y, steps=False))
+    radius, ring, ring_scatter = flatchange.rings(ratio, usable, settings.radial_bins)
     show_px = factor_to(camera.shape, SHOWN_PX)
     shown = binned(ratio, usable, show_px)
     edges = 1 + np.linspace(-HISTOGRAM_HALF, HISTOGRAM_HALF, N_HISTOGRAM + 1)
@@ -134,18 +117,21 @@ def stability(
     for value, amp in zip(amp_ratio, camera.amplifiers):  # their steps would pass for dust
         if np.isfinite(value):
             ratio[amp.dest.slices] /= np.float32(value)
-    dust = _dust(ratio, usable, scatter, settings)
+    dust = flatchange.dust(ratio, usable, scatter, _dust_limits(settings, camera))
     n = int(card_dict(flat.cards).get("NCOMBINE") or 0)
     own, old = (float(card_dict(m.cards).get("MSTNOISE") or 0) for m in (flat, reference))
-    alert, says = _judge(tuple(a.id for a in camera.amplifiers), changes, ring, dust, settings)
+    alone = amp_ratio / (1 + large.at(x, y))
+    ids = tuple(a.id for a in camera.amplifiers)
+    alert, says = _judge(ids, alone, large, ring, dust, settings)
     return Stability(
         alert,
         says,
-        tuple(a.id for a in camera.amplifiers),
+        ids,
         changes,
-        1.2533 * amp_scatter / np.sqrt(np.maximum(counts, 1)),  # of a median
+        robust.MEDIAN_ERROR * amp_scatter / np.sqrt(np.maximum(counts, 1)),  # of a median
         amp_scatter,
-        tilt,
+        large.tilt,
+        large.step,
         radius,
         ring,
         ring_scatter,
@@ -170,152 +156,56 @@ def _amplifiers(
         out[2, k] = values.size
         if values.size:
             out[0, k] = np.median(values)
-            out[1, k] = 1.4826 * np.median(np.abs(values - np.float32(out[0, k])))
+            out[1, k] = robust.sigma(values, out[0, k])
     return out[0], out[1], out[2]
 
 
-def _without_tilt(ratio: Floats, camera: Camera) -> tuple[Floats, tuple[float, float]]:
-    """The amplifiers over the plane of least absolute deviations through them, and its slopes.
-
-    With fewer than six amplifiers a plane could follow any of them: none is taken.
-    """
-    known = np.isfinite(ratio)
-    if np.count_nonzero(known) < FEWEST_FOR_A_PLANE:
-        return ratio, (0.0, 0.0)
-    dest = camera.sections("dest")
-    x = (dest[:, 0] + dest[:, 1]) / (2 * camera.nx) - 0.5
-    y = (dest[:, 2] + dest[:, 3]) / (2 * camera.ny) - 0.5
-    design = np.stack([np.ones_like(x), x, y], axis=1)
-    away = ratio - 1
-    plane: Floats = np.zeros(3)
-    for _ in range(PLANE_PASSES):  # least squares, weighted to least absolute deviations
-        weight = 1 / np.sqrt(np.maximum(np.abs(away - design @ plane), LEAST_AWAY))[known]
-        scaled = design[known] * weight[:, None]
-        plane = np.asarray(
-            np.linalg.lstsq(scaled, away[known] * weight, rcond=None)[0], dtype=np.float64
-        )
-    return ratio / (1 + design @ plane), (float(plane[1]), float(plane[2]))
-
-
-def _rings(
-    ratio: NDArray[np.float32], usable: NDArray[np.bool_], camera: Camera, n: int
-) -> tuple[Floats, Floats, Floats]:
-    """Mean radius, median ratio and scatter in rings of equal area of the CCD's circle."""
-    step = max(1, factor_to(camera.shape, WORK_PX) // 2)
-    y, x = np.ogrid[: camera.ny : step, : camera.nx : step]
-    r2 = (y - 0.5 * (camera.ny - 1)) ** 2 + (x - 0.5 * (camera.nx - 1)) ** 2
-    index = np.minimum((n * r2 / r2.max()).astype(np.int64), n - 1)
-    good, values = usable[::step, ::step], ratio[::step, ::step]
-    out = np.full((3, n), np.nan)
-    for k in range(n):
-        here = good & (index == k)
-        if not here.any():
-            continue
-        out[0, k] = np.sqrt(np.mean(r2[here]))
-        out[1, k] = np.median(values[here])
-        out[2, k] = 1.4826 * np.median(np.abs(values[here] - np.float32(out[1, k])))
-    return out[0], out[1] / np.nanmedian(values[good]), out[2]
-
-
-def _dust(
-    ratio: NDArray[np.float32],
-    usable: NDArray[np.bool_],
-    scatter: float,
-    settings: StabilitySettings,
-) -> tuple[Dust, ...]:
-    """Compact regions of the smoothed ratio that stand out, the deepest first."""
-    bin_px = factor_to(ratio.shape, WORK_PX)
-    sane = usable & (np.abs(ratio - 1) <= max(CLIP_SIGMA * scatter, LEAST_WILD))
-    coarse = binned(ratio, sane, bin_px)
-    away, known = _smooth(coarse, max(SMOOTHING_PX / bin_px, 0.75))
-    surroundings = background.measure(away, ~known, mesh_px=MESH_PX // bin_px, filter_meshes=5)
-    away = np.where(known, away - surroundings.level(), np.float32(0))
-    noise = 1.4826 * float(np.median(np.abs(away[known])))
-    limit = max(SMOOTHED_DEPTH * settings.dust_depth, settings.dust_sigma * noise)
-    found = []
-    for sign in (-1, 1):  # less light first: dust that came
-        found += [
-            replace(region, depth=-sign * region.depth)
-            for region in _regions(sign * away, limit, noise, bin_px, settings)
-        ]
-    return tuple(sorted(found, key=lambda d: -abs(d.depth))[:MOST_DUST])
-
-
-def _smooth(
-    coarse: NDArray[np.float32], sigma: float
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """The mean of what is known around each pixel, less one, and where most of it is known."""
-    there = np.isfinite(coarse)
-    weight = gaussian_filter(there.astype(np.float32), sigma, mode="constant")
-    full = gaussian_filter(np.ones_like(coarse), sigma, mode="constant")
-    total = gaussian_filter(np.where(there, coarse - 1, 0), sigma, mode="constant")
-    known = weight > 0.5 * full
-    return np.where(known, total / np.maximum(weight, 1e-6), 0).astype(np.float32), known
-
-
-def _regions(
-    away: NDArray[np.float32], limit: float, noise: float, bin_px: int, settings: StabilitySettings
-) -> list[Dust]:
-    """Connected pixels above half the limit, of which some reach it, of the right size."""
-    labels, n = label(away > max(0.5 * limit, 3 * noise))
-    if not n:
-        return []
-    low, high = settings.dust_px
-    found = []
-    for k, box in enumerate(find_objects(labels), 1):
-        values = np.where(labels[box] == k, away[box], 0)
-        peak = float(values.max())
-        inside = values > 0.5 * peak  # its size is that at half of its depth
-        y, x = np.nonzero(inside)
-        height, width = np.ptp(y) + 1, np.ptp(x) + 1
-        side = max(height, width)
-        if peak < limit or not low <= side * bin_px <= high:
-            continue
-        if inside.sum() < LEAST_FILLED * side**2:
-            continue
-        # The middle of the outline: a ring is not centred on its deepest part.
-        y0 = box[0].start + y.min() + 0.5 * height
-        x0 = box[1].start + x.min() + 0.5 * width
-        found.append(
-            Dust(
-                float(x0 * bin_px - 0.5),
-                float(y0 * bin_px - 0.5),
-                float(side * bin_px),
-                peak,
-                peak / max(noise, 1e-9),
-            )
-        )
-    return found
+def _dust_limits(settings: StabilitySettings, camera: Camera) -> DustLimits:
+    largest = settings.dust_share * min(camera.shape)
+    return DustLimits(settings.dust_depth, settings.dust_px, largest, settings.dust_sigma)
 
 
 def _judge(
     ids: tuple[int, ...],
     amp_ratio: Floats,
+    large: Large,
     ring: Floats,
     dust: tuple[Dust, ...],
     settings: StabilitySettings,
 ) -> tuple[int, tuple[str, ...]]:
-    alert, says = QUIET, []
+    """The alert, and a sentence for each change that is beyond its limit."""
+    found: list[tuple[int, str]] = []
+    warn, alarm = settings.warn, settings.alarm
+
+    def hold(change: float, what: str, warn: float = warn, alarm: float = alarm) -> None:
+        if abs(change) >= warn:
+            limits = f"(warning at {100 * warn:g} %, alarm at {100 * alarm:g} %)"
+            found.append((ALARM if abs(change) >= alarm else WARNING, f"{what} {limits}"))
+
     for amp, ratio in zip(ids, amp_ratio):
         change = ratio - 1
-        if abs(change) >= settings.warn:
-            alert = max(alert, ALARM if abs(change) >= settings.alarm else WARNING)
-            says.append(
-                f"amplifier {amp} changed by {100 * change:+.2f} % against the whole CCD "
-                f"(warning at {100 * settings.warn:g} %, alarm at {100 * settings.alarm:g} %)"
-            )
-    span = float(np.nanmax(ring) - np.nanmin(ring)) if np.isfinite(ring).any() else 0.0
-    if span >= settings.warn:
-        alert = max(alert, ALARM if span >= settings.alarm else WARNING)
-        says.append(
-            f"the illumination changed with the radius by {100 * span:.2f} % "
-            f"(warning at {100 * settings.warn:g} %, alarm at {100 * settings.alarm:g} %)"
-        )
+        hold(change, f"amplifier {amp} changed by {100 * change:+.2f} % against the whole CCD")
+    for change, which, other in zip(large.step, ("right", "upper"), ("left", "lower")):
+        hold(change, f"the {which} half of the CCD changed by {100 * change:+.2f} % against the "
+             f"{other} one: a read-out board?")  # fmt: skip
+    tilt_x, tilt_y = large.tilt
+    hold(
+        float(np.hypot(tilt_x, tilt_y)),
+        f"the light is tilted by {100 * tilt_x:+.2f} % in x and {100 * tilt_y:+.2f} % in y from "
+        "edge to edge",
+        settings.tilt_warn,
+        settings.tilt_alarm,
+    )
+    if np.isfinite(ring).any():
+        span = float(np.nanmax(ring) - np.nanmin(ring))
+        hold(span, f"the illumination changed with the radius by {100 * span:.2f} %")
     for each in dust:
-        alert = ALARM
         what = "new dust" if each.depth > 0 else "dust went away"
-        says.append(
-            f"{what} at x = {each.x:.0f}, y = {each.y:.0f}: {each.diameter_px:.0f} px wide, "
-            f"{100 * abs(each.depth):.2f} % deep"
+        found.append(
+            (
+                ALARM,
+                f"{what} at x = {each.x:.0f}, y = {each.y:.0f}: {each.diameter_px:.0f} px wide, "
+                f"{100 * abs(each.depth):.2f} % deep",
+            )
         )
-    return alert, tuple(says)
+    return max((level for level, _ in found), default=QUIET), tuple(says for _, says in found)

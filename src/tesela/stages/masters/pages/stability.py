@@ -60,6 +60,8 @@ def numbers(found: Stability) -> dict[str, object]:
         "dust": [asdict(each) for each in found.dust],
         "tilt_x": found.tilt[0],
         "tilt_y": found.tilt[1],
+        "step_x": found.step[0],
+        "step_y": found.step[1],
         "scatter": found.scatter,
         "expected_scatter": found.expected_scatter,
         "bin_px": found.bin_px,
