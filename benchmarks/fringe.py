@@ -132,11 +132,14 @@ def results(numbers: Sequence[int]) -> Iterator[Result]:
             for y in range(0, CAMERA.ny, 256)
         ]
         rms = float(np.sqrt(np.mean(np.square(left))))
+        wave = float(drawn) * float(np.std(fringes(slice(0, CAMERA.ny, 16))))
         yield Result(
             f"fringe master of {n} frames", f"{seconds:.0f} s", f"{memory:.1f} GiB at most"
         )
         yield Result(
-            "left of the fringes", f"{100 * rms / AMPLITUDE:.1f} %", f"{100 * rms:.3f} % of the sky"
+            "left of the fringes, rms over their rms",
+            f"{100 * rms / wave:.1f} %",
+            f"{100 * rms:.3f} % of the sky",
         )
     yield _use(made.master.image, float(drawn))
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tesela.errors import BadInput, QualityError
+from tesela.errors import BadInput
 from tesela.pixels import combine
 
 
@@ -134,39 +134,6 @@ def test_planes_that_do_not_fit_are_refused():
         combine.clipped_mean([np.zeros((2, 2)), np.zeros((2, 3))])
     with pytest.raises(BadInput, match="scale"):
         combine.clipped_mean(planes(3), scale=[1, 2])
-
-
-def test_mode_of_a_gaussian_is_its_centre_and_moves_with_a_constant():
-    values = np.random.default_rng(1).normal(500, 20, 200_000)
-    level = combine.mode(values)
-    assert abs(level - 500) < 0.6
-    assert np.isclose(combine.mode(values + 1000), level + 1000, atol=0.1)
-    assert np.isclose(combine.mode(values * 3), 3 * level, atol=0.3)
-
-
-def test_mode_ignores_stars_shadows_mask_and_nan():
-    rng = np.random.default_rng(2)
-    values = rng.normal(500, 20, 200_000)
-    values[:40_000] += rng.exponential(150, 40_000)
-    values[40_000:50_000] *= 0.5
-    assert abs(combine.mode(values) - 500) < 3
-    values[60_000:120_000] = 530
-    mask = values == 530
-    values[0] = np.nan
-    assert abs(combine.mode(values, mask=mask) - 500) < 3
-
-
-def test_mode_of_whole_numbers_is_not_drawn_to_one_of_them():
-    rng = np.random.default_rng(3)
-    for centre in (1000.0, 1000.3, 1000.5):
-        values = np.rint(rng.normal(centre, 6, 200_000)).astype(np.uint16)
-        assert abs(combine.mode(values) - centre) < 0.25
-
-
-def test_mode_of_a_constant_and_of_nothing():
-    assert combine.mode(np.full(10, 7.0)) == 7
-    with pytest.raises(QualityError, match="mask"):
-        combine.mode(np.ones(3), mask=np.ones(3, bool))
 
 
 @pytest.mark.parametrize("n", [3, 10, 33])

@@ -172,11 +172,11 @@ def _steps(
     u, v, away = np.array(rows, np.float64).reshape(-1, 3).T
     columns = [np.ones_like(u), u, v, u**2, v**2]
     across = []
-    for axis, (low, high, size, place) in enumerate(((0, 1, nx, u), (2, 3, ny, v))):
+    for axis, (low, high, size, along) in enumerate(((0, 1, nx, u), (2, 3, ny, v))):
         middle = 0.5 * size
         if not np.any((boxes[:, low] < middle - 1) & (boxes[:, high] > middle + 1)):
             across.append((axis, len(columns)))
-            columns.append(0.5 * np.sign(place))
+            columns.append(0.5 * np.sign(along))
     if not across or len(away) < 2 * len(columns):
         return (0.0, 0.0), (0.0, 0.0)
     found = least_absolute(np.stack(columns, axis=1), away)

@@ -19,18 +19,18 @@ from scipy.linalg import cho_factor, cho_solve
 
 from tesela.errors import QualityError
 from tesela.pixels import illumination_equations as equations
-from tesela.pixels import illumination_priors as priors
+from tesela.pixels import robust
 from tesela.pixels.illumination_model import (
     NODES,
     Bools,
     Floats,
-    Indices,
     Model,
     Observations,
     Solution,
     terms,
 )
 from tesela.pixels.illumination_surface import factor, surface
+from tesela.pixels.illumination_task import Task
 
 __all__ = ["NODES", "Model", "Observations", "Solution", "factor", "solve", "surface", "terms"]
 
@@ -72,7 +72,7 @@ def solve(obs: Observations, shape: tuple[int, int], model: Model | None = None)
     estimated. Memory: about 150 bytes an observation and 4096 rows of the parameters.
     """
     model = model or Model()
-    task = _Task.prepare(obs, shape, model)
+    task = Task.prepare(obs, shape, model)
     state = _start(task)
     for n in range(model.max_passes):
         fit = _normal(task, state)
@@ -80,114 +80,6 @@ def solve(obs: Observations, shape: tuple[int, int], model: Model | None = None)
         if settled:
             break
     return _solution(task, state, _normal(task, state), n + 1)
-
-
-@dataclass(frozen=True)
-class _Task:
-    """The observations star by star, and what does not change from pass to pass."""
-
-    obs: Observations
-    model: Model
-    order: Indices
-    start: Indices
-    u: Floats
-    v: Floats
-    frame: Indices
-    star: Indices
-    y: Floats
-    sigma: Floats
-    centre: Floats
-    ext_y: Floats
-    ext_err: Floats
-    ext_colour: Floats
-    field_index: Indices
-    field_weight: Floats
-    layout: Indices
-    prior: Floats
-    design: Floats
-    mean: Floats
-    plane: Floats
-    offset: float
-    repeated: Bools
-
-    @classmethod
-    def prepare(cls, obs: Observations, shape: tuple[int, int], model: Model) -> _Task:
-        ext, colour = _external(obs, model)
-        has_ext = np.isfinite(ext)
-        good = np.isfinite(obs.x + obs.y + obs.mag + obs.mag_err) & (obs.mag_err > 0)
-        order = np.argsort(obs.star, kind="stable")
-        order = order[good[order]]
-        star = obs.star[order]
-        start = np.searchsorted(star, np.arange(obs.n_stars + 1))
-        repeated = np.diff(start) + has_ext > 1
-        if not repeated.any():
-            raise QualityError(
-                "illumination",
-                found=f"{obs.n_stars} stars, none of which was seen twice",
-                expected="dithered frames, or a catalogue of magnitudes",
-                do="take frames shifted against each other by a part of the field",
-            )
-        # Magnitudes relative to something near, so that no digits are lost in the sums.
-        seen = ext[star] - obs.mag[order]
-        offset = float(np.nanmedian(seen)) if np.isfinite(seen).any() else 0.0
-        total = np.bincount(star, obs.mag[order] + offset, minlength=obs.n_stars)
-        centre = total / np.maximum(np.diff(start), 1)
-        ny, nx = shape
-        sky = np.where(has_ext[:, None], obs.sky, np.nan) if obs.sky.size else obs.sky
-        index, weight, of_field = priors.field(sky, model)
-        if not len(index):
-            index, weight = np.zeros((obs.n_stars, 4), np.int64), np.zeros((obs.n_stars, 4))
-        layout = equations.lay_out(obs.n_frames, model.degree, model.grid, len(of_field))
-        design, mean, plane = priors.functionals(layout)
-        return cls(
-            obs=obs,
-            model=model,
-            order=order,
-            start=start,
-            u=2 * obs.x[order] / max(nx - 1, 1) - 1,
-            v=2 * obs.y[order] / max(ny - 1, 1) - 1,
-            frame=obs.frame[order].astype(np.int64),
-            star=star.astype(np.int64),
-            y=obs.mag[order] + offset - centre[star],
-            sigma=np.hypot(obs.mag_err[order], model.floor_mag),
-            centre=centre,
-            ext_y=np.where(has_ext, ext - centre, 0.0),
-            ext_err=np.where(has_ext, obs.ext_err, np.inf) if has_ext.any() else has_ext * 1.0,
-            ext_colour=np.where(has_ext, colour, 0.0),
-            field_index=index,
-            field_weight=weight,
-            layout=layout,
-            prior=priors.precision(obs, model, layout, of_field, plane),
-            design=design,
-            mean=mean,
-            plane=plane,
-            offset=offset,
-            repeated=repeated,
-        )
-
-    @property
-    def has_ext(self) -> Bools:
-        """Stars with a magnitude in the catalogue."""
-        return np.isfinite(self.ext_err) & (self.ext_err > 0)
-
-    @property
-    def surface(self) -> slice:
-        """The parameters of the map."""
-        return slice(int(self.layout[equations.POLYNOMIAL]), int(self.layout[equations.COLOUR]))
-
-
-def _external(obs: Observations, model: Model) -> tuple[Floats, Floats]:
-    """Catalogue magnitudes in the natural system, as far as known, and the colours to fit."""
-    nothing = np.full(obs.n_stars, np.nan)
-    if not np.size(obs.ext_mag):
-        return nothing, np.zeros(obs.n_stars)
-    mag = np.where(obs.ext_err > 0, obs.ext_mag, np.nan)
-    if model.colour is None:
-        return mag, np.zeros(obs.n_stars)
-    colour = obs.ext_colour if np.size(obs.ext_colour) else nothing
-    if model.colour == "fit":
-        return np.where(np.isfinite(colour), mag, np.nan), colour
-    return mag - float(model.colour) * colour, np.zeros(obs.n_stars)
 
 
 @dataclass(frozen=True)
@@ -211,7 +103,7 @@ class _Fit:
     """(n_star,) weight of each star."""
 
 
-def _start(task: _Task) -> _State:
+def _start(task: Task) -> _State:
     return _State(
         share=task.repeated[task.star].astype(np.float64),
         ext_share=(task.has_ext & task.repeated).astype(np.float64),
@@ -219,7 +111,7 @@ def _start(task: _Task) -> _State:
     )
 
 
-def _normal(task: _Task, state: _State) -> _Fit:
+def _normal(task: Task, state: _State) -> _Fit:
     """Sum up the equations without the stars and solve them."""
     n = int(task.layout[equations.TOTAL])
     weight = state.share / (state.scale * task.sigma) ** 2
@@ -254,7 +146,7 @@ class _Residuals:
     ext_free: Floats
 
 
-def _residuals(task: _Task, fit: _Fit) -> _Residuals:
+def _residuals(task: Task, fit: _Fit) -> _Residuals:
     model, at = np.empty(task.u.size), np.empty(task.u.size)
     equations.predict(task.u, task.v, task.frame, task.layout, fit.parameters, model, at)
     colour = task.ext_colour * fit.parameters[task.layout[equations.COLOUR]]
@@ -278,7 +170,7 @@ def _residuals(task: _Task, fit: _Fit) -> _Residuals:
     )
 
 
-def _judge(task: _Task, state: _State, fit: _Fit, n: int) -> tuple[_State, bool]:
+def _judge(task: Task, state: _State, fit: _Fit, n: int) -> tuple[_State, bool]:
     """Weights for the next pass, and whether they are those of this one."""
     found = _residuals(task, fit)
     free = (found.free > _LEAST_FREEDOM) & (state.share > 0)
@@ -305,7 +197,7 @@ def _judge(task: _Task, state: _State, fit: _Fit, n: int) -> tuple[_State, bool]
     return after, settled
 
 
-def _ext_floor(task: _Task, state: _State, found: _Residuals) -> float:
+def _ext_floor(task: Task, state: _State, found: _Residuals) -> float:
     """The catalogue's scatter beyond its own errors."""
     use = (found.ext_free > _LEAST_FREEDOM) & (state.ext_share > 0)
     if np.count_nonzero(use) < _ENOUGH:
@@ -315,7 +207,7 @@ def _ext_floor(task: _Task, state: _State, found: _Residuals) -> float:
     return max(task.model.ext_floor_mag, float(np.sqrt(max(spread**2 - own**2, 0.0))))
 
 
-def _varies(task: _Task, inside: Bools) -> Bools:
+def _varies(task: Task, inside: Bools) -> Bools:
     """(n_star,) stars of which more than a third was clipped: variables and blends."""
     n = np.diff(task.start)
     out = np.bincount(task.star, ~inside, minlength=task.obs.n_stars)
@@ -323,10 +215,10 @@ def _varies(task: _Task, inside: Bools) -> Bools:
 
 
 def _spread(values: Floats) -> float:
-    return float(1.4826 * np.median(np.abs(values)))
+    return robust.sigma(values, 0)
 
 
-def _solution(task: _Task, state: _State, fit: _Fit, passes: int) -> Solution:
+def _solution(task: Task, state: _State, fit: _Fit, passes: int) -> Solution:
     """The map and its errors from the parameters, residuals in the order of the observations."""
     found = _residuals(task, fit)
     covariance = cho_solve(fit.factor, np.eye(len(fit.parameters)))
@@ -377,7 +269,7 @@ def _solution(task: _Task, state: _State, fit: _Fit, passes: int) -> Solution:
     )
 
 
-def _colour(task: _Task, fit: _Fit, covariance: Floats) -> tuple[float, float]:
+def _colour(task: Task, fit: _Fit, covariance: Floats) -> tuple[float, float]:
     """The coefficient and its error: the catalogue's magnitude is M + c (colour - pivot)."""
     if task.model.colour == "fit":
         at = int(task.layout[equations.COLOUR])
@@ -385,7 +277,7 @@ def _colour(task: _Task, fit: _Fit, covariance: Floats) -> tuple[float, float]:
     return float(task.model.colour or 0.0), 0.0
 
 
-def _zeropoints(task: _Task, fit: _Fit, covariance: Floats, mean: float) -> tuple[Floats, Floats]:
+def _zeropoints(task: Task, fit: _Fit, covariance: Floats, mean: float) -> tuple[Floats, Floats]:
     """Of the mean of the CCD, and their errors.
 
     Where there is no catalogue, they are relative to the mean of the frames that have observations.
@@ -402,7 +294,7 @@ def _zeropoints(task: _Task, fit: _Fit, covariance: Floats, mean: float) -> tupl
     return value, np.sqrt(np.einsum("ik,ik->i", rows @ covariance, rows))
 
 
-def _unsorted(task: _Task, values: NDArray[np.floating], empty: float) -> Floats:
+def _unsorted(task: Task, values: NDArray[np.floating], empty: float) -> Floats:
     out = np.full(task.obs.mag.size, empty)
     out[task.order] = values
     return out

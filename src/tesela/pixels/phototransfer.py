@@ -143,7 +143,6 @@ def gains(
     sections: npt.ArrayLike,
     noise_adu: npt.ArrayLike,
     *,
-    zero_adu: npt.ArrayLike = 0.0,
     shortfall: npt.ArrayLike = 0.0,
     shortfall_error: npt.ArrayLike = 0.0,
     rows: int = 256,
@@ -156,14 +155,12 @@ def gains(
 
     Parameters
     ----------
-    planes : sequence of (ny, nx), ADU
+    planes : sequence of (ny, nx), ADU above zero
         In the order taken. Planes in electrons of an assumed gain give true over assumed gain.
     modes : (n,)
         Level of each above zero.
     sections, noise_adu, rows
         As `pair` takes them.
-    zero_adu : float, (n_amp,) or (n, n_amp)
-        Zero level to subtract from each plane.
     shortfall, shortfall_error : float or (n_amp,), one over the unit of the planes
         Of `Curve`, by which the variance of each pair is put right. Without it, the gain is that at
         the level of the flats: it follows them from night to night.
@@ -173,10 +170,9 @@ def gains(
     gain, error : (n_amp,) float64, e-/ADU, NaN where no two flats can be compared
     """
     boxes = np.asarray(sections)
-    zero = np.broadcast_to(np.asarray(zero_adu, np.float64), (len(planes), len(boxes)))
     level = np.broadcast_to(np.asarray(modes, np.float64), (len(planes),))
     found = [
-        pair(planes[k], planes[k + 1], sections, noise_adu, zero_adu=zero[k : k + 2], rows=rows)
+        pair(planes[k], planes[k + 1], sections, noise_adu, rows=rows)
         for k in range(len(planes) - 1)
         if max(level[k : k + 2]) <= LARGEST_RATIO * min(level[k : k + 2])
     ]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tesela.errors import QualityError
-from tesela.pixels import combine, flatcheck, framestats
+from tesela.pixels import flatcheck, framestats, mode
 from tesela.stages.masters.calibrate import Levelled, Measured
 from tesela.stages.masters.settings import FlatSettings
 
@@ -34,11 +34,11 @@ def look(image: NDArray[np.float32], plane: Levelled, bad: NDArray[np.bool_]) ->
     """Measure a levelled exposure in electrons."""
     found = flatcheck.cells(image, bad)
     try:
-        mode = combine.mode(framestats.sample(image), mask=framestats.sample(bad))
+        level = mode.mode(framestats.sample(image), mask=framestats.sample(bad))
     except QualityError:
-        mode = 0.0
+        level = 0.0
     return FlatSeen(
-        mode,
+        level,
         framestats.medians(image, plane.camera.sections("dest"), bad),
         found.level,
         flatcheck.count_sources(image, found),

