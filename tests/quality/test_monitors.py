@@ -115,6 +115,15 @@ CASES = [
 ]
 
 
+def test_a_speck_is_an_alarm_every_night_that_it_is_there_and_none_raises_nothing() -> None:
+    seen = [0.0, 0.0, 0.02, 0.02, 0.0]
+    levels = [
+        judge(AmpValue(WHOLE_CCD, "flat_dust", value), seen[:i], [math.nan] * i, SETTINGS).level
+        for i, value in enumerate(seen)
+    ]
+    assert levels == [QUIET, QUIET, ALARM, ALARM, QUIET]
+
+
 @pytest.mark.parametrize(("metric", "step", "level"), CASES)
 def test_each_quantity_has_its_limits(metric: str, step: float, level: int) -> None:
     at, scatter, error = LEVELS[metric]

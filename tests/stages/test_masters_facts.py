@@ -117,7 +117,7 @@ def test_a_flat_is_compared_with_its_reference_and_nothing_else_is() -> None:
     )
     assert found.metrics["alert"] == "alarm"
     assert any("amplifier 1 changed" in says for says in found.warnings)
-    assert [v.metric for v in found.monitored] == ["flat_ratio", "flat_ratio"]
+    assert [v.metric for v in found.monitored] == ["flat_ratio"] * 2 + ["flat_dust"]
     assert told(flat, flat).warnings == []
     assert set(told(flat, None).pages) == {"facts.json", "preview.png"}
     assert set(told(image_master("BIAS"), flat).pages) == {"facts.json", "preview.png"}

@@ -128,7 +128,7 @@ def test_a_half_of_the_detector_that_drifts_is_no_tilt(
     assert drifted.tilt[axis] == pytest.approx(slope, abs=5e-4)
     assert len(drifted.says) == 1
     assert drifted.says[0].startswith(f"the {half} half of the CCD changed by ")
-    moved = np.array([v.value for v in drifted.monitored()])
+    moved = np.array([v.value for v in drifted.monitored() if v.metric == "flat_ratio"])
     assert np.abs(moved - 1) == pytest.approx(np.full(16, 0.005), abs=5e-4)
 
 
@@ -162,6 +162,8 @@ def test_a_grain_of_dust_is_an_alarm_that_says_where(
     assert grain.diameter_px == pytest.approx(2 * outer, rel=0.25)
     assert grain.depth == pytest.approx(depth, rel=0.25)
     assert dusty.says[0].startswith("new dust at x = ")
+    followed = [v.value for v in dusty.monitored() if v.metric == "flat_dust"]
+    assert followed == [pytest.approx(depth, rel=0.25)]
 
 
 def test_dust_that_left_is_told_from_dust_that_came() -> None:

@@ -28,6 +28,7 @@ QUANTITIES: Final[dict[str, Monitored]] = {
         Monitored("dark", "electron/s", "dark current, median pixel"),
         Monitored("flat_level", "electron", "level of the flats, mean of the frames"),
         Monitored("flat_ratio", "", "flat against the reference flat of its epoch, median"),
+        Monitored("flat_dust", "", "deepest speck that came or went since the reference flat"),
         Monitored("crosstalk", "", "largest coefficient with this amplifier as the victim"),
         Monitored("fringe", "", "amplitude of the fringes relative to the sky"),
         Monitored("temperature", "deg C", "temperature of the CCD"),

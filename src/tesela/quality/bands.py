@@ -54,6 +54,8 @@ BANDS: Final[dict[str, Band]] = {
     "dark": Band(warn_absolute=0.002, alarm_absolute=0.01, warn_relative=0.3, alarm_relative=1.0),
     # J-PLUS alerts on changes of 0.5 to 1 %; the reference is the first flat of the epoch.
     "flat_ratio": Band(warn_absolute=0.005, alarm_absolute=0.008, nominal=1.0),
+    # What is no speck for the page of the flat is zero here.
+    "flat_dust": Band(warn_absolute=0.002, alarm_absolute=0.002, highest=0.0),
     # 2e-5 is how well a coefficient is known; 1e-4 of a saturated star is a few electrons.
     "crosstalk": Band(warn_absolute=3e-5, alarm_absolute=1e-4),
     # Night-sky lines vary by themselves.
