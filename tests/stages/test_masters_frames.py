@@ -444,6 +444,15 @@ def test_unexposed_darks_have_no_part_in_what_is_usual() -> None:
     assert made.reasons == ["4 of 7 frames rejected, 50% allowed: look at the reasons"]
 
 
+def test_two_darks_that_disagree_are_both_kept_and_need_a_person() -> None:
+    assert dark(exposures(2, 6.0)).passed
+    made = dark([*exposures(1, 6.0), *exposures(1, 60.0, 20)])
+    assert made.rejected == {}
+    assert not made.passed
+    assert made.reasons == made.warnings
+    assert "the only two frames disagree: 0.1" in made.reasons[0]
+
+
 def test_the_tolerance_of_a_dark_goes_with_its_exposure() -> None:
     """A level that is off by an electron is 0.5 e-/s of a dark of 2 s, and no leak of light."""
     facts = [drawn.facts(f"dark{i}", "dark", size=SIZE) for i in range(5)]

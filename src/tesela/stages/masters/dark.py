@@ -77,7 +77,9 @@ def build_dark(inputs: RawInputs, settings: DarkSettings) -> MasterOutputs:
     level = framestats.medians(combined.image, dest)
     agreement = compare.darks(master, inputs.previous, camera, settings)
     n_bad = int(np.count_nonzero(mask))
+    apart = _apart(kept, camera, settings)
     reasons = [
+        *apart,
         *enough.gates(len(kept), rejected, settings.max_rejected),
         *enough.few_bad(n_bad, mask.size, settings.max_bad),
         *agreement.reasons,
@@ -93,7 +95,7 @@ def build_dark(inputs: RawInputs, settings: DarkSettings) -> MasterOutputs:
         master,
         passed=not reasons,
         reasons=reasons,
-        warnings=enough.warnings(inputs, len(kept)),
+        warnings=[*enough.warnings(inputs, len(kept)), *apart],
         rejected=rejected,
         metrics={
             "n_combined": len(kept),
@@ -146,18 +148,43 @@ def _unfit(frames: list[Measured[_Seen]], camera: Camera, settings: DarkSettings
     exposed = [frame for frame in frames if frame.name not in rejected]
     if len(exposed) < _FEWEST_TO_JUDGE:
         return rejected
-    usual = np.median([frame.seen.level for frame in exposed], axis=0)
-    pixels = np.array([np.prod(amp.dest.shape) for amp in camera.amplifiers])
-    for frame in exposed:
-        # The level of a frame is known to some electrons whatever its exposure.
-        read = robust.MEDIAN_ERROR * frame.plane.readnoise_e / np.sqrt(pixels)
-        error = np.hypot(read, settings.level_e) / frame.facts.exptime_s
-        away = frame.seen.level - usual
-        beyond = np.abs(away) / np.maximum(settings.level_e_per_s, _LEVEL_SIGMA * error)
+    away = np.array([frame.seen.level for frame in exposed])
+    away = away - np.median(away, axis=0)
+    for frame, own, limit in zip(exposed, away, _limits(exposed, camera, settings)):
+        beyond = np.abs(own) / limit
         worst = int(np.argmax(beyond))
         if not beyond[worst] <= 1:
             rejected[frame.name] = (
                 f"{frame.seen.level[worst]:.3f} electrons a second in amplifier "
-                f"{camera.amplifiers[worst].id}, {away[worst]:+.3f} from the median of all"
+                f"{camera.amplifiers[worst].id}, {own[worst]:+.3f} from the median of all"
             )
     return rejected
+
+
+def _limits(
+    frames: list[Measured[_Seen]], camera: Camera, settings: DarkSettings
+) -> NDArray[np.float64]:
+    """(n_frames, n_amp): how far a dark may be from the others, electrons a second.
+
+    The level of a frame is known to some part of an electron whatever its exposure.
+    """
+    pixels = np.array([np.prod(amp.dest.shape) for amp in camera.amplifiers])
+    read = np.array([frame.plane.readnoise_e for frame in frames], np.float64)
+    error = np.hypot(robust.MEDIAN_ERROR * read / np.sqrt(pixels), settings.level_e)
+    exptime = np.array([frame.facts.exptime_s for frame in frames])
+    return np.maximum(settings.level_e_per_s, _LEVEL_SIGMA * error / exptime[:, None])
+
+
+def _apart(kept: list[Measured[_Seen]], camera: Camera, settings: DarkSettings) -> list[str]:
+    """How the only two darks disagree: neither is refused, and no certificate is given."""
+    if len(kept) != 2:
+        return []
+    one, other = (frame.seen.level for frame in kept)
+    beyond = np.abs(other - one) / _limits(kept, camera, settings).max(axis=0)
+    worst = int(np.argmax(beyond))
+    if beyond[worst] <= 1:
+        return []
+    return [
+        f"the only two frames disagree: {one[worst]:.3f} and {other[worst]:.3f} electrons a second "
+        f"in amplifier {camera.amplifiers[worst].id}; take more"
+    ]

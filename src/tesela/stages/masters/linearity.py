@@ -307,6 +307,8 @@ def _judge(
         for name, value, limit in limits
         if not value <= limit
     ]
+    if not np.isfinite(after).any():
+        reasons.append("no amplifier has levels enough to tell the slope of the residuals")
     if not metrics["slope_after_mmag"] <= settings.max_residual_mmag:
         reasons.append(
             f"slope of the residuals {metrics['slope_after_mmag']:.2f} mmag a magnitude, "
