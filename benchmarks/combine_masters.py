@@ -93,7 +93,7 @@ def measure(folder: Path, options: argparse.Namespace) -> Iterator[Result]:
             _say(f"{kind} of {n}")
             cost = _run(kind, n, folder, options)
             parts = ", ".join(f"{part} {cost[part]:.1f} s" for part in _PARTS)
-            note = f"{_note(cost)}; {parts}"
+            note = f"{_note(cost)}, {cost['built_gib']:.2f} GiB when built; {parts}"
             _say(f"{cost['wall']:.1f} s, {note}")
             seconds.append(cost["wall"])
             yield Result(f"master {kind} of {n} frames", f"{cost['wall']:.1f} s", note)
@@ -220,7 +220,7 @@ def _child(options: argparse.Namespace) -> dict[str, float]:
         **parts,
         "wall": time.perf_counter() - wall,
         "cpu": time.process_time() - cpu,
-        "rss_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+        "rss_gib": _peak_gib(),
     }
 
 
@@ -237,6 +237,7 @@ def _ours(kind: str, paths: list[Path], camera: Camera) -> dict[str, float]:
         made = _build(kind, inputs)
         assert made.metrics["n_combined"] == len(paths), made.rejected
         started.append(time.perf_counter())
+        built_gib = _peak_gib()
         about = _about(kind, inputs, made)
     started.append(time.perf_counter())
     made.master.write(folder / f"master-{kind}-{len(paths)}.fits")
@@ -244,7 +245,11 @@ def _ours(kind: str, paths: list[Path], camera: Camera) -> dict[str, float]:
     for name, content in about.pages.items():
         (folder / f"page-{name}").write_bytes(content)
     started.append(time.perf_counter())
-    return dict(zip(_PARTS, np.diff(started).tolist()))
+    return {"built_gib": built_gib, **dict(zip(_PARTS, np.diff(started).tolist()))}
+
+
+def _peak_gib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def _inputs(
