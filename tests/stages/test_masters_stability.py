@@ -102,7 +102,7 @@ def test_a_gradient_of_the_sky_neither_hides_nor_feigns_a_drift(amp: int) -> Non
     assert drifted.tilt == pytest.approx((0.007, -0.005), abs=1e-3)
 
 
-@pytest.mark.parametrize(("slope", "alert"), [(0.008, QUIET), (0.015, WARNING), (0.03, ALARM)])
+@pytest.mark.parametrize(("slope", "alert"), [(0.01, QUIET), (0.02, WARNING), (0.03, ALARM)])
 @pytest.mark.parametrize("axis", [0, 1])
 def test_a_tilt_has_limits_of_its_own(slope: float, alert: int, axis: int) -> None:
     y, x = np.mgrid[: CAMERA.ny, : CAMERA.nx]

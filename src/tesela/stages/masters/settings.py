@@ -301,10 +301,10 @@ class StabilitySettings:
     against the other, is a warning ..."""
     alarm: float = 0.009
     """... and by more than this an alarm: a drift of 1 % may not slip by a hair."""
-    tilt_warn: float = 0.01
+    tilt_warn: float = 0.015
     """A plane through the amplifiers that is tilted by more than this from edge to edge is a
-    warning (the twilight sky has gradients of some tenths of a percent) ..."""
-    tilt_alarm: float = 0.02
+    warning (the twilights of two evenings differ by some tenths of a percent, at times by 1 %) ..."""
+    tilt_alarm: float = 0.025
     """... and by more than this an alarm."""
     radial_bins: int = 12
     """Rings around the centre of the CCD, of equal area; they obey the same two limits."""
