@@ -303,7 +303,7 @@ class StabilitySettings:
     """... and by more than this an alarm: a drift of 1 % may not slip by a hair."""
     tilt_warn: float = 0.015
     """A plane through the amplifiers that is tilted by more than this from edge to edge is a
-    warning (the twilights of two evenings differ by some tenths of a percent, at times by 1 %) ..."""
+    warning (the twilights of two evenings differ by some tenths of a percent, rarely by 1 %) ..."""
     tilt_alarm: float = 0.025
     """... and by more than this an alarm."""
     radial_bins: int = 12
