@@ -232,6 +232,18 @@ def test_what_is_due_is_told_while_another_writes(site: Path) -> None:
     ledger.close()
 
 
+def test_what_is_due_is_strict_json(site: Path) -> None:
+    """A need without a master has no days: null, since JSON knows no NaN."""
+    observed(site, ("2017-07-03", "R1")).close()
+    said = verbs.well("masters", "due", "--site", site, "--at", "2017-07-03", "--json")
+
+    def refuse(word: str) -> None:
+        pytest.fail(f"{word} is no JSON")
+
+    needs = json.loads(said.out, parse_constant=refuse)["needs"]
+    assert {need["days"] for need in needs if not need["master"]} == {None}
+
+
 def test_how_long_ago_a_validity_ended_is_said(proposed: Path) -> None:
     verbs.well("masters", "certify", BIAS, "--site", proposed)
     ledger = Ledger.open(paths.ledger_file(proposed))

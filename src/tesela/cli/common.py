@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import getpass
 import json
+import math
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,10 +31,22 @@ HERE = Path()
 def emit(data: Any, as_json: bool, lines: Callable[[], Iterator[str]]) -> None:
     """Print `data` as JSON, or the lines for people."""
     if as_json:
-        typer.echo(json.dumps(data, indent=2, default=str))
+        typer.echo(json.dumps(finite(data), indent=2, default=str, allow_nan=False))
         return
     for line in lines():
         typer.echo(line)
+
+
+def finite(data: Any) -> Any:
+    """Return the data with null for NaN and infinity, which JSON does not know: the programs that
+    read it would refuse all of it."""
+    if isinstance(data, Mapping):
+        return {name: finite(value) for name, value in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [finite(value) for value in data]
+    if isinstance(data, float) and not math.isfinite(data):
+        return None
+    return data
 
 
 def person() -> str:
