@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from tesela.stages.masters import setting_limits
+
 
 @dataclass(frozen=True)
 class BiasSettings:
@@ -333,3 +335,7 @@ class MastersSettings:
     fringe: PatternSettings = field(default_factory=PatternSettings)
     pattern: PatternSettings = field(default_factory=PatternSettings)
     stability: StabilitySettings = field(default_factory=StabilitySettings)
+
+    def __post_init__(self) -> None:
+        # Here, where each table has its name: fringes and patterns have the same settings.
+        setting_limits.check(self, "steps.master")
