@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 import json
 import math
@@ -15,9 +16,11 @@ from PIL import Image
 from tests.quality.quarters import AMPS, Row, changed, night_names, quarter
 
 from tesela.products.monitor import AmpValue
+from tesela.quality import pages
 from tesela.quality.bands import ALARM, WARNING, MonitorSettings
 from tesela.quality.monitors import judge_all, judge_night
 from tesela.quality.pages import layout_of, monitor_page
+from tesela.quality.series import tabulate
 
 LAYOUT = layout_of({amp: (576 + 1152 * ((amp - 1) % 8), 2308 + 4616 * (amp > 8)) for amp in AMPS})
 NIGHTS = night_names(30)
@@ -163,3 +166,40 @@ def test_nights_before_an_intervention_are_not_compared_with() -> None:
     expected = numbers(monitor_page({"gain": alone}, LAYOUT), "gain.json")
     for name in ("centre", "warn_low", "alarm_high"):
         assert data[name][14:] == expected[name]
+
+
+@pytest.mark.parametrize("most", [4, 12])
+def test_the_axis_names_few_whole_days_or_months(most: int) -> None:
+    assert pages._ticks("2017-01-15", "2017-01-15", most)[1] == ["15 Jan\n2017"]
+    assert pages._ticks("2016-12-31", "2017-01-02", most)[1] == [
+        "31 Dec\n2016", "1 Jan\n2017", "2 Jan",
+    ]  # fmt: skip
+    for n in range(1, 4000):
+        last = str(dt.date(2016, 11, 20) + dt.timedelta(days=n))
+        places, names = pages._ticks("2016-11-20", last, most)
+        assert 2 <= len(places) <= most
+        assert len(names) == len(places)
+
+
+def test_error_bars_are_inside_the_axis_and_do_not_fill_it() -> None:
+    nothing = np.array([[math.nan] * 3])
+    low, high = pages._window(
+        np.array([[-1.0, 0, 2]]), np.array([[0.5, 1, 1]]), nothing, nothing, 5.0
+    )
+    assert low < -1.5
+    assert high > 3
+    lone = (np.array([[0.0]]), np.array([[0.2]]), nothing, nothing)
+    low, high = pages._window(*lone, 5.0)
+    assert 0.4 < high == -low < 1
+    low, high = pages._window(lone[0], np.array([[math.nan]]), nothing, nothing, 110.0)
+    assert 1 < high == -low < 2
+
+
+def test_the_legend_names_what_is_drawn_and_nothing_else() -> None:
+    def told(rows: list[Row], centre: float = math.nan) -> list[str]:
+        return [str(h.get_label()) for h in pages._legend(tabulate(rows), np.array([[centre]]))]
+
+    row = Row(NIGHTS[0], 1, "gain", 0.9, 0.1)
+    assert told([row]) == ["value, stated error"]
+    assert told([replace(row, error=math.nan, level=ALARM)]) == ["value", "raised: alarm"]
+    assert len(told([row], 0.9)) == 3

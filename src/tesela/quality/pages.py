@@ -18,7 +18,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import BoundaryNorm, ListedColormap
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -39,6 +38,10 @@ _MARKS = {WARNING: ("s", _WARNED, "warning"), ALARM: ("X", _ALARMED, "alarm")}
 _CELLS = ("#ffffff", "#dbe6ef", _WARNED, _ALARMED)
 _CELL_NAMES = ("no value", "quiet", "warning", "alarm")
 _MATPLOTLIB_EPOCH = dt.date(1970, 1, 1).toordinal()
+_NAMED_BY_DAY = 62
+"""Nights up to which days are named on the axis; beyond, months."""
+_LEAST_BARS, _LEAST_PART = 2.5, 0.01
+"""Least half width of the axis: so many typical errors, or that part of the value without any."""
 _STATED = "#7fb2d5"
 _WITHIN, _BEFORE_ALARM = "#dbe6ef", "#f7e7c4"
 
@@ -165,20 +168,51 @@ def _draw(metric: str, table: Series, bands: Sequence[Array], layout: Layout, ti
         widths = (centre[:, i] - zero[i], warn[:, i], alarm[:, i])
         _draw_amp(axes, days, table, i, zero[i], widths)
     first = grid[0, 0]
-    first.set_ylim(*_window(table.values - zero, centre - zero, alarm))
+    level = float(np.nanmedian(np.abs(zero))) if np.isfinite(zero).any() else 0.0
+    first.set_ylim(*_window(table.values - zero, table.errors, centre - zero, alarm, level))
     first.set_xlim(days[0] - 1, days[-1] + 1)
-    locator = AutoDateLocator(minticks=2, maxticks=4 if n_columns > 1 else 12)
-    first.xaxis.set_major_locator(locator)
+    first.set_xticks(*_ticks(table.nights[0], table.nights[-1], 4 if n_columns > 1 else 12))
     for axes in grid.flat:
-        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
         axes.tick_params(labelsize=7)
-        axes.xaxis.get_offset_text().set_fontsize(7)
     quantity = QUANTITIES[metric]
     unit = f" [{quantity.unit}]" if quantity.unit else ""
     figure.supylabel(f"value less the median above it{unit}", fontsize=8, x=0.1 / wide)
     figure.suptitle(f"{title}\n{metric}{unit}: {quantity.says}".strip(), fontsize=10)
-    figure.legend(handles=_legend(), loc="lower center", ncols=5, fontsize=8, frameon=False)
+    figure.legend(
+        handles=_legend(table, centre), loc="lower center", ncols=5, fontsize=8, frameon=False
+    )
     return _png(figure)
+
+
+def _ticks(first: str, last: str, most: int) -> tuple[list[int], list[str]]:
+    """Days that are named below an axis, and their names: whole days or firsts of months.
+
+    The year is said where it begins. Matplotlib's own would name hours where nights are few.
+    """
+    begin, end = dt.date.fromisoformat(first), dt.date.fromisoformat(last)
+    span = (end - begin).days + 1
+    if span <= _NAMED_BY_DAY:
+        step = next(days for days in (1, 2, 3, 7, 14, 21) if span <= days * most)
+        shown = [begin + dt.timedelta(days=i) for i in range(0, span, step)]
+        names = [f"{day.day} {day:%b}" for day in shown]
+    else:
+        shown = _months(begin, end, most)
+        names = [f"{day:%b}" for day in shown]
+    for i, day in enumerate(shown):
+        if i == 0 or day.year != shown[i - 1].year:
+            names[i] += f"\n{day.year}"
+    return [day.toordinal() - _MATPLOTLIB_EPOCH for day in shown], names
+
+
+def _months(begin: dt.date, end: dt.date, most: int) -> list[dt.date]:
+    """Firsts of months in a span, so far apart that they are no more than `most`."""
+    months = range(12 * begin.year + begin.month, 12 * end.year + end.month)
+    found: list[dt.date] = []
+    for step in (1, 2, 3, 6, 12, 24, 60, 120):
+        found = [dt.date(m // 12, m % 12 + 1, 1) for m in months if m % step == 0]
+        if len(found) <= most:
+            break
+    return found
 
 
 def _places(amps: Sequence[int], layout: Layout) -> dict[int, tuple[int, int]]:
@@ -194,13 +228,14 @@ def _draw_amp(
 ) -> None:
     centre, warn, alarm = bands
     values, errors, levels = table.values[:, i] - zero, table.errors[:, i], table.levels[:, i]
-    there = np.isfinite(centre)
+    # A day wide, so that the band of a single night is seen too.
+    wide = (days[:, None] + np.array([-0.5, 0.5])).ravel()
+    there = np.repeat(np.isfinite(centre), 2)
     for half, colour in ((alarm, _BEFORE_ALARM), (warn, _WITHIN)):
-        axes.fill_between(
-            days, centre - half, centre + half, where=there, color=colour, linewidth=0
-        )
+        low, high = np.repeat(centre - half, 2), np.repeat(centre + half, 2)
+        axes.fill_between(wide, low, high, where=there, color=colour, linewidth=0)
     axes.vlines(days, values - errors, values + errors, color=_STATED, linewidth=0.6)
-    axes.plot(days, values, ".", color=_LINE, markersize=2.5)
+    axes.plot(days, values, ".", color=_LINE, markersize=2.5 if len(days) > 20 else 5)
     for level, (shape, colour, _) in _MARKS.items():
         raised = levels == level
         # What could not be measured is marked on the zero line.
@@ -217,29 +252,42 @@ def _middle(values: Array) -> Array:
     return found
 
 
-def _window(values: Array, centre: Array, alarm: Array) -> tuple[float, float]:
-    """What the axis shows: the values and the bands, these no wider than thrice the values."""
-    if not np.isfinite(values).any():
+def _window(
+    values: Array, errors: Array, centre: Array, alarm: Array, level: float
+) -> tuple[float, float]:
+    """What the axis shows: values with their errors, and the bands, these no wider than thrice."""
+    there = np.isfinite(values)
+    if not there.any():
         return -1.0, 1.0
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    bars = np.where(np.isfinite(errors), np.abs(errors), 0.0)
+    low, high = float(np.min((values - bars)[there])), float(np.max((values + bars)[there]))
+    # A lone bar would fill the axis, and a lone dot would be on a scale of no meaning.
+    least = _LEAST_BARS * float(np.median(bars[there]))
+    if high == low:
+        least = _LEAST_PART * level or 1.0
+    low, high = min(low, -least), max(high, least)
     if np.isfinite(centre).any():
         room = high - low
         low = min(low, max(float(np.nanmin(centre - alarm)), low - room))
         high = max(high, min(float(np.nanmax(centre + alarm)), high + room))
-    margin = 0.05 * (high - low) or 1.0
+    margin = 0.05 * (high - low)
     return low - margin, high + margin
 
 
-def _legend() -> list[Any]:
-    marks = [
+def _legend(table: Series, centre: Array) -> list[Any]:
+    """Names of the symbols that are drawn."""
+    has_errors = bool(np.isfinite(table.errors).any())
+    name = "value, stated error" if has_errors else "value"
+    found: list[Any] = []
+    if np.isfinite(table.values).any():
+        found.append(Line2D([], [], color=_LINE, marker=".", linestyle="none", label=name))
+    if np.isfinite(centre).any():
+        found.append(Patch(color=_WITHIN, label="a single night is quiet"))
+        found.append(Patch(color=_BEFORE_ALARM, label="a single night is a warning"))
+    return found + [
         Line2D([], [], marker=shape, color=colour, linestyle="none", label=f"raised: {name}")
-        for shape, colour, name in _MARKS.values()
-    ]
-    return [
-        Line2D([], [], color=_LINE, marker=".", linestyle="none", label="value, stated error"),
-        Patch(color=_WITHIN, label="a single night is quiet"),
-        Patch(color=_BEFORE_ALARM, label="a single night is a warning"),
-        *marks,
+        for level, (shape, colour, name) in _MARKS.items()
+        if (table.levels == level).any()
     ]
 
 
