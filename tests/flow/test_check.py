@@ -39,6 +39,7 @@ def checked(folder: Path, text: str) -> None:
         "",
         "[calibration]\nminimum = { BIAS = 30 }",
         "[calibration]\nminimum = { BIAS = 50 }\nwanted = { BIAS = 50 }",
+        "[calibration]\nrequired = ['BIAS']\nunused = ['FLAT', 'DARK']",
         "[calibration.fringe]\nbands = ['zSDSS']\nmost = 15",
         "[calibration]\nwanted = { FRINGE = 4 }\n[calibration.fringe]\nmost = 4",
         "[[calibration.interventions]]\nat = '2017-07-01'\nwhat = 'b'\ncameras = ['mini80']",
@@ -52,6 +53,15 @@ def test_what_can_be_meant_is_taken(tmp_path: Path, text: str) -> None:
 def test_unknown_kinds_of_a_list_are_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigError, match=rf"{name}: unknown kind of master 'BIES'.*{KINDS}"):
         checked(tmp_path, f'[calibration]\n{name} = ["BIES", "FLAT"]')
+
+
+@pytest.mark.parametrize(
+    "text", ["required = ['BIAS', 'DARK']\nunused = ['DARK']", "unused = ['FLAT']"]
+)
+def test_a_kind_is_not_both_required_and_unused(tmp_path: Path, text: str) -> None:
+    """Also where `required` is the usual one, and so not in the file."""
+    with pytest.raises(ConfigError, match=r"calibration\.unused: (DARK|FLAT), also in required"):
+        checked(tmp_path, f"[calibration]\n{text}")
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ def check(survey: Survey, cameras: Sequence[Camera]) -> None:
     for kind, frames in _sky_frames(calibration):
         name = f"{where}.{kind.lower()}.bands"
         _refuse_unknown(frames.bands, survey.filters, name, "band")
+    _check_contradiction(calibration, where)
     _check_numbers(calibration, where)
 
 
@@ -55,6 +56,19 @@ def _refuse(unknown: Sequence[str], known: Iterable[str], where: str, what: str)
             where,
             found=f"unknown {what} {', '.join(map(repr, unknown))}",
             expected=f"some of {', '.join(known)}",
+        )
+
+
+def _check_contradiction(calibration: Calibration, where: str) -> None:
+    """A kind that is waited for and never made would hold every frame for good, or none."""
+    both = [kind for kind in calibration.required if kind in calibration.unused]
+    if both:
+        raise ConfigError(
+            f"{where}.unused",
+            found=f"{', '.join(both)}, also in required",
+            expected="kinds that are not required",
+            do=f"take {', '.join(both)} out of one of them; without `required` in the file it is "
+            + ", ".join(Calibration().required),
         )
 
 
