@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pytest
 from astropy.io import fits
+from matplotlib.figure import Figure
 
 from tesela import cameras
 from tesela.errors import QualityError
@@ -221,3 +223,17 @@ def test_the_page_holds_picture_numbers_and_ratio() -> None:
         assert np.array_equal(hdus[0].data, dusty.ratio, equal_nan=True)
         assert hdus[0].header["BINNING"] == dusty.bin_px
     assert page.draw(dusty, CAMERA, SETTINGS) == pages
+
+
+def test_amplifiers_are_dots_with_errors_between_the_lines_of_the_limits() -> None:
+    quiet = replace(found(), amp_error=np.full(16, 0.02))
+    axes = Figure().subplots()
+    page._amplifiers(axes, quiet, SETTINGS)
+    (dots,) = axes.containers
+    np.testing.assert_allclose(dots[0].get_ydata(), 100 * (quiet.amp_ratio - 1))
+    heights = {float(line.get_ydata()[0]) for line in axes.lines if line.get_linestyle() == "-"}
+    limits = (SETTINGS.warn, SETTINGS.alarm)
+    assert heights >= {100 * sign * each for sign in (-1, 1) for each in limits}
+    low, high = axes.get_ylim()
+    assert low < 100 * np.min(quiet.amp_ratio - 1 - 0.02)
+    assert high > 100 * np.max(quiet.amp_ratio - 1 + 0.02)

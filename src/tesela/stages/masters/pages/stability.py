@@ -118,7 +118,7 @@ def _histogram(axes: Axes, found: Stability) -> None:
 
 
 def _bands(axes: Axes, settings: StabilitySettings, largest: float) -> None:
-    """Grey beyond the limits, and room for what is drawn."""
+    """Lines and colours of the limits, and room for what is drawn."""
     warn, alarm = 100 * settings.warn, 100 * settings.alarm
     top = 1.15 * max(largest, 1.2 * alarm)
     for sign in (-1, 1):
@@ -126,6 +126,8 @@ def _bands(axes: Axes, settings: StabilitySettings, largest: float) -> None:
         axes.axhspan(low, high, color=fig.ORANGE, alpha=0.18, linewidth=0)
         low, high = sorted((sign * alarm, sign * top))
         axes.axhspan(low, high, color=fig.RED, alpha=0.18, linewidth=0)
+        axes.axhline(sign * warn, color=fig.ORANGE, linewidth=1)
+        axes.axhline(sign * alarm, color=fig.RED, linewidth=1)
     axes.axhline(0, color=fig.GREY, linewidth=0.8)
     axes.set_ylim(-top, top)
 
@@ -133,12 +135,18 @@ def _bands(axes: Axes, settings: StabilitySettings, largest: float) -> None:
 def _amplifiers(axes: Axes, found: Stability, settings: StabilitySettings) -> None:
     change = 100 * (found.amp_ratio - 1)
     place = np.arange(len(found.amp))
-    _bands(axes, settings, float(np.nanmax(np.abs(change))))
-    axes.bar(place, change, 0.7, color=fig.BLUE)
-    axes.errorbar(place, change, 100 * found.amp_error, fmt="none", ecolor="black", linewidth=1)
+    error = np.nan_to_num(100 * found.amp_error, posinf=0.0)
+    _bands(axes, settings, float(np.nanmax(np.abs(change) + error)))
+    # Bars from zero would hide changes that are far below the limits.
+    axes.errorbar(
+        place, change, error, fmt="o", color=fig.BLUE, markersize=4, capsize=2.5, elinewidth=1,
+        zorder=3,
+    )  # fmt: skip
     step = max(1, len(place) // 16)
     axes.set_xticks(place[::step], [str(n) for n in found.amp[::step]])
-    tilt = ", ".join(f"{100 * value:+.2f} % in {name}" for name, value in zip("xy", found.tilt))
+    # Adding 0 takes the sign from -0.00.
+    tilts = [round(100 * value, 2) + 0.0 for value in found.tilt]
+    tilt = ", ".join(f"{value:+.2f} % in {name}" for name, value in zip("xy", tilts))
     title = f"Amplifiers against the CCD (tilt of {tilt} taken out)"
     axes.set(title=title, xlabel="amplifier", ylabel="change (%)")
     axes.title.set_fontsize(10.5)
