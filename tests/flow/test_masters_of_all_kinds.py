@@ -541,3 +541,95 @@ def test_the_nights_lead_in_the_questions_about_a_period(made: Ledger) -> None:
             first = next(str(s.detail) for s in steps if s.detail.startswith(("SEARCH", "SCAN")))
             assert first.startswith("SEARCH x"), (query.text, first)
             assert "ix_exposure_night" in first, (query.text, first)
+
+
+def test_a_master_whose_frames_all_lie_beyond_a_late_intervention_is_stale_then_goes(
+    site: Path,
+) -> None:
+    long = {
+        "cadence_days": {"ILLUMINATION": 365.0, "CROSSTALK": 1.0},
+        "wanted": {"ILLUMINATION": 9},
+    }
+    before, after = rules(**long), rules(**long, interventions=(BAFFLE,))
+    ledger = toys.new_site(site)
+    frames = [
+        *toys.calibration_night("2017-07-12"),
+        *(
+            toys.facts(f"late{i}", "science", night="2017-07-12", ra=30.1, object="RASTER")
+            for i in range(3)
+        ),
+    ]
+    toys.add_frames(ledger, site, frames, before)
+    toys.controller(ledger, site, before).run()
+    (early,) = [key for kind, key in toys.served(ledger) if kind == "master" and "ILLU" in key]
+    toys.controller(ledger, site, after).run()
+    assert "its period ended with 2017-07-10" in stale(ledger, early)
+    assert ("master", f"ILLUMINATION.{FILTER}.20170710") in toys.served(ledger)
+    with ledger.write() as conn:
+        tasks.mark_dirty(conn, [("master", early)], "reprocess", fresh=True)
+    toys.controller(ledger, site, after).run()
+    assert ("master", early) not in toys.served(ledger)
+
+
+def test_nothing_is_stale_for_a_master_that_was_taken_out_of_service(
+    made: Ledger, site: Path
+) -> None:
+    key = f"BIAS.{CCD}.20170705"
+    toys.add_frames(ledger := made, site, toys.calibration_night("2017-07-05"), rules())
+    near = toys.facts("near", "science", night="2017-07-04", ra=10.2)
+    toys.add_frames(ledger, site, [near], rules())
+    toys.controller(ledger, site, rules()).run()
+    with ledger.write() as conn:
+        products.set_stale(
+            conn, products.current(conn, "reduced", "near")["id"], f"nearer master: {key} version 1"
+        )
+        flags.flag(conn, rules(), "master", key, reason="light", who="test")
+    toys.controller(ledger, site, rules()).run()
+    assert key not in stale(ledger, "near", "reduced")
+
+
+def test_a_frame_says_that_the_master_it_waits_for_is_flagged(site: Path) -> None:
+    ledger = toys.new_site(site)
+    toys.add_frames(ledger, site, toys.small_night(), rules())
+    toys.controller(ledger, site, rules()).run()
+    with ledger.write() as conn:
+        key = f"FLAT.{FILTER}.{NIGHT}"
+        flags.flag(conn, rules(), "master", key, reason="leak", who="test")
+    toys.controller(ledger, site, rules()).run()
+    with ledger.rehearse() as conn:
+        lines = explain(conn, rules(), "sci1")["state"]
+    (said,) = [line for line in lines if "waits for" in line]
+    assert said.endswith("made anew only after `tesela unflag --kind master`: leak")
+
+
+def test_a_master_that_is_made_beyond_reach_is_not_waited_for(site: Path) -> None:
+    ledger = toys.new_site(site)
+    toys.add_frames(ledger, site, toys.calibration_night(), rules())
+    own = Configuration("JAST80", "toycam", "01", "r_R1", "fast")
+    mjd = rules().calendar.noon("toycam", "2027-07-03")
+    with ledger.read() as conn:
+        assert choose(conn, rules(), "FLAT", own, mjd).waits_for == ()
+
+
+def test_why_says_which_frames_the_builder_left_out(site: Path) -> None:
+    ledger = toys.new_site(site)
+    toys.add_frames(ledger, site, toys.calibration_night(), rules())
+    key = f"BIAS.{CCD}.{NIGHT}"
+    with ledger.rehearse() as conn:
+        early = explain(conn, rules(), key)["frames"]
+    assert {row["state"] for row in early} == {"candidate"}
+    toys.controller(ledger, site, rules()).run()
+    with ledger.write() as conn:
+        current = products.current(conn, "master", key)
+        assert current is not None
+        held = '{"rejected": {"bias1-20170703": "mean rows"}}'
+        conn.execute(
+            schema.quality.update()
+            .where(schema.quality.c.product_id == current["id"])
+            .values(metrics_json=held)
+        )
+    with ledger.rehearse() as conn:
+        rows = {row["frame"]: row for row in explain(conn, rules(), key)["frames"]}
+    assert rows["bias1-20170703"]["state"] == "left out"
+    assert rows["bias1-20170703"]["reason"] == "mean rows"
+    assert rows["bias2-20170703"]["state"] == "used"

@@ -77,7 +77,12 @@ def _choose_one(
         if best is None or (bool(between), away) < best_rank:
             best, best_rank, crosses = row, (bool(between), away), between
     pending = masters.pending(conn, master_kind, own)
-    ranked = [(_rank(rules, key, mjd), key) for key in pending if _may_be_used(rules, key, mjd)]
+    ranked = [
+        (rank, key)
+        for key in pending
+        for rank in [_rank(rules, key, mjd)]
+        if rank[1] <= reach and _may_be_used(rules, key, mjd)
+    ]
     nearest = min((rank for rank, _ in ranked), default=best_rank)
     # Of several under way only the best is waited for: should it fail, all look again.
     coming = tuple(key for rank, key in ranked if rank == nearest and rank <= best_rank)
@@ -161,19 +166,18 @@ def choose_calset(
         names = ", ".join(f"{row['key']} version {row['version']}" for row in better)
         stale = f"nearer master: {names}" if better and complete else ""
         return Chosen(recorded, stale=stale or _of_another_epoch(conn, rules, recorded, mjd))
-    sentences = [
-        missing_sentence(rules, configuration, choice)
+    lacking = [
+        (need.is_required and choice.master is None and not choice.waits_for, sentence)
         for need, choice in zip(needs, choices)
         if need.is_required or choice.waits_for
+        for sentence in [missing_sentence(rules, configuration, choice)]
+        if sentence
     ]
-    missing = "; ".join(sentence for sentence in sentences if sentence)
-    if missing:
-        # One kind that cannot come keeps the frame waiting whatever else is under way.
-        hopeless = any(
-            need.is_required and c.master is None and not c.waits_for
-            for need, c in zip(needs, choices)
-        )
-        return Chosen(missing=missing, pending=not hopeless)
+    # One kind that cannot come keeps the frame waiting, whatever else is under way.
+    hopeless = [sentence for cannot_come, sentence in lacking if cannot_come]
+    if lacking:
+        said = hopeless or [sentence for _, sentence in lacking]
+        return Chosen(missing="; ".join(said), pending=not hopeless)
     return Chosen(calsets.ensure(conn, configuration, profile, rows) if rows else None)
 
 

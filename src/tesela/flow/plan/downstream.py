@@ -193,8 +193,11 @@ def made(conn: Connection, rules: Rules, kind: str, key: str, tiles_before: list
 
 def retired(conn: Connection, rules: Rules, kind: str, key: str, reason: str) -> None:
     """A current version was taken out of service: all that used it is due at once."""
+    why = f"{kind} {key} retired: {reason}"
+    if kind == "master":  # images that were called stale for it are so no more
+        tasks.mark_dirty(conn, images_near(conn, rules, MasterKey.parse(key)), why)
     users = [pair for pair in products.users(conn, kind, key) if pair[0] in PLANNED]
-    tasks.mark_dirty(conn, users, f"{kind} {key} retired: {reason}", fresh=True)
+    tasks.mark_dirty(conn, users, why, fresh=True)
     if kind == "reduced":
         reduced_changed(conn, rules, key, [])
 

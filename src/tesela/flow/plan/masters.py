@@ -41,7 +41,7 @@ def wanted(conn: Connection, rules: Rules, item: Due) -> Wanted:
         return Wanted(missing=reason, pending=True, family=family)
     sources = _SOURCES[KINDS[key.master_kind].source](conn, rules, key, item, current)
     if sources.missing:
-        return _without(sources, current, key, family)
+        return _without(conn, rules, item, sources, current)
     chosen = _corrections(conn, rules, key, item, current, sources.mjd)
     if chosen.missing:
         return Wanted(missing=chosen.missing, pending=chosen.pending, family=family)
@@ -58,13 +58,20 @@ def wanted(conn: Connection, rules: Rules, item: Due) -> Wanted:
 
 
 def _without(
-    sources: Sources, current: dict[str, Any] | None, key: MasterKey, family: str
+    conn: Connection, rules: Rules, item: Due, sources: Sources, current: dict[str, Any] | None
 ) -> Wanted:
     """What becomes of a master whose frames are missing."""
+    key = MasterKey.parse(item.key)
+    family = str(key.configuration.detector)
     if sources.pending:
         return Wanted(missing=sources.missing, pending=True, family=family)
     if current is not None and master_frames.is_evidence(key.master_kind):
-        return Wanted(keep=True)  # a verdict on science frames takes no master away
+        # A verdict on science frames takes no master away; a calendar that counts its frames to
+        # another period makes it stale, and reprocessing takes it out of service.
+        stale = master_keep.stale(conn, rules, key, current)
+        if not (stale and item.fresh):
+            inputs = products.input_ids(conn, current["id"])
+            return Wanted(inputs=inputs, stale=stale, family=family)
     if current is not None or not sources.n:
         return Wanted(nothing=sources.missing, family=family)
     return Wanted(missing=sources.missing, family=family)

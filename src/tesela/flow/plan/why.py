@@ -177,20 +177,37 @@ def _coadd_line(candidate: coadds.Candidate) -> dict[str, str]:
 
 
 def _master_lines(conn: Connection, rules: Rules, key: MasterKey) -> list[dict[str, str]]:
-    """Every frame that could be in a master, and whether it is, by the ledger alone; what its
-    builder leaves out is in the master's warnings."""
+    """Every frame that could be in a master, and whether it is in the current version."""
     if KINDS[key.master_kind].source == IMAGES:
-        found = master_images.candidates(conn, rules, key)
-        return [_image_line(one) for one in found]
-    frames_found = master_frames.frames_of(conn, rules, key)
-    names = {row["name"] for row in master_frames.usable_frames(rules, key, frames_found)}
-    lines = []
-    for row in frames_found:
-        used = row["name"] in names
-        reason = "" if used else f"flagged: {row['flagged']}" if row["flagged"] else "not needed"
-        state = "used" if used else "left out"
-        lines.append({"frame": row["name"], "state": state, "reason": reason})
-    return lines
+        lines = [_image_line(one) for one in master_images.candidates(conn, rules, key)]
+    else:
+        found = master_frames.frames_of(conn, rules, key)
+        names = {row["name"] for row in master_frames.usable_frames(rules, key, found)}
+        lines = [_frame_line(row, row["name"] in names) for row in found]
+    current = products.current(conn, "master", str(key))
+    if current is None:
+        return [{**line, "state": _UNUSED.get(line["state"], line["state"])} for line in lines]
+    quality = products.quality_of(conn, current["id"]) or {"metrics_json": "{}"}
+    rejected = json.loads(quality["metrics_json"]).get("rejected") or {}
+    return [
+        {**line, "state": "left out", "reason": rejected[line["frame"]]}
+        if line["frame"] in rejected
+        else line
+        for line in lines
+    ]
+
+
+_UNUSED = {"used": "candidate"}
+"""Without a master nothing is used yet; its builder may still leave frames out."""
+
+
+def _frame_line(row: dict[str, Any], is_usable: bool) -> dict[str, str]:
+    reason = "" if is_usable else f"flagged: {row['flagged']}" if row["flagged"] else "not needed"
+    return {
+        "frame": row["name"],
+        "state": "used" if is_usable else "left out",
+        "reason": reason,
+    }
 
 
 def _image_line(one: master_images.Candidate) -> dict[str, str]:

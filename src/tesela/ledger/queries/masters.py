@@ -90,6 +90,10 @@ MASTERS_GIVEN_UP = text("""
     FROM product p JOIN master m ON m.product_id = p.id
     WHERE p.kind = 'master' AND p.key >= :low AND p.key < :high
       AND p.is_current AND m.state IN ('proposed', 'rejected')
+  UNION
+    SELECT key, 'is flagged, and made anew only after `tesela unflag --kind master`' AS how, reason
+    FROM verdict
+    WHERE kind = 'master' AND key >= :low AND key < :high AND withdrawn_mjd IS NULL
     ORDER BY key
 """)
 
