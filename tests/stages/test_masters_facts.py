@@ -93,6 +93,24 @@ def test_every_kind_has_a_preview_and_the_same_bytes_again(master: Master) -> No
     assert facts.draw(inputs(), outputs(master), BiasSettings()) == first
 
 
+def test_the_band_in_the_histogram_is_the_grey_scale_of_the_picture() -> None:
+    rng = np.random.default_rng(3)
+    # Larger than the picture, so that this is binned and scatters less than the pixels.
+    image = rng.standard_normal((1200, 1200)).astype(np.float32)
+    picture = facts.preview(Master("FLAT", image, np.zeros(image.shape, np.uint8)), CAMERA, "")
+    assert picture is not None
+    by_title = {axes.get_title(): axes for axes in picture.axes}
+    (band,) = [
+        patch for patch in by_title["Good pixels"].patches
+        if patch.get_label() == "grey scale of the picture"
+    ]  # fmt: skip
+    (low, _), (high, _) = band.get_extents().transformed(
+        by_title["Good pixels"].transData.inverted()
+    ).get_points()  # fmt: skip
+    assert (low, high) == pytest.approx(picture.axes[0].images[0].get_clim(), rel=1e-4)
+    assert high < 0.7 * np.percentile(image, 99)
+
+
 def test_a_master_of_masters_names_its_parts() -> None:
     given = CombinedInputs("BADPIXEL.test", CAMERA, parts={"FLAT": [image_master("FLAT")]})
     made = outputs(Master("BADPIXEL", np.empty((0, 0), np.float32), image_master("BIAS").mask))

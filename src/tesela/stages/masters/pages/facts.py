@@ -187,8 +187,8 @@ def _plane(master: Master, camera: Camera, title: str) -> Figure:
         drawn = image.imshow(small, cmap="gray", vmin=low, vmax=high, **at)
         bar = figure.colorbar(drawn, ax=image, location="bottom", shrink=0.7, aspect=35, pad=0.02)
         bar.set_label(UNITS.get(master.kind, "value"))
-        values = _sample(master)
-        _histogram(axes["histogram"], values, UNITS.get(master.kind, "value"))
+        unit = UNITS.get(master.kind, "value")
+        _histogram(axes["histogram"], _sample(master), (low, high), unit)
         _amplifiers(axes["amplifiers"], master, camera)
     else:
         image.set_facecolor("#101010")
@@ -238,14 +238,17 @@ def _sample(master: Master) -> NDArray[np.float32]:
     return values[good]
 
 
-def _histogram(axes: Axes, values: NDArray[np.float32], unit: str) -> None:
+def _histogram(
+    axes: Axes, values: NDArray[np.float32], shown: tuple[float, float], unit: str
+) -> None:
+    """Pixels by value, and what the grey scale of the picture reaches from and to."""
     low, high = _stretch(values)
-    reach = 1.5 * (high - low)
-    middle = 0.5 * (low + high)
+    # Pixels scatter more than the means of blocks that the picture shows.
+    least, largest = min(low, shown[0]), max(high, shown[1])
+    reach = 1.5 * (largest - least)
+    middle = 0.5 * (least + largest)
     axes.hist(values, 200, range=(middle - reach, middle + reach), color=fig.BLUE, log=True)
-    axes.axvspan(
-        low, high, color=fig.ORANGE, alpha=0.25, zorder=0, label="grey scale of the picture"
-    )
+    axes.axvspan(*shown, color=fig.ORANGE, alpha=0.25, zorder=0, label="grey scale of the picture")
     axes.set(title="Good pixels", xlabel=unit, ylabel="pixels")
     axes.legend(loc="upper right", fontsize=8)
     fig.grid(axes)
