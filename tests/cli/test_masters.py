@@ -88,6 +88,20 @@ def test_a_proposal_is_certified_after_a_dry_run(proposed: Path) -> None:
     assert "tesela flag --kind master" in again.err
 
 
+def test_a_flagged_master_is_listed_as_flagged_at_once(proposed: Path) -> None:
+    """The run that retires it may be hours away, and until then its row says certified."""
+    verbs.well("masters", "certify", BIAS, "--site", proposed)
+    flag = ("flag", BIAS, "--kind", "master", "--reason", "stripes", "--site", proposed, "--yes")
+    verbs.well(*flag)
+    for how in ((), ("--state", "flagged")):
+        said = verbs.well("masters", "list", "--site", proposed, *how).out
+        assert f"{BIAS} version 1: flagged: stripes; 9 frames" in said
+    said = verbs.well("masters", "list", "--site", proposed, "--state", "certified").out
+    assert said == "no such master\n"
+    verbs.well("unflag", BIAS, "--kind", "master", "--site", proposed, "--yes")
+    assert ": certified;" in verbs.well("masters", "list", "--site", proposed).out
+
+
 def test_an_unknown_kind_of_master_is_refused(proposed: Path) -> None:
     said = verbs.tesela("masters", "certify", BIAS.replace("BIAS", "BIES"), "--site", proposed)
     assert said.code == 2

@@ -57,7 +57,8 @@ def list_(
         str,
         typer.Option(
             "--state",
-            help="proposed, certified, superseded, invalid or rejected: every version in it.",
+            help="proposed, certified, flagged, superseded, invalid or rejected: every version "
+            "in it.",
         ),
     ] = "",
     everything: Annotated[

@@ -9,14 +9,17 @@ from sqlalchemy.engine import Connection
 from tesela.ledger.keys import Configuration
 from tesela.ledger.queries import master_lists as queries
 
-STATES = ("proposed", "certified", "superseded", "invalid", "rejected")
-"""States of masters. One that was retired, without a successor, is invalid."""
+STATES = ("proposed", "certified", "flagged", "superseded", "invalid", "rejected")
+"""States of masters. One that a person flagged is served until the next run, which retires it; one
+that was retired, without a successor, is invalid."""
 
 
-def versions(conn: Connection, master_kind: str = "", state: str = "") -> list[dict[str, Any]]:
-    """Return every version of the masters of a kind and state, '' for any, in the order of their
-    keys; `is_current` tells those that are served."""
-    wanted = {"master_kind": master_kind, "state": state}
+def versions(
+    conn: Connection, master_kind: str = "", state: str = "", key: str = ""
+) -> list[dict[str, Any]]:
+    """Return every version of the masters of a kind, state and key, '' for any, in the order of
+    their keys; `is_current` tells those that are served."""
+    wanted = {"master_kind": master_kind, "state": state, "key": key}
     return [dict(row) for row in conn.execute(queries.MASTER_VERSIONS, wanted).mappings()]
 
 
