@@ -93,6 +93,17 @@ def test_every_kind_has_a_preview_and_the_same_bytes_again(master: Master) -> No
     assert facts.draw(inputs(), outputs(master), BiasSettings()) == first
 
 
+def test_a_few_numbers_are_not_drawn_as_a_map() -> None:
+    master = arrays_master(
+        "ILLUMINATION", map=-np.ones((33, 33)), error=np.ones((33, 33)), plane=np.ones(2),
+        zeropoints=np.ones(12), coefficients=np.ones(9), correlation=np.eye(2),
+    )  # fmt: skip
+    picture = facts.preview(master, CAMERA, "")
+    assert picture is not None
+    assert [axes.get_title() for axes in picture.axes if axes.images] == ["map", "error"]
+    assert facts.preview(arrays_master("ILLUMINATION", plane=np.ones(2)), CAMERA, "") is None
+
+
 def test_the_band_in_the_histogram_is_the_grey_scale_of_the_picture() -> None:
     rng = np.random.default_rng(3)
     # Larger than the picture, so that this is binned and scatters less than the pixels.

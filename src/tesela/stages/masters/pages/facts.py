@@ -29,6 +29,8 @@ from tesela.stages.masters.pages import figure as fig
 SHOWN_PX: Final = 1000
 STRETCH: Final = (1.0, 99.0)
 SAMPLED: Final = 4_000_000
+LEAST_MAP: Final = 8
+"""Elements along either side of an array that is drawn as a map."""
 UNITS: Final = {
     "BIAS": "ADU",
     "DARK": "e-/s",
@@ -132,10 +134,10 @@ def amplifiers(master: Master, camera: Camera) -> list[dict[str, Any]]:
 
 
 def preview(master: Master, camera: Camera, title: str) -> Figure | None:
-    """A master as a picture: its image or mask with a histogram, or its arrays; None if empty."""
+    """A master as a picture: its image or mask with a histogram, or its maps; None without any."""
     if master.image.size or master.mask.size:
         return _plane(master, camera, title)
-    shown = {k: np.atleast_2d(v) for k, v in master.arrays.items() if v.size > 1}
+    shown = _maps(master)
     if not shown:
         return None
     figure = fig.new(5.2 * len(shown), 4.6)
@@ -144,6 +146,19 @@ def preview(master: Master, camera: Camera, title: str) -> Figure | None:
         axes = figure.add_subplot(1, len(shown), k)
         _heat(figure, axes, np.asarray(values, np.float64), name, UNITS.get(master.kind, ""))
     return figure
+
+
+def _maps(master: Master) -> dict[str, NDArray[Any]]:
+    """Arrays that are maps; without any, the tables of more than one row and column.
+
+    A handful of numbers, as coefficients are, says nothing as colours: `facts.json` has them.
+    """
+    flat = {name: values for name, values in master.arrays.items() if values.ndim == 2}
+    for least in (LEAST_MAP, 2):
+        found = {name: values for name, values in flat.items() if min(values.shape) >= least}
+        if found:
+            return found
+    return {}
 
 
 def _used(inputs: MasterInputs, made: MasterOutputs) -> tuple[list[str], str]:
