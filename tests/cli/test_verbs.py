@@ -16,7 +16,7 @@ from tesela.cli import history, main, plan
 from tesela.cli.common import confirm, person, plural, stale_lines, warning_lines
 from tesela.errors import BadInput, Busy, ConfigError, NotFound, ProductError
 from tesela.flow.run.lock import only_controller
-from tesela.ledger import schema
+from tesela.ledger import events, schema
 from tesela.ledger.engine import Ledger
 from tesela.products import paths
 
@@ -158,6 +158,28 @@ def test_plan_run_why_history_status_agree(site: Path, tmp_path: Path) -> None:
     assert "1 raw" in call("status")[1]
     assert call("why", "nothing")[0] == 2
     assert call("history", "nothing")[0] == 2
+
+
+def test_a_plan_reads_the_calendar_as_it_is_now(site: Path, tmp_path: Path) -> None:
+    """An intervention is the edit whose consequences one wants to see before a run."""
+    call("ingest", str(bias(tmp_path, "b1")))
+
+    def read() -> str:
+        ledger = Ledger.open(paths.ledger_file(site))
+        with ledger.read() as conn:
+            found = events.last_detail(conn, "calendar read", "calibration")
+        ledger.close()
+        return found or ""
+
+    call("plan")
+    assert json.loads(read())["interventions"] == []
+    written = paths.survey_file(site)
+    work = "[[calibration.interventions]]\nat = '2017-07-10'\nwhat = 'baffle'\n"
+    written.write_text(written.read_text() + work)
+    call("plan", "--dry-run")
+    assert json.loads(read())["interventions"] == []
+    call("plan")
+    assert [one["what"] for one in json.loads(read())["interventions"]] == ["baffle"]
 
 
 def test_flag_prints_first_and_changes_nothing_on_a_dry_run(site: Path, tmp_path: Path) -> None:

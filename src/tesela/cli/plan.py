@@ -43,15 +43,18 @@ def plan(
 
 def planned(opened: Site, *, dry_run: bool) -> dict[str, Any]:
     """Plan (or rehearse it) and return due tasks, reasons of waiting and the work expected."""
-    from tesela.flow.plan import planner
+    from tesela.flow.plan import calendar_change, planner
 
     if dry_run:
         report = planner.Report()
         with opened.ledger.rehearse() as conn:
+            calendar_change.apply(conn, opened.rules)
             while planner.plan_batch(conn, opened.rules, report):
                 pass
             data = _found(conn, opened)
     else:
+        with opened.ledger.write() as conn:
+            calendar_change.apply(conn, opened.rules)
         report = planner.plan(opened.ledger, opened.rules)
         with opened.ledger.read() as conn:
             data = _found(conn, opened)
