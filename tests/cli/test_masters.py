@@ -75,6 +75,83 @@ def test_a_master_tells_what_it_was_made_of(proposed: Path) -> None:
     assert verbs.tesela("masters", "show", f"{BIAS[:-1]}4", "--site", proposed).code == 2
 
 
+def test_frames_that_were_kept_are_named(site: Path) -> None:
+    """At most forty, in lines; what was left out is not what it is made of."""
+    names = [f"bias-20170703-{n:02d}" for n in range(45)]
+    ledger = Ledger.open(paths.ledger_file(site))
+    with ledger.write() as conn:
+        raw = [products.insert(conn, products.NewProduct("raw", name, 1)) for name in names]
+        old = products.insert(conn, products.NewProduct("master", f"{BIAS[:-1]}2", 1))
+        sources = [*((one, "input") for one in raw), (old, "evidence")]
+        new = products.insert(conn, products.NewProduct("master", BIAS, 1), sources)
+        products.add_quality(conn, new, {"rejected": {names[0]: "too high"}})
+        interval = masters.Interval(57937.5, 57938.5)
+        masters.add(conn, new, MasterKey.parse(BIAS), interval, n_frames=44)
+    ledger.close()
+    lines = verbs.well("masters", "show", BIAS, "--site", site).out.splitlines()
+    assert "made of: 1 master (evidence), 44 raw (input)" in lines
+    start = next(i for i, line in enumerate(lines) if line.startswith("kept: "))
+    end = lines.index("  and 4 more: --json")
+    kept = " ".join(lines[start:end]).removeprefix("kept: ").replace(" ", "").split(",")
+    assert kept == names[1:41]
+    assert max(map(len, lines[start:end])) <= 96
+    assert f"left out: {names[0]}: too high" in lines
+    said = verbs.well("masters", "show", BIAS, "--site", site, "--json").data
+    assert [one["key"] for one in said["made_of"] if one["kind"] == "raw"] == names[1:]
+    assert said["rejected"] == {names[0]: "too high"}
+
+
+def test_a_master_that_is_not_served_is_shown_with_what_became_of_it(proposed: Path) -> None:
+    verbs.well("masters", "certify", BIAS, "--site", proposed)
+    flag = ("flag", BIAS, "--kind", "master", "--reason", "stripes", "--site", proposed, "--yes")
+    verbs.well(*flag)
+    show = ("masters", "show", BIAS, "--site", proposed)
+    said = verbs.well(*show).out.splitlines()
+    assert said[0] == f"{BIAS} version 1: flagged: stripes"
+    assert said[1].startswith("holds until the next run, from 2017-07-03T12:00:00Z")
+    verbs.well("run", "--site", proposed)
+    said = verbs.well(*show).out.splitlines()
+    assert said[0].startswith(f"{BIAS} version 1: invalid: flagged")
+    assert said[0].endswith(", not served")
+    assert said[1].startswith("was to hold from")
+
+
+def test_any_version_of_a_master_is_shown(proposed: Path) -> None:
+    key = MasterKey.parse(BIAS)
+    ledger = Ledger.open(paths.ledger_file(proposed))
+    with ledger.write() as conn:
+        old = products.current(conn, "master", BIAS)
+        new = products.insert(conn, products.NewProduct("master", BIAS, 2))
+        masters.add(conn, new, key, masters.Interval(57937.5, 57938.5), n_frames=12)
+        assert old is not None
+        masters.set_state(conn, old["id"], "superseded", "by a later version")
+    ledger.close()
+    show = ("masters", "show", BIAS, "--site", proposed)
+    assert verbs.well(*show, "--json").data["version"] == 2
+    said = verbs.well(*show, "--version", 1).out.splitlines()
+    assert said[0] == f"{BIAS} version 1: superseded: by a later version, not served"
+    assert said[1] == "other versions: 2 (--version N)"
+    other = verbs.tesela(*show, "--version", 3)
+    assert other.code == 2
+    assert "no such version; expected one of 1, 2" in other.err
+
+
+def test_a_master_without_any_version_says_what_its_task_came_to(site: Path) -> None:
+    show = ("masters", "show", BIAS, "--site", site)
+    nothing = verbs.tesela(*show)
+    assert nothing.code == 2
+    assert "no version of a master of that key; see `tesela masters list --all`" in nothing.err
+    ledger = Ledger.open(paths.ledger_file(site))
+    task = {"step": "master", "kind": "master", "key": BIAS, "priority": 1, "wanted_hash": ""}
+    with ledger.write() as conn:
+        ended = {"state": "skipped", "reason": "no frame is left", "not_before": 0.0}
+        conn.execute(schema.task.insert().values(task | ended))
+    ledger.close()
+    skipped = verbs.tesela(*show)
+    assert skipped.code == 2
+    assert f"its task is skipped: no frame is left; see `tesela why {BIAS}`" in skipped.err
+
+
 def test_a_proposal_is_certified_after_a_dry_run(proposed: Path) -> None:
     dry = verbs.well("masters", "certify", BIAS, "--site", proposed, "--dry-run", "--json")
     bad = "BADPIXEL.JAST80.mini80.01.-.SLOW.20170626"

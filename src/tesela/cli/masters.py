@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-import json
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tesela.cli import master_show
 from tesela.cli.common import (
     HERE,
     DryRunOption,
@@ -108,63 +108,7 @@ def _listed(rows: list[dict[str, Any]], hidden: int) -> Iterator[str]:
         yield f"and {plural(hidden, 'version')} not served any more: --all, or --state"
 
 
-@verbs.command("show")
-def show(
-    key: Annotated[str, typer.Argument(help="Key of a master.")],
-    site: SiteOption = HERE,
-    as_json: JsonOption = False,
-) -> None:
-    """Tell what a master was made of, what was left out and why, how it compares with the one
-    before, how long it holds, and where the pages about it are."""
-    from tesela.flow.run.site import open_site
-    from tesela.ledger import masters, products
-
-    opened = open_site(site)
-    with opened.ledger.read() as conn:
-        row = products.current(conn, "master", key)
-        if row is None:
-            raise BadInput(
-                key, found="no current master of that key", do="see `tesela masters list`"
-            )
-        state = masters.get(conn, row["id"])
-        quality = products.quality_of(conn, row["id"])
-        made_of = products.inputs(conn, row["id"])
-    metrics = json.loads(quality["metrics_json"]) if quality else {}
-    files = [str(opened.folder / path) for path, _, _ in json.loads(row["files_json"])]
-    data = {
-        "key": key,
-        "version": row["version"],
-        "state": state["state"],
-        "reason": state["reason"],
-        "valid_from": _date(state["valid_begin"]),
-        "valid_until": _date(state["valid_end"]),
-        "made_of": [
-            {name: source[name] for name in ("kind", "key", "version", "role")}
-            for source in made_of
-        ],
-        "rejected": metrics.pop("rejected", {}),
-        "warnings": json.loads(row["warnings_json"]),
-        "metrics": metrics,
-        "files": files,
-    }
-    emit(data, as_json, lambda: _shown(data))
-
-
-def _shown(data: dict[str, Any]) -> Iterator[str]:
-    reason = f": {data['reason']}" if data["reason"] else ""
-    yield f"{data['key']} version {data['version']}: {data['state']}{reason}"
-    yield f"holds from {data['valid_from']} until {data['valid_until']}"
-    kinds = Counter(f"{source['kind']} ({source['role']})" for source in data["made_of"])
-    yield "made of: " + ", ".join(f"{n} {kind}" for kind, n in kinds.items())
-    yield from some([f"left out: {name}: {why}" for name, why in data["rejected"].items()])
-    yield from some([f"warning: {text}" for text in data["warnings"]])
-    for name, value in data["metrics"].items():
-        if isinstance(value, float):
-            yield f"  {name} = {value:.6g}"
-        elif isinstance(value, (int, str)):
-            yield f"  {name} = {value}"
-    yield "files:"
-    yield from (f"  {path}" for path in data["files"])
+verbs.command("show")(master_show.show)
 
 
 @verbs.command("due")
