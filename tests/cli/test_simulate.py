@@ -133,3 +133,16 @@ def test_a_campaign_is_one_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     said = well("simulate", tmp_path / "c", "--preset", "calibration", "--workers", 1, "--json")
     assert (said.data["nights"], said.data["frames"]) == (2, 2)
     assert 'at = "2017-07-09"' in (tmp_path / "c" / "survey.toml").read_text()
+
+
+def test_without_the_extra_it_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    said = tesela("simulate", tmp_path / "night")
+    assert said.code == 2
+    assert said.err == (
+        "tesela: tesela simulate: GalSim is not installed; expected the extra `simulate`; "
+        "pip install 'tesela[simulate]'\n"
+    )
+    assert list(tmp_path.iterdir()) == []

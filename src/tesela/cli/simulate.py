@@ -134,6 +134,19 @@ def _nights(preset: str, asked: dict[str, Any], density: float) -> list[NightSet
     ]
 
 
+def _check_installed() -> None:
+    """Those who only process frames need not install what draws them."""
+    import importlib.util
+
+    if importlib.util.find_spec("galsim") is None:
+        raise ConfigError(
+            "tesela simulate",
+            found="GalSim is not installed",
+            expected="the extra `simulate`",
+            do="pip install 'tesela[simulate]'",
+        )
+
+
 def make_night(
     out: Path,
     settings: NightSettings | Sequence[NightSettings],
@@ -150,6 +163,7 @@ def make_night(
     """
     import shutil
 
+    _check_installed()
     from tesela.simulate import freeze, night, survey
 
     if truth is not None and truth.resolve().is_relative_to(out.resolve()):
