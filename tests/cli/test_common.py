@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tesela.cli.common import emit
+from tesela.cli.common import confirm, emit
+from tesela.errors import ConfigError
 
 
 def test_json_is_strict_however_deep_a_number_lies(capsys: pytest.CaptureFixture[str]) -> None:
@@ -16,3 +17,8 @@ def test_json_is_strict_however_deep_a_number_lies(capsys: pytest.CaptureFixture
     emit(data, True, lambda: iter(()))
     said = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
     assert said == {"a": [1.5, {"b": None}], "c": [None, None], "d": "x", "e": "NaN"}
+
+
+def test_one_product_is_said_in_the_singular() -> None:
+    with pytest.raises(ConfigError, match="^1 product would be made again"):
+        confirm(1, 0, yes=False)

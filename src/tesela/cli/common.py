@@ -61,7 +61,7 @@ def confirm(n_targets: int, limit: int, yes: bool) -> None:
     """Above a set number of targets a change wants --yes."""
     if n_targets > limit and not yes:
         raise ConfigError(
-            f"{n_targets} products would be made again",
+            f"{plural(n_targets, 'product')} would be made again",
             found="no --yes",
             expected=f"--yes above {limit} (flow.confirm_above)",
             do="look at the list with --dry-run first",
