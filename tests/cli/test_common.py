@@ -20,5 +20,5 @@ def test_json_is_strict_however_deep_a_number_lies(capsys: pytest.CaptureFixture
 
 
 def test_one_product_is_said_in_the_singular() -> None:
-    with pytest.raises(ConfigError, match="^1 product would be made again"):
+    with pytest.raises(ConfigError, match=r"^1 product would be made again"):
         confirm(1, 0, yes=False)
