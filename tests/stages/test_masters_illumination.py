@@ -7,9 +7,11 @@ import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from numpy.typing import NDArray
 
 from tesela.config import Reference
@@ -18,6 +20,7 @@ from tesela.pixels.illumination_priors import area_weights
 from tesela.products.images import Master, card_dict
 from tesela.stages import masters
 from tesela.stages.masters import illumination, illumination_stars
+from tesela.stages.masters.pages import illumination_plots
 from tesela.stages.masters.settings import IlluminationFit, IlluminationGates, IlluminationSettings
 
 from . import sky_lists
@@ -288,6 +291,26 @@ def test_pages_have_every_plot_with_its_data(made: masters.MasterOutputs) -> Non
         list(made.master.arrays["zeropoints"]), abs=1e-5
     )
     assert made.pages["coefficients.csv"].startswith(b"term,mmag,error_mmag\nP1(x) P0(y),")
+
+
+@pytest.mark.parametrize("shape", [(512, 512), (9232, 9216), (4616, 9216)])
+def test_labels_and_titles_of_the_maps_are_whole(shape: tuple[int, int]) -> None:
+    noise = np.random.default_rng(1).standard_normal((33, 33))
+    values = dict.fromkeys(("before", "after", "map"), 100 * noise) | {"error": abs(noise)}
+    plane = SimpleNamespace(plane=[0.1275, -0.1048], plane_error=[0.0126, 0.0125])
+    figure = illumination_plots.maps_figure("Illumination, r", shape, values, plane)  # type: ignore[arg-type]
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    renderer = canvas.get_renderer()
+    width, height = figure.bbox.size
+    for axes in figure.axes:
+        box = axes.get_tightbbox(renderer)
+        assert box is not None
+        assert min(box.x0, width - box.x1) > 3
+        assert min(box.y0, height - box.y1) > 3
+    heads = [axes.title.get_window_extent(renderer) for axes in figure.axes[:4]]
+    assert heads[0].x1 < heads[1].x0
+    assert heads[2].x1 < heads[3].x0
 
 
 def test_pages_show_epochs_side_by_side(

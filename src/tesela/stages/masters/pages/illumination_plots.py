@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from tesela.pixels import robust
@@ -22,7 +23,16 @@ def maps(
     title: str, shape: tuple[int, int], values: Mapping[str, Floats], found: Solution
 ) -> bytes:
     """Before, after and the fitted map on one scale; the error on its own."""
-    figure = fig.new(11.5, 9.6)
+    return fig.png(maps_figure(title, shape, values, found))
+
+
+def maps_figure(
+    title: str, shape: tuple[int, int], values: Mapping[str, Floats], found: Solution
+) -> Figure:
+    """Draw what `maps` gives."""
+    figure = fig.new(12.5, 10.0)
+    # The layout places squares by their slots and would leave their labels at the very edge.
+    figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.08)
     figure.suptitle(title)
     axes = figure.subplots(2, 2)
     limit = _limit(values["map"])
@@ -36,8 +46,7 @@ def maps(
     for axis, (name, head) in zip(axes.flat, heads.items()):
         drawn = _show(axis, values[name], shape, limit, at_nodes=name == "map")
         axis.set_title(head, fontsize=10)
-    figure.colorbar(drawn, ax=axes[0, :], label="instrumental - true (mmag)", shrink=0.9)
-    figure.colorbar(drawn, ax=axes[1, 0], label="instrumental - true (mmag)", shrink=0.9)
+        figure.colorbar(drawn, ax=axis, label="instrumental - true (mmag)", shrink=0.9)
     error = axes[1, 1]
     shown = error.imshow(
         values["error"],
@@ -52,9 +61,9 @@ def maps(
         f"{axis}: {1e3 * s:+.1f} ± {1e3 * e:.1f}"
         for axis, s, e in zip("xy", found.plane, found.plane_error)
     )
-    error.set_title(f"Error of the map; plane across the CCD (mmag) {plane}", fontsize=9)
+    error.set_title(f"Error of the map\nplane across the CCD (mmag): {plane}", fontsize=9)
     _pixels(error, shape)
-    return fig.png(figure)
+    return figure
 
 
 def epochs(
