@@ -7,12 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from tesela.errors import BadInput, QualityError
 from tesela.products.images import Master
 from tesela.stages.masters import RawInputs
 from tesela.stages.masters.crosstalk import build_crosstalk
 from tesela.stages.masters.inputs import MasterOutputs
+from tesela.stages.masters.pages import crosstalk as page
 from tesela.stages.masters.settings import CrosstalkSettings
 
 from . import drawn
@@ -82,6 +84,21 @@ def test_pages_and_file(made: MasterOutputs, tmp_path) -> None:
     assert np.allclose(numbers["matrix"], made.master.arrays["matrix"], rtol=1e-5)
     made.master.write(tmp_path / "m.fits")
     assert Master.read(tmp_path / "m.fits").data_hash() == made.master.data_hash()
+
+
+@pytest.mark.parametrize("largest", [1e-3, 0.3, 1.0, 1.13, 4.9, 37.0])
+def test_the_scale_names_a_number_beyond_the_largest_coefficient(largest: float) -> None:
+    marks = page._marks(largest)
+    assert marks[-1] == -marks[0]
+    assert largest <= marks[-1] <= 2 * largest
+
+
+@pytest.mark.parametrize("n", [2, 16, 19, 64])
+def test_the_first_and_the_last_amplifier_are_named(n: int) -> None:
+    axes = Figure().subplots()
+    page._heat(axes, np.zeros((n, n)), list(range(1, n + 1)), "viridis", (0, 1))
+    names = [label.get_text() for label in axes.get_xticklabels()]
+    assert (names[0], names[-1], len(names)) == ("1", str(n), min(n, 16))
 
 
 def test_order_does_not_matter(made: MasterOutputs) -> None:

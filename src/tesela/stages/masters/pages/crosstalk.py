@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from tesela.cameras import Camera
@@ -14,6 +15,8 @@ from tesela.products.images import Master
 from tesela.stages.masters.pages import figure as fig
 
 UNIT = 1e-4
+NAMED = 16
+"""Amplifiers, at most, that are named along an axis: the first and the last always are."""
 
 
 def draw(
@@ -26,10 +29,10 @@ def draw(
     matrix = np.where(off, solution.matrix, np.nan)
     figure = fig.new(13, 4.6)
     axes = figure.subplots(1, 3, width_ratios=(1.15, 1.15, 1))
-    limit = max(float(np.nanmax(np.abs(matrix))) / UNIT, 1e-3)
-    drawn = _heat(axes[0], matrix / UNIT, ids, "RdBu_r", (-limit, limit))
+    marks = _marks(max(float(np.nanmax(np.abs(matrix))) / UNIT, 1e-3))
+    drawn = _heat(axes[0], matrix / UNIT, ids, "RdBu_r", (marks[0], marks[-1]))
     axes[0].set_title("Coefficients")
-    figure.colorbar(drawn, ax=axes[0]).set_label("electrons per 10⁴ electrons")
+    figure.colorbar(drawn, ax=axes[0], ticks=marks).set_label("electrons per 10⁴ electrons")
     drawn = _heat(axes[1], np.abs(matrix) / error, ids, "viridis", (0, None))
     axes[1].set_title(f"Significance (typical error {np.nanmedian(error) / UNIT:.2f}e-4)")
     figure.colorbar(drawn, ax=axes[1]).set_label("coefficient / error")
@@ -47,13 +50,17 @@ def draw(
     return {"crosstalk.png": fig.png(figure), "crosstalk.json": fig.data(values)}
 
 
+def _marks(largest: float) -> NDArray[np.float64]:
+    """Round numbers about 0, the last beyond the largest, so that the scale names its ends."""
+    return np.asarray(MaxNLocator(6, symmetric=True).tick_values(-largest, largest))
+
+
 def _heat(axes: Axes, values: NDArray[np.float64], ids: list[int], name: str, limits):  # type: ignore[no-untyped-def]
     drawn = axes.imshow(values, cmap=name, vmin=limits[0], vmax=limits[1], origin="lower")
     axes.set_facecolor("#cccccc")
-    step = max(1, len(ids) // 8)
-    ticks = range(0, len(ids), step)
-    axes.set_xticks(ticks, [str(ids[k]) for k in ticks])
-    axes.set_yticks(ticks, [str(ids[k]) for k in ticks])
+    ticks = np.unique(np.linspace(0, len(ids) - 1, min(len(ids), NAMED)).round().astype(int))
+    axes.set_xticks(ticks, [str(ids[k]) for k in ticks], fontsize=8)
+    axes.set_yticks(ticks, [str(ids[k]) for k in ticks], fontsize=8)
     axes.set(xlabel="aggressor (amplifier)", ylabel="victim (amplifier)")
     return drawn
 
@@ -94,6 +101,7 @@ def _against(
     axes.errorbar(x, y, e, fmt="o", color=fig.BLUE, markersize=3, elinewidth=0.5, alpha=0.6)
     ends = [min(x.min(initial=0), y.min(initial=0)), max(x.max(initial=0), y.max(initial=0))]
     axes.plot(ends, ends, color=fig.ORANGE, linewidth=1.2, label="equal")
-    axes.set(title=f"Against the {name}", xlabel=f"{name} (1e-4)", ylabel="this (1e-4)")
+    axes.set_title(f"Against the {name}", fontsize=11)
+    axes.set(xlabel=f"{name} (1e-4)", ylabel="this (1e-4)")
     axes.legend()
     fig.grid(axes)
