@@ -7,7 +7,8 @@ import multiprocessing
 import os
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 
@@ -16,6 +17,27 @@ from tesela.flow.run.steps import Order, Outcome, Report, WorkerDied
 
 Run = Callable[[Order], Outcome]
 _SPAWN = multiprocessing.get_context("spawn")
+_ENVIRONMENT = threading.Lock()
+
+
+@contextmanager
+def _single_threaded() -> Iterator[None]:
+    """What is started within has libraries of one thread; this process keeps its own.
+
+    Libraries read it when they are imported. Numba looks again at every compilation, and fails if
+    the number has changed since it started its threads: so nothing may be left behind.
+    """
+    with _ENVIRONMENT:
+        before = {name: os.environ.get(name) for name in worker.SINGLE_THREADED}
+        os.environ.update(dict.fromkeys(before, "1"))
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
 
 
 class LocalEngine:
@@ -107,14 +129,13 @@ class _Keeper(threading.Thread):
         return report
 
     def _start_process(self) -> Connection:
-        for name in worker.SINGLE_THREADED:
-            os.environ[name] = "1"  # read by libraries when a worker imports them
         ours, theirs = _SPAWN.Pipe()
         with self._lock:
             if self._stopped:
                 raise EOFError
             process = _SPAWN.Process(target=worker.serve, args=(theirs, os.getpid()), daemon=True)
-            process.start()
+            with _single_threaded():
+                process.start()
             self._process = process
         theirs.close()  # the worker's own copy is the last: with it the pipe ends
         return ours
