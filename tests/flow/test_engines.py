@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import time
 from collections.abc import Iterator
@@ -70,6 +71,16 @@ def test_stopping_ends_workers_at_once_and_the_engine_can_go_on(tmp_path: Path) 
     assert not any(future.done() and future.exception() is None for future in futures)
     assert engine.submit(toys.toy_step, order(tmp_path, "good")).result(30).outcome is not None
     engine.stop()
+
+
+def test_starting_workers_leaves_this_process_its_threads(
+    engine: LocalEngine, tmp_path: Path
+) -> None:
+    """Numba fails at the next compilation where the number of threads is another one by then."""
+    before = dict(os.environ)
+    futures = [engine.submit(toys.toy_step, order(tmp_path, f"e{n}")) for n in range(4)]
+    assert all(future.result(30).outcome is not None for future in futures)
+    assert dict(os.environ) == before
 
 
 def test_one_order_at_a_time_needs_one_process(engine: LocalEngine, tmp_path: Path) -> None:
