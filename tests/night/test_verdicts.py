@@ -24,6 +24,7 @@ from .ledgers import (
 pytestmark = pytest.mark.night
 
 OF_TILES = ("coadd", "catalogue", *tile_products.KINDS)
+_OF_BANDS = ("BADPIXEL", "CROSSTALK")
 
 
 def users(site: Path, frame: str) -> set[Key]:
@@ -115,7 +116,9 @@ def test_a_frame_flagged_before_its_first_coadd_and_one_that_comes_late(
         key for key in users(done, late) if key[0] in OF_TILES
     }
     assert all(after[key] == 2 for key in again if key[0] in OF_TILES)
-    assert {key for key in again if key[0] in ("master", "calset", "refcat")} == set()
+    others = {key for key in again if key[0] in ("master", "calset", "refcat")}
+    # More science frames are more evidence of the crosstalk, which has not enough yet.
+    assert {key for _, key in others if not key.startswith("CROSSTALK.")} == set()
     # Products of whole tiles hold all bands: with one band they are others.
     undisturbed = current(done, "data_hash")
     found = current(site, "data_hash")
@@ -124,5 +127,7 @@ def test_a_frame_flagged_before_its_first_coadd_and_one_that_comes_late(
         (kind, tile) for kind in tile_products.KINDS for tile in ("SIM-00001", "SIM-00002")
     }
     assert here.keys() < undisturbed.keys()
+    # And so do the masters that are for every filter of a CCD.
+    here = {key: value for key, value in here.items() if key[1].partition(".")[0] not in _OF_BANDS}
     assert here == {key: undisturbed[key] for key in here}
     assert_nothing_left_over(site)
