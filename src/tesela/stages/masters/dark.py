@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,15 +54,7 @@ def build_dark(inputs: RawInputs, settings: DarkSettings) -> MasterOutputs:
     enough.require(inputs, "dark", len(kept), rejected)
     exptime = np.array([frame.facts.exptime_s for frame in kept])
     noise = np.array([np.median(frame.plane.readnoise_e) for frame in kept]) / exptime
-    combined = combine.clipped_mean(
-        [frame.plane for frame in kept],
-        clip_sigma=settings.clip_sigma,
-        scale=1 / exptime,
-        noise=noise,
-        gain=1.0,
-        variance=noise**2,
-        with_sigma=False,
-    )
+    combined = _combined(kept, exptime, noise, settings)
     dest = camera.sections("dest")
     hot, scatter = defects.outliers(
         combined.image,
@@ -104,29 +97,59 @@ def build_dark(inputs: RawInputs, settings: DarkSettings) -> MasterOutputs:
             "noise_e_per_s": master_noise,
             "n_bad": n_bad,
             "clipped": compare.clipped_fractions(kept, combined.clipped, mask.size),
-            "amplifiers": [
-                {
-                    "amp": amp.id,
-                    "dark_e_per_s": round(float(level[k]), 6),
-                    "scatter_e_per_s": round(float(scatter[k]), 6),
-                }
-                for k, amp in enumerate(camera.amplifiers)
-            ],
+            "amplifiers": _amplifiers(camera, level, scatter),
             **agreement.metrics,
         },
-        operations=[
-            Operation("overscan", {"method": "clipped mean of rows, smoothed"}),
-            *(Operation(name) for name in Corrections.of(inputs.masters).names()),
-            Operation("gain"),
-            Operation("exposure time"),
-            Operation("combine", {"method": "clipped mean", "sigma": settings.clip_sigma}),
-            Operation("hot pixels", {"sigma": settings.hot_sigma}),
-        ],
+        operations=_operations(inputs, settings),
         monitored=[
             *per_amplifier("dark", np.array([f.seen.level for f in kept]), camera),
             *temperature(kept, camera),
         ],
     )
+
+
+def _combined(
+    kept: Sequence[Measured[_Seen]],
+    exptime: NDArray[np.float64],
+    noise: NDArray[np.float64],
+    settings: DarkSettings,
+) -> combine.Combined:
+    """The rate of every pixel: each frame over its exposure time, weighted by its noise."""
+    return combine.clipped_mean(
+        [frame.plane for frame in kept],
+        clip_sigma=settings.clip_sigma,
+        scale=1 / exptime,
+        noise=noise,
+        gain=1.0,
+        variance=noise**2,
+        with_sigma=False,
+    )
+
+
+def _amplifiers(
+    camera: Camera, level: NDArray[np.float64], scatter: NDArray[np.float64]
+) -> list[dict[str, float]]:
+    """What is told of each amplifier, electrons a second."""
+    return [
+        {
+            "amp": amp.id,
+            "dark_e_per_s": round(float(level[k]), 6),
+            "scatter_e_per_s": round(float(scatter[k]), 6),
+        }
+        for k, amp in enumerate(camera.amplifiers)
+    ]
+
+
+def _operations(inputs: RawInputs, settings: DarkSettings) -> list[Operation]:
+    """What was done to the frames, in order."""
+    return [
+        Operation("overscan", {"method": "clipped mean of rows, smoothed"}),
+        *(Operation(name) for name in Corrections.of(inputs.masters).names()),
+        Operation("gain"),
+        Operation("exposure time"),
+        Operation("combine", {"method": "clipped mean", "sigma": settings.clip_sigma}),
+        Operation("hot pixels", {"sigma": settings.hot_sigma}),
+    ]
 
 
 def _look(image: NDArray[np.float32], plane: Levelled) -> _Seen:
