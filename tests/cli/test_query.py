@@ -51,6 +51,12 @@ def test_rows_for_people_programs_and_spreadsheets(asked) -> None:  # type: igno
     assert "tile" in asked(sql).stdout
 
 
+def test_what_json_does_not_know_is_null(asked) -> None:  # type: ignore[no-untyped-def]
+    sql = "select 'nan'::double a, ['inf'::double, 2.0] b, mag_auto from objects limit 1"
+    assert "NaN" not in (said := asked(sql, "--json").stdout)
+    assert json.loads(said) == [{"a": None, "b": [None, 2.0], "mag_auto": [17.0, 18.0]}]
+
+
 def test_arrays_count_from_one_and_null_is_a_dash(asked) -> None:  # type: ignore[no-untyped-def]
     sql = "select mag_auto[2] m, mag_auto from objects order by source_id"
     assert rows(asked(sql, "--csv").stdout) == [

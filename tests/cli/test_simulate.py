@@ -6,6 +6,7 @@ import json
 import shutil
 import stat
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -135,11 +136,13 @@ def test_a_campaign_is_one_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     assert 'at = "2017-07-09"' in (tmp_path / "c" / "survey.toml").read_text()
 
 
+@pytest.mark.parametrize("verb", ["simulate", "demo"])
 def test_without_the_extra_it_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, verb: str
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
-    said = tesela("simulate", tmp_path / "night")
+    monkeypatch.setitem(sys.modules, "galsim", None)
+    said = tesela(verb, tmp_path / "night")
     assert said.code == 2
     assert said.err == (
         "tesela: tesela simulate: GalSim is not installed; expected the extra `simulate`; "

@@ -38,8 +38,10 @@ def demo(
     and releases), `pictures`, and the score. Called again it goes on where it stopped. Ends with 1
     if a task is dead, the release is refused, or a number misses its target.
     """
+    from tesela.cli.simulate import check_installed
     from tesela.simulate import campaign
 
+    check_installed()
     started = time.perf_counter()
     say = _silent if as_json else typer.echo
     folder.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tesela.cli.common import HERE, JsonOption, SiteOption
+from tesela.cli.common import HERE, JsonOption, SiteOption, finite
 from tesela.errors import BadInput
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _print_csv(found: pa.Table) -> None:
 def _json(found: pa.Table) -> str:
     import json
 
-    return json.dumps(found.to_pylist(), default=str)
+    return json.dumps(finite(found.to_pylist()), default=str, allow_nan=False)
 
 
 def _print_table(found: pa.Table) -> None:

@@ -134,8 +134,8 @@ def _nights(preset: str, asked: dict[str, Any], density: float) -> list[NightSet
     ]
 
 
-def _check_installed() -> None:
-    """Those who only process frames need not install what draws them."""
+def check_installed() -> None:
+    """Raise `ConfigError` without GalSim; who only processes frames need not install it."""
     import importlib.util
 
     if importlib.util.find_spec("galsim") is None:
@@ -163,7 +163,7 @@ def make_night(
     """
     import shutil
 
-    _check_installed()
+    check_installed()
     from tesela.simulate import freeze, night, survey
 
     if truth is not None and truth.resolve().is_relative_to(out.resolve()):
