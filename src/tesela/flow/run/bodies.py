@@ -160,7 +160,7 @@ def _written(
     facts = inputs.facts
     fallbacks = fallback.of_order(order)
     days = round(fallback.longest_days(fallbacks), 3)
-    made.image.cards.append(("TSL FALLBACK", days, "[d] beyond the validity of a calibration"))
+    made.image.cards.extend(fallback.cards(fallbacks))
     made.image.cards.extend(provenance(order))
     temporary = order.out("image.fits")
     made.image.write(temporary)

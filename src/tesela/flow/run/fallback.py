@@ -6,6 +6,10 @@ from dataclasses import dataclass
 
 from tesela.flow.run.calibrations import members
 from tesela.flow.run.steps import Order
+from tesela.products.files import Card
+
+_LONGEST = 56
+"""Characters of a value that a card with such a long keyword holds."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,20 @@ def of_order(order: Order) -> list[Fallback]:
         )
         for ref in members(order)
         if ref.facts.get("distance_days", 0.0) > 0
+    ]
+
+
+def cards(found: list[Fallback]) -> list[Card]:
+    """What the header of an image says: the days of the farthest, and each with its master."""
+    days = round(longest_days(found), 3)
+    says = [f"{one.master_kind} of {one.night}" for one in found]
+    across = [f", across {one.crosses}" if one.crosses else "" for one in found]
+    return [
+        ("TSL FALLBACK", days, "[d] beyond the validity of a calibration"),
+        *(
+            (f"TSL FALL{n}", f"{what}{where}"[:_LONGEST], "")
+            for n, (what, where) in enumerate(zip(says, across), 1)
+        ),
     ]
 
 
