@@ -56,6 +56,16 @@ def test_an_invalid_master_gives_its_time_back(ledger: Ledger) -> None:
     assert certified(ledger) == {NIGHTS[0]: (0, 3), NIGHTS[2]: (3, 13)}
 
 
+def test_a_later_version_takes_the_place_of_one_that_is_proposed_still(ledger: Ledger) -> None:
+    first = enter(ledger, NIGHTS[0])
+    with ledger.write() as conn:
+        masters.certify(conn, first)
+    waiting, latest = enter(ledger, NIGHTS[0]), enter(ledger, NIGHTS[0])
+    with ledger.read() as conn:
+        states = [masters.get(conn, i)["state"] for i in (first, waiting, latest)]
+    assert states == ["certified", "superseded", "proposed"]
+
+
 @pytest.mark.parametrize("change", ["insert", "update"])
 def test_the_database_itself_refuses_an_overlap(ledger: Ledger, change: str) -> None:
     first, second = enter(ledger, NIGHTS[0]), enter(ledger, NIGHTS[1])

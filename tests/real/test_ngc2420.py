@@ -107,7 +107,7 @@ def test_two_biases_and_one_flat_are_a_warning_not_a_refusal(cluster: Cluster) -
         for kind in [key.split(".")[0]]
     }
     assert "only 2 frames combined where 10 are wanted" in said["BIAS"]
-    assert "only 1 frames combined where 5 are wanted" in said["FLAT"]
+    assert "only 1 frame combined where 5 are wanted" in said["FLAT"]
 
 
 def test_why_tells_that_the_calibrations_are_days_away(cluster: Cluster) -> None:

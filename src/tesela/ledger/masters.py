@@ -37,7 +37,13 @@ def add(
     n_frames: int,
     reason: str = "",
 ) -> None:
-    """Enter a master as proposed; `reason` says which gates it failed, if any."""
+    """Enter a master as proposed; `reason` says which gates it failed, if any.
+
+    It takes the place of an earlier version that is proposed still: nobody can certify that now.
+    """
+    own = {"master_kind": key.master_kind, "configuration": str(key.configuration)}
+    for earlier in _versions(conn, {**own, "night": key.night}, "proposed"):
+        set_state(conn, earlier, "superseded", "by a later version")
     conn.execute(
         schema.master.insert().values(
             product_id=product_id,
@@ -83,8 +89,13 @@ def certify(conn: Connection, product_id: int, natural_end: float | None = None)
 
 def certified_versions(conn: Connection, row: dict[str, Any]) -> list[int]:
     """Return the ids of the certified versions of a master's key."""
+    return _versions(conn, row, "certified")
+
+
+def _versions(conn: Connection, row: dict[str, Any], state: str) -> list[int]:
     wanted = {name: row[name] for name in ("master_kind", "configuration", "night")}
-    return [int(found.product_id) for found in conn.execute(queries.CERTIFIED_VERSIONS, wanted)]
+    found = conn.execute(queries.VERSIONS_IN_STATE, {**wanted, "state": state})
+    return [int(one.product_id) for one in found]
 
 
 def set_state(conn: Connection, product_id: int, state: str, reason: str) -> None:

@@ -23,7 +23,6 @@ from tesela.ledger.queries.masters import (
     CERTIFIED,
     CERTIFIED_AROUND,
     CERTIFIED_OF_CCD,
-    CERTIFIED_VERSIONS,
     EVERY_CERTIFIED,
     FIRST_CERTIFIED_SINCE,
     MASTER_CANDIDATES,
@@ -33,6 +32,7 @@ from tesela.ledger.queries.masters import (
     MASTERS_PENDING,
     PREVIOUS_CERTIFIED,
     SCIENCE_CONFIGURATIONS,
+    VERSIONS_IN_STATE,
 )
 from tesela.ledger.queries.monitors import (
     AMP_ALERTS,
@@ -104,7 +104,6 @@ __all__ = [
     "CERTIFIED",
     "CERTIFIED_AROUND",
     "CERTIFIED_OF_CCD",
-    "CERTIFIED_VERSIONS",
     "CLAIM",
     "COUNT_PRODUCTS",
     "COUNT_TASKS",
@@ -159,6 +158,7 @@ __all__ = [
     "USERS",
     "VERDICTS_OF_KEY",
     "VERSION",
+    "VERSIONS_IN_STATE",
     "WAITING_REASONS",
     "WAKE",
     "WAKE_FAMILY",

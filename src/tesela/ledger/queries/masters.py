@@ -112,10 +112,10 @@ SCIENCE_CONFIGURATIONS = text("""
     WHERE x.obstype = 'science' AND x.night >= :since ORDER BY f.configuration
 """)
 
-CERTIFIED_VERSIONS = text("""
+VERSIONS_IN_STATE = text("""
     SELECT m.product_id, p.version FROM master m JOIN product p ON p.id = m.product_id
     WHERE m.master_kind = :master_kind AND m.configuration = :configuration
-      AND m.night = :night AND m.state = 'certified' ORDER BY p.version
+      AND m.night = :night AND m.state = :state ORDER BY p.version
 """)
 
 MASTER_CONFIGURATIONS = text("""

@@ -28,6 +28,8 @@ def warnings(inputs: MasterInputs, n: int, *, what: str = "frames") -> list[str]
     """What to say of a master that has enough frames, but not as many as wanted."""
     if n >= inputs.wanted:
         return []
+    if n == 1:
+        what = what.removesuffix("s")
     return [f"only {n} {what} combined where {inputs.wanted} are wanted"]
 
 
