@@ -29,7 +29,12 @@ SCALE_ARCSEC = 0.53
 
 def test_everything_is_made_and_nothing_failed(cluster: Cluster) -> None:
     assert cluster.summary["dead"] == cluster.summary["skipped"] == 0
-    assert cluster.summary["done"] == 2 + 5 + 1 + 1 + 4  # masters, images, band, whole tile
+    assert cluster.summary["done"] == 3 + 5 + 1 + 1 + 4  # masters, images, band, whole tile
+    assert sorted(key.split(".")[0] for key in cluster.keys("master")) == [
+        "BADPIXEL",
+        "BIAS",
+        "DOMEFLAT",
+    ]
     assert cluster.keys("reduced") == sorted([*SHORT, *ZEROPOINTS])
     assert cluster.keys("coadd") == cluster.keys("catalogue") == ["NGC-2420.V"]
 
@@ -107,14 +112,15 @@ def test_two_biases_and_one_flat_are_a_warning_not_a_refusal(cluster: Cluster) -
         for kind in [key.split(".")[0]]
     }
     assert "only 2 frames combined where 10 are wanted" in said["BIAS"]
-    assert "only 1 frame combined where 5 are wanted" in said["FLAT"]
+    assert "only 1 frame combined where 10 are wanted" in said["DOMEFLAT"]
 
 
 def test_why_tells_that_the_calibrations_are_days_away(cluster: Cluster) -> None:
     said = well("why", "uamA_0031", "--site", cluster.site).out
-    for kind, through in (("BIAS", "-"), ("FLAT", "V_-")):
-        assert f"{kind}: {kind}.CA-2_2.cafos.01.{through}.normal.20210318 version 1, 9." in said
+    for part, kind, through in (("BIAS", "BIAS", "-"), ("FLAT", "DOMEFLAT", "V_-")):
+        assert f"{part}: {kind}.CA-2_2.cafos.01.{through}.normal.20210318 version 1, 9." in said
         assert f"reduced: warning: {kind} of 2021-03-18 is used 9." in said
+    assert "stands in for a FLAT, of which there is none" in said
     assert 9.0 < cluster.metrics("uamA_0031")["fallback_days"] < 10.0
     header = read_fits(cluster.path("reduced", "uamA_0031"), []).cards["IMAGE"]
     assert 9.0 < header["TSL FALLBACK"] < 10.0

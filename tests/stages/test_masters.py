@@ -120,9 +120,9 @@ def test_too_few_biases_are_a_quality_error_that_says_what_to_do() -> None:
         bias(frames, minimum=3)
 
 
-@pytest.mark.parametrize("n", [1, 2])
-def test_one_or_two_frames_are_a_warning(n: int) -> None:
-    said = f"only {n} frames combined where 10 are wanted"
+@pytest.mark.parametrize("n, frames", [(1, "1 frame"), (2, "2 frames")])
+def test_one_or_two_frames_are_a_warning(n: int, frames: str) -> None:
+    said = f"only {frames} combined where 10 are wanted"
     made = bias(bias_frames(n), wanted=10)
     assert made.warnings == [said]
     assert made.passed
