@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from tesela.cli import history, main, plan
-from tesela.cli.common import confirm, person, plural, stale_lines, warning_lines
+from tesela.cli import history, main, plan, run
+from tesela.cli.common import confirm, person, plural, stale_lines, waiting_lines, warning_lines
 from tesela.errors import BadInput, Busy, ConfigError, NotFound, ProductError
+from tesela.flow.run.controller import Progress
 from tesela.flow.run.lock import only_controller
 from tesela.ledger import events, schema
 from tesela.ledger.engine import Ledger
@@ -384,6 +385,32 @@ def test_ctrl_c_says_how_to_go_on(
         main.main()
     assert end.value.code == 130
     assert "`tesela run` goes on from here" in capsys.readouterr().err
+
+
+def test_an_error_is_an_object_for_programs() -> None:
+    error = NotFound("frame x", found="no such frame", do="look at `tesela status`")
+    assert main.said(error, as_json=False) == f"tesela: {error}"
+    told = json.loads(main.said(error, as_json=True))["error"]
+    assert told["type"] == "NotFound" and told["message"] == str(error)
+    assert told["what"] == "frame x" and told["do"] == "look at `tesela status`"
+
+
+def test_a_run_without_a_terminal_says_now_and_then_where_it_stands(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = iter([0.0, 1.0, 31.0, 31.0, 32.0])
+    monkeypatch.setattr(run.time, "monotonic", lambda: next(clock))
+    show = run._said_now_and_then()
+    for done in (1, 2, 3):
+        show(Progress(done, 10 - done, ("reduce sci1",)))
+    assert capsys.readouterr().err == "tesela: 2 of 10 tasks done, now reduce sci1\n"
+
+
+def test_what_is_served_while_it_waits_is_said() -> None:
+    row = {"kind": "reduced", "example": "sci1", "reason": "no FLAT", "n": 3, "served": 2}
+    assert list(waiting_lines([row])) == [
+        "waiting: 3 reduced (sci1): no FLAT; of 2 the old version is served meanwhile"
+    ]
 
 
 def test_exit_codes_mean_something() -> None:

@@ -12,7 +12,7 @@ from tesela.flow.plan import downstream, flags, planner, proposals
 from tesela.flow.plan.choice import choose
 from tesela.flow.plan.rules import Rules
 from tesela.flow.plan.why import explain
-from tesela.ledger import calsets, masters, products, queries, schema, tasks
+from tesela.ledger import calsets, masters, products, queries, schema, status, tasks
 from tesela.ledger.engine import Ledger
 from tesela.ledger.keys import Configuration
 from tesela.products.frame import FrameFacts
@@ -600,6 +600,10 @@ def test_a_frame_says_that_the_master_it_waits_for_is_flagged(site: Path) -> Non
         lines = explain(conn, rules(), "sci1")["state"]
     (said,) = [line for line in lines if "waits for" in line]
     assert said.endswith("made anew only after `tesela unflag --kind master`: leak")
+    with ledger.read() as conn:
+        view = status.overview(conn)
+    assert view["waiting"] and all(row["served"] == row["n"] for row in view["waiting"])
+    assert {row["kind"] for row in view["stale"]} & {"reduced", "detrended"} == set()
 
 
 def test_a_master_that_is_made_beyond_reach_is_not_waited_for(site: Path) -> None:

@@ -107,6 +107,14 @@ def warning_lines(groups: list[dict[str, Any]]) -> Iterator[str]:
     )
 
 
+def waiting_lines(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """Say what waits for what, and where an old version is served that no longer should be."""
+    for row in rows:
+        yield f"waiting: {row['n']} {row['kind']} ({row['example']}): {row['reason']}" + (
+            f"; of {row['served']} the old version is served meanwhile" if row["served"] else ""
+        )
+
+
 def stale_lines(rows: list[dict[str, Any]]) -> Iterator[str]:
     """Say what is stale, grouped by the reason, and what that means."""
     groups = Counter((row["kind"], row["why"]) for row in rows)

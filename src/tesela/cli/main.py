@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import sys
 
 import typer
@@ -71,12 +72,21 @@ def exit_code(error: TeselaError) -> int:
     return FAILED
 
 
+def said(error: TeselaError, as_json: bool) -> str:
+    """Return an error as a sentence, or for programs as one JSON object with its four answers."""
+    if not as_json:
+        return f"tesela: {error}"
+    names = ("what", "found", "expected", "do")
+    parts = {name: getattr(error, name) for name in names}
+    return json.dumps({"error": {"type": type(error).__name__, "message": str(error), **parts}})
+
+
 def main() -> None:
     """Run the program; errors of ours are one sentence, not a traceback."""
     try:
         build()()
     except TeselaError as error:
-        typer.echo(f"tesela: {error}", err=True)
+        typer.echo(said(error, "--json" in sys.argv[1:]), err=True)
         sys.exit(exit_code(error))
     except SystemExit as end:  # typer makes one of Ctrl-C
         if end.code == INTERRUPTED:

@@ -17,6 +17,7 @@ from tesela.cli.common import (
     plural,
     some,
     stale_lines,
+    waiting_lines,
 )
 
 if TYPE_CHECKING:
@@ -93,8 +94,7 @@ def lines(data: dict[str, Any]) -> Iterator[str]:
         sentence += f"; {behind} more {'waits' if behind == 1 else 'wait'} for {which}"
     yield sentence + (f"; about {_duration(data['core_seconds'])} in all" if due + behind else "")
     yield from some([f"  {t['step']} {t['key']}: {t['why']}" for t in data["due"]], 12)
-    for row in data["waiting"]:
-        yield f"waiting: {row['n']} {row['kind']} ({row['example']}): {row['reason']}"
+    yield from waiting_lines(data["waiting"])
     for row in data["retired"]:
         yield f"retired: {row['kind']} {row['key']}: {row['reason']}"
     yield from stale_lines(data["stale"])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
     from tesela.flow.run.controller import Progress, Summary
+
+_SAY_EVERY_S = 30.0
 
 
 def add_to(app: typer.Typer) -> None:
@@ -61,16 +64,31 @@ def run(
     controller = Controller(
         opened.folder, opened.ledger, opened.rules, registry(opened.survey), engine
     )
+    quiet = None if as_json else _said_now_and_then()
     with progress_bar(as_json) as bar:
-        summary = controller.run(_shown_on(bar))
+        summary = controller.run(_shown_on(bar) if bar else quiet)
     emit(dataclasses.asdict(summary), as_json, lambda: _lines(summary))
     if summary.all_dead:
         raise typer.Exit(1)
 
 
-def _shown_on(bar: Bar | None) -> Any:
-    if bar is None:
-        return None
+def _said_now_and_then() -> Callable[[Progress], None]:
+    """Where there is no terminal (cron, a log file): a line on stderr every half minute."""
+    said = time.monotonic()
+
+    def show(progress: Progress) -> None:
+        nonlocal said
+        if time.monotonic() - said < _SAY_EVERY_S:
+            return
+        said = time.monotonic()
+        now = f", now {progress.running[0]}" if progress.running else ""
+        done = f"{progress.done} of {progress.done + progress.open} tasks done"
+        typer.echo(f"tesela: {done}{now}", err=True)
+
+    return show
+
+
+def _shown_on(bar: Bar) -> Callable[[Progress], None]:
     line = bar.add_task("run", total=None)
 
     def show(progress: Progress) -> None:

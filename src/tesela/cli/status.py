@@ -7,7 +7,16 @@ from typing import Any
 
 import typer
 
-from tesela.cli.common import HERE, JsonOption, SiteOption, emit, some, stale_lines, warning_lines
+from tesela.cli.common import (
+    HERE,
+    JsonOption,
+    SiteOption,
+    emit,
+    some,
+    stale_lines,
+    waiting_lines,
+    warning_lines,
+)
 
 _LATEST = 10
 
@@ -37,8 +46,7 @@ def _lines(data: dict[str, Any]) -> Iterator[str]:
     yield f"products: {made or 'none'}"
     for row in data["tasks"]:
         yield f"tasks: {row['step']:8s} {row['state']:8s} {row['n']:6d}"
-    for row in data["waiting"]:
-        yield f"waiting: {row['n']} {row['kind']} ({row['example']}): {row['reason']}"
+    yield from waiting_lines(data["waiting"])
     for row in data["flagged"]:
         comment = f" ({row['comment']})" if row["comment"] else ""
         yield f"flagged: {row['kind']} {row['key']} by {row['who']}: {row['reason']}{comment}"

@@ -44,7 +44,6 @@ def run_master(order: Order) -> Outcome:
         made = build(inputs, own)
         about = stage.about(inputs, made, own, settings.stability)
     made.master.cards.extend(provenance(order))
-    left_out = [f"{name} left out: {why}" for name, why in made.rejected.items()]
     return Outcome(
         files=tuple(_write(order, made.master, about.pages)),
         data_hash=made.master.data_hash(),
@@ -53,13 +52,21 @@ def run_master(order: Order) -> Outcome:
         warnings=(
             *made.warnings,
             *about.warnings,
-            *left_out,
+            *_left_out(made.rejected),
             *calibrations.substitutes(order),
             *map(str, fallback.of_order(order)),
         ),
         operations=tuple(operation.name for operation in made.operations),
         monitored=(*made.monitored, *about.monitored),
     )
+
+
+def _left_out(rejected: Mapping[str, str]) -> list[str]:
+    """Say one frame with its reason, several by their number: a ramp's faintest exposures are no
+    dome flats, and a sentence for each would hide what a person should read."""
+    if len(rejected) <= 1:
+        return [f"{name} left out: {why}" for name, why in rejected.items()]
+    return [f"{len(rejected)} frames left out, for reasons that `tesela masters show` tells"]
 
 
 def _write(order: Order, master: Master, pages: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:

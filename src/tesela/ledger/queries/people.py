@@ -13,8 +13,9 @@ COUNT_PRODUCTS = text("""
 """)
 
 WAITING_REASONS = text("""
-    SELECT kind, reason, COUNT(*) AS n, MIN(key) AS example FROM waiting
-    GROUP BY kind, reason ORDER BY n DESC, kind, reason
+    SELECT w.kind, w.reason, COUNT(*) AS n, COUNT(p.id) AS served, MIN(w.key) AS example
+    FROM waiting w LEFT JOIN product p ON p.kind = w.kind AND p.key = w.key AND p.is_current
+    GROUP BY w.kind, w.reason ORDER BY n DESC, w.kind, w.reason
 """)
 
 ENDED_BADLY = text("""

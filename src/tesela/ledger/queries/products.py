@@ -45,6 +45,7 @@ PAST_USERS = text("""
     ORDER BY p.kind, p.key
 """)
 
+# What waits is no choice of anybody's: it is listed there, and made again when it can be.
 STALE = text("""
     SELECT p.kind, p.key, p.version,
            CASE WHEN p.stale <> '' THEN p.stale
@@ -55,5 +56,6 @@ STALE = text("""
     WHERE p.is_current
       AND (p.stale <> '' OR p.code_version <> s.code_version
            OR p.settings_hash <> s.settings_hash)
+      AND NOT EXISTS (SELECT 1 FROM waiting w WHERE w.kind = p.kind AND w.key = p.key)
     ORDER BY p.kind, p.key
 """)
