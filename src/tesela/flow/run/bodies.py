@@ -140,7 +140,7 @@ def _to_reduce(order: Order) -> tuple[reduce_stage.ReduceInputs, reduce_stage.Re
         facts=facts,
         header=header,
         pixels=pixels,
-        camera=_camera(order, facts.camera).with_header(header, facts.name),
+        camera=_camera(order, facts.camera).for_ccd(facts.ccd).with_header(header, facts.name),
         masters=calibrations.masters_of(order),
         refcat=calibrations.refcat(order.of_kind("refcat")[0].path),
         reference=config.build(config.Reference, filters[facts.band]["reference"], facts.band),
