@@ -80,8 +80,10 @@ exposure = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     _text("key", default=""),
+    _text("name", default=""),  # what its frames share; of a camera with one CCD the frame's
     _text("telescope"),
     _text("camera"),
+    _text("ccds_json", default="[]"),  # CCDs that it should have; [] where that is not known
     _text("night"),
     _text("obstype"),
     _text("flat_kind", default=""),
@@ -96,6 +98,7 @@ exposure = Table(
     sa.UniqueConstraint("key"),
 )
 Index("ix_exposure_night", exposure.c.night, exposure.c.obstype)
+Index("ix_exposure_name", exposure.c.name)
 
 frame = Table(
     "frame",
