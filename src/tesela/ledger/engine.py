@@ -135,7 +135,7 @@ class Ledger:
         self.engine.dispose()
 
 
-HEAD_REVISION = "0003"
+HEAD_REVISION = "0004"
 
 
 def _existing(path: Path) -> Path:

@@ -3,7 +3,7 @@
 what exists          exposure, frame, frame_tile, tile, refcat, project, master
 what was made        product, edge
 what is known of it  quality, amp_quality, verdict, event, refused
-what is to be done   step, dirty, waiting, task, task_input, attempt
+what is to be done   step, step_settings, dirty, waiting, task, task_input, attempt
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ product = Table(
     _text("data_hash", default=""),  # pixels and columns only: no dates, no history
     _text("code_version", default=""),
     _text("settings_hash", default=""),
+    _text("scope", default=""),  # camera.project.obstype, on which the settings may depend
     Column("attempt_id", Integer),
     Column("made_mjd", Float, nullable=False),
     _text("stale", default=""),  # why a newer choice exists; '' if none
@@ -280,6 +281,14 @@ step = Table(
     Column("cores", Integer, nullable=False),
     Column("memory_mb", Float, nullable=False),
     Column("seconds_per_mpix", Float, nullable=False),
+)
+
+step_settings = Table(
+    "step_settings",
+    metadata,
+    Column("step", Text, primary_key=True),
+    Column("scope", Text, primary_key=True),
+    _text("settings_hash"),
 )
 
 dirty = Table(
