@@ -439,7 +439,14 @@ def test_status_tells_what_is_missing_of_an_exposure_and_its_verdict_once() -> N
             {
                 "exposure": "e1", "night": "2017-07-03", "expected": 14, "arrived": 13,
                 "missing": ["07"],
-            }
+            },
+            *(
+                {
+                    "exposure": f"e{n}", "night": "2017-07-03", "expected": 14, "arrived": 12,
+                    "missing": ["01", "07"],
+                }
+                for n in (2, 3, 4)
+            ),
         ],
         "flagged": [
             {"kind": "exposure", "key": "T.cam.e1", "exposure": None, **said},
@@ -452,6 +459,7 @@ def test_status_tells_what_is_missing_of_an_exposure_and_its_verdict_once() -> N
     assert list(status._lines(data)) == [
         "night 2017-07-03: 1 bias, 27 science in 2 exposures, 27 reduced",
         "exposure e1: 13 of 14 CCDs here, no 07",
+        "exposure e2 and 2 more of 2017-07-03: 12 of 14 CCDs here, no 01, 07",
         "products: none",
         "flagged: exposure T.cam.e1 by ann: guiding",
         "flagged: raw e1-02 by ann: trail",

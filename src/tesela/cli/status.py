@@ -44,6 +44,21 @@ def _in_exposures(frames: int, exposures: int) -> str:
     return f" in {plural(exposures, 'exposure')}" if exposures != frames else ""
 
 
+def _incomplete(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """A line for all exposures of a night that lack the same CCDs: one may be dead."""
+    alike: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        alike.setdefault((row["night"], *row["missing"]), []).append(row)
+    lines = []
+    for group in alike.values():
+        row = group[0]
+        others = f" and {len(group) - 1} more of {row['night']}" if len(group) > 1 else ""
+        absent = ", ".join(row["missing"])
+        here = f"{row['arrived']} of {row['expected']} CCDs here"
+        lines.append(f"exposure {row['exposure']}{others}: {here}, no {absent}")
+    yield from some(lines)
+
+
 def _lines(data: dict[str, Any]) -> Iterator[str]:
     for row in data["nights"]:
         frames = ", ".join(
@@ -51,13 +66,7 @@ def _lines(data: dict[str, Any]) -> Iterator[str]:
             for kind, n in row["frames"].items()
         )
         yield f"night {row['night']}: {frames}, {row['reduced']} reduced"
-    yield from some(
-        [
-            f"exposure {row['exposure']}: {row['arrived']} of {row['expected']} CCDs here, "
-            f"no {', '.join(row['missing'])}"
-            for row in data["incomplete"]
-        ]
-    )
+    yield from _incomplete(data["incomplete"])
     made = ", ".join(f"{n} {kind}" for kind, n in data["products"].items())
     yield f"products: {made or 'none'}"
     for row in data["tasks"]:

@@ -74,7 +74,10 @@ def _of_exposure(conn: Connection, exposure: dict[str, Any]) -> dict[str, Any]:
                 "frame": row["name"],
                 "state": " ".join(filter(None, ("CCD", row["ccd"], row["band"], _serial(row)))),
                 "reason": "; ".join(
-                    line for kind in kinds for line in state_lines(conn, kind, row["name"])
+                    line
+                    for kind in kinds
+                    for line in state_lines(conn, kind, row["name"])
+                    if line != "raw: version 1 is current"  # of a raw frame there is no other
                 ),
             }
             for row in here
