@@ -11,8 +11,9 @@ import pytest
 from tesela.config import Reference
 from tesela.errors import QualityError
 from tesela.pixels import background
-from tesela.products.images import card_dict, open_detrended
+from tesela.products.images import Master, card_dict, open_detrended
 from tesela.products.maskbit import MaskBit
+from tesela.products.masterkind import DETRENDED
 from tesela.stages import reduce
 
 from . import drawn
@@ -27,8 +28,12 @@ ORDER = [
 BLIND = Reference(mag="mag", err="err", mag_limits=(0.0, 1.0))
 
 
-def detrended(exposure: Exposure | None = None, **changes: object) -> reduce.ReduceOutputs:
+def detrended(
+    exposure: Exposure | None = None, masters: dict[str, Master] | None = None, **changes: object
+) -> reduce.ReduceOutputs:
     inputs = (exposure or Exposure()).inputs()
+    if masters is not None:
+        inputs = replace(inputs, calset=drawn.calset(masters, profile=DETRENDED))
     return reduce.detrend(replace(inputs, **changes), reduce.ReduceSettings())  # type: ignore[arg-type]
 
 

@@ -136,12 +136,13 @@ def _to_reduce(order: Order) -> tuple[reduce_stage.ReduceInputs, reduce_stage.Re
     facts = FrameFacts.from_dict(raw.facts)
     header, pixels = rawfile.read(Path(raw.path))
     filters = order.settings["filters"]
+    camera = _camera(order, facts.camera).with_header(header, facts.name)
     inputs = reduce_stage.ReduceInputs(
         facts=facts,
         header=header,
         pixels=pixels,
-        camera=_camera(order, facts.camera).with_header(header, facts.name),
-        masters=calibrations.masters_of(order),
+        camera=camera,
+        calset=calibrations.calset_of(order, camera, facts.name),
         refcat=calibrations.refcat(order.of_kind("refcat")[0].path),
         reference=config.build(config.Reference, filters[facts.band]["reference"], facts.band),
     )

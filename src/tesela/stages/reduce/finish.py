@@ -42,11 +42,9 @@ def assemble(
     sky_mesh = needed(frame.sky_mesh, "sky model")
     arrays, numbers = psf.to_arrays()
     image = ReducedImage(
-        image=np.ascontiguousarray(
-            frame.image + needed(frame.sky, "sky") if with_sky else frame.image, np.float32
-        ),
+        image=frame.image + needed(frame.sky, "sky model").level() if with_sky else frame.image,
         mask=frame.mask,
-        variance=np.ascontiguousarray(frame.variance(), np.float32),
+        variance=needed(frame.variance, "variance"),
         sky_mesh=sky_mesh,
         psf=Psf(arrays, numbers),
         sources=star_list(sources),

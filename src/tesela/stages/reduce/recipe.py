@@ -22,9 +22,10 @@ def reduce(inputs: ReduceInputs, settings: ReduceSettings) -> ReduceOutputs:
     """
     frame = detector.remove_signature(inputs)
     sky.find_objects(frame, settings.sky)
-    patterns.remove(frame, inputs)
+    patterns.remove(frame)
     detector.fill_bad_pixels(frame)
     sky.subtract(frame, settings.sky)
+    detector.measure_noise(frame, inputs)
     contaminants.mask_cosmics(frame, settings.cosmics)
     contaminants.mask_trails(frame, settings.trails)
     sources = measure.detect_sources(frame, settings, inputs.camera)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +11,8 @@ from numpy.typing import NDArray
 from tesela.cameras import Camera
 from tesela.config import Reference
 from tesela.products.frame import FrameFacts
-from tesela.products.images import Master, ReducedImage, Table
+from tesela.products.images import ReducedImage, Table
+from tesela.stages.reduce.calset import Calset
 
 
 @dataclass(frozen=True)
@@ -105,18 +105,19 @@ class ReduceSettings:
 
 @dataclass
 class ReduceInputs:
-    """A raw frame with the masters and the reference that were chosen for it."""
+    """A raw frame with the calset and the reference that were chosen for it."""
 
     facts: FrameFacts
     header: dict[str, Any]
     pixels: NDArray[np.uint16]
     camera: Camera
-    masters: Mapping[str, Master]
-    """By kind: BIAS and FLAT (or what stands in for it) at least; a kind that is not there is not
-    applied."""
+    calset: Calset
+    """What the masters of this frame are made to by `calset.prepare`; frames share it."""
     refcat: Table
     reference: Reference
     """How this frame's band is found in the reference catalogue."""
+    threads: int = 1
+    """Threads that share the frame; the result does not depend on them."""
 
 
 @dataclass

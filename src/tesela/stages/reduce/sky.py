@@ -17,7 +17,9 @@ SHARPEST_FWHM_PX = 1.4
 def find_objects(frame: Frame, settings: SkySettings) -> None:
     """A provisional level, and what stands above it: left out wherever the sky is measured."""
     unusable = frame.unusable
-    provisional = background.measure(frame.image, unusable, mesh_px=settings.mesh_px)
+    provisional = background.measure(
+        frame.image, unusable, mesh_px=settings.mesh_px, threads=frame.threads
+    )
     level, rms = provisional.level(), provisional.rms()
     above = frame.image - level
     objects, segmentation = detect.extract(
@@ -34,19 +36,17 @@ def find_objects(frame: Frame, settings: SkySettings) -> None:
 
 
 def subtract(frame: Frame, settings: SkySettings) -> None:
-    """Model the sky around the objects and subtract it; the mesh is kept, so nothing is lost."""
-    unusable = frame.unusable
-    objects = needed(frame.objects, "object mask")
-    model = background.measure(frame.image, unusable | objects, mesh_px=settings.mesh_px)
-    frame.sky_model, frame.sky = model, model.level()
-    variance = background.measure(frame.sky_variance(), unusable, mesh_px=settings.mesh_px)
-    frame.sky_mesh = np.stack([model.mesh_level, variance.mesh_level])
-    frame.image = frame.image - frame.sky
-    frame.did("sky", mesh_px=settings.mesh_px, level_e=float(np.median(frame.sky)))
+    """Model the sky around the objects and subtract it; its mesh is kept, so nothing is lost."""
+    hidden = frame.unusable
+    hidden |= needed(frame.objects, "object mask")
+    model = background.measure(frame.image, hidden, mesh_px=settings.mesh_px, threads=frame.threads)
+    background.subtract(frame.image, model, threads=frame.threads)
+    frame.sky = model
+    frame.did("sky", mesh_px=settings.mesh_px, level_e=model.median_level)
     frame.metrics.update(
-        sky_e=float(np.median(frame.sky)),
-        sky_rms_e=float(np.median(model.rms())),
-        sky_gradient=float(np.ptp(model.mesh_level) / max(float(np.median(frame.sky)), 1.0)),
+        sky_e=model.median_level,
+        sky_rms_e=model.median_rms,
+        sky_gradient=float(np.ptp(model.mesh_level) / max(model.median_level, 1.0)),
     )
 
 
