@@ -33,7 +33,12 @@ def mask_trails(frame: Frame, settings: TrailSettings) -> None:
     noise = np.sqrt(needed(frame.variance, "variance"))
     objects = needed(frame.objects, "object mask")
     found = trails.find(
-        frame.image, frame.unusable, noise, objects=objects, threshold=settings.threshold
+        frame.image,
+        frame.unusable,
+        noise,
+        objects=objects,
+        threshold=settings.threshold,
+        threads=frame.threads,
     )
     painted = trails.paint(found, frame.image.shape, settings.grow_px)
     pixels = frame.set(MaskBit.TRAIL, painted)
