@@ -109,7 +109,8 @@ def test_what_is_written_is_opened_by_rows(plain: reduce.ReduceOutputs, tmp_path
     path = tmp_path / "detrended.fits"
     plain.image.write(path)
     with open_detrended(path) as opened:
-        np.testing.assert_array_equal(opened.image[100:130], plain.image.image[100:130])
+        step = 1.001 * opened.cards["TSL STEP"]
+        np.testing.assert_allclose(opened.image[100:130], plain.image.image[100:130], atol=step / 2)
         np.testing.assert_array_equal(opened.mask[100:130], plain.image.mask[100:130])
         assert opened.cards["SKYSUB"] is False and opened.cards["EXPTIME"] == drawn.EXPTIME_S
         assert list(opened.sources) == list(plain.image.sources)
