@@ -147,11 +147,11 @@ def _overlay(
     colours: Mapping[int, tuple[int, int, int]],
 ) -> None:
     """Tint the picture, the most harmless code first so that defects lie on top."""
-    count = np.zeros((256, *picture.shape[:2]), np.int32)
-    _count_codes(np.ascontiguousarray(mask), factor, count)
-    values = np.arange(256)
-    for code in sorted(colours, reverse=True):
-        fraction = np.minimum(count[(values & code) != 0].sum(axis=0) / factor**2, 1.0)
+    codes = np.array(sorted(colours, reverse=True), np.uint8)
+    count = np.zeros((len(codes), *picture.shape[:2]), np.int32)
+    _count_codes(np.ascontiguousarray(mask), factor, codes, count)
+    for code, pixels in zip(map(int, codes), count):
+        fraction = np.minimum(pixels / factor**2, 1.0)
         if not fraction.any():
             continue
         strength = 0.35 if code == OBJECT_CODE else 0.85
@@ -177,12 +177,14 @@ def _sum_blocks(image, factor, total, count):  # type: ignore[no-untyped-def]  #
 
 
 @njit(cache=True)
-def _count_codes(mask, factor, count):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Pixels of each value of the mask in every block."""
+def _count_codes(mask, factor, codes, count):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Pixels that have each code in every block."""
     for y in range(mask.shape[0]):
         for x in range(mask.shape[1]):
             if mask[y, x]:
-                count[mask[y, x], y // factor, x // factor] += 1
+                for k in range(codes.size):
+                    if mask[y, x] & codes[k]:
+                        count[k, y // factor, x // factor] += 1
 
 
 def _finish(picture: NDArray[np.float64]) -> NDArray[np.uint8]:

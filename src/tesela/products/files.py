@@ -160,6 +160,22 @@ def read_fits(path: Path, names: Sequence[str] | None = None) -> FitsFile:
     return result
 
 
+def image_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Shapes (ny, nx) of the images of a file, by extension name, without their pixels.
+
+    Raises `ProductError` if the file is missing or damaged.
+    """
+    try:
+        with plain_name(path) as plain, fitsio.FITS(plain) as fits:
+            return {
+                hdu.get_extname(): tuple(hdu.get_dims())
+                for hdu in fits
+                if hdu.get_extname() and isinstance(hdu, fitsio.hdu.ImageHDU)
+            }
+    except (OSError, ValueError) as error:
+        raise ProductError(str(path), found=str(error), expected="a whole FITS file") from error
+
+
 def header_cards(hdu: Any) -> dict[str, Any]:
     """Cards of an open extension but for those that describe how it is stored."""
     header = hdu.read_header()

@@ -20,7 +20,7 @@ from tesela.flow.run.master_bodies import run_master
 from tesela.flow.run.plain import plain, provenance
 from tesela.flow.run.steps import Order, Outcome, Registry, StepSpec
 from tesela.flow.run.tile_bodies import run_calibrate, run_dual, run_load, run_valueadded
-from tesela.products import paths, rawfile
+from tesela.products import paths, preview, rawfile
 from tesela.products.columns import band_order
 from tesela.products.files import Card, write_jpeg
 from tesela.products.frame import FrameFacts
@@ -166,11 +166,13 @@ def _written(
     temporary = order.out("image.fits")
     made.image.write(temporary)
     write_jpeg(paths.picture(temporary), made.picture)
+    preview.write(paths.preview(temporary), made.preview, float(made.metrics["sky_rms_e"]))
     final = path(facts.name, facts.night, order.version)
     return Outcome(
         files=(
             (str(temporary), str(final)),
             (str(paths.picture(temporary)), str(paths.picture(final))),
+            (str(paths.preview(temporary)), str(paths.preview(final))),
         ),
         data_hash=made.image.data_hash(),
         metrics=plain({**made.metrics, "fallback_days": days}),

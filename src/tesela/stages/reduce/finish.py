@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tesela.pixels import thumbnail
+from tesela.pixels import pyramid, thumbnail
 from tesela.pixels.psf_model import PsfModel
 from tesela.products import paths
 from tesela.products.files import Card
@@ -61,7 +61,8 @@ def assemble(
     # What is inside a source is no defect: coloured, it would hide the sources themselves.
     defects = image.mask & np.uint8(UNUSABLE)
     picture = thumbnail.render(frame.image, defects, max_px=paths.PICTURE_PX)
-    return ReduceOutputs(image, frame.metrics, footprint, picture, frame.warnings)
+    preview = pyramid.levels(frame.image, frame.mask, threads=frame.threads)
+    return ReduceOutputs(image, frame.metrics, footprint, picture, preview, frame.warnings)
 
 
 def star_list(sources: Sources) -> Table:

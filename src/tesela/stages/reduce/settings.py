@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tesela.cameras import Camera
 from tesela.config import Reference
+from tesela.pixels import pyramid
 from tesela.products.frame import FrameFacts
 from tesela.products.images import ReducedImage, Table
 from tesela.stages.reduce.calset import Calset
@@ -130,4 +131,6 @@ class ReduceOutputs:
     """Corners by the fitted WCS."""
     picture: NDArray[np.uint8]
     """(h, w, 3) small picture with the mask in colour, first row at the top."""
+    preview: dict[int, pyramid.Level]
+    """Image and mask at several scales, by the side of a bin."""
     warnings: list[str] = field(default_factory=list)
