@@ -103,7 +103,7 @@ def picture(image: Path) -> Path:
 
 def preview(image: Path) -> Path:
     """The image and its mask at several scales, beside it."""
-    return image.with_suffix(".preview.fits")
+    return image.with_suffix(".preview.fz")
 
 
 def validation(release: Path) -> Path:
