@@ -46,14 +46,15 @@ def levels(
     side = 1
     while max(image.shape) > largest_px * side:
         side *= 2
-    found = {side: _binned(image, mask, side, threads)}
+    found = {side: binned(image, mask, side, threads)}
     while max(found[side][0].shape) >= 2 * smallest_px:
-        found[2 * side] = _binned(*found[side], 2, threads)
+        found[2 * side] = binned(*found[side], 2, threads)
         side *= 2
     return found
 
 
-def _binned(image: NDArray[np.float32], mask: NDArray[np.uint8], side: int, threads: int) -> Level:
+def binned(image: NDArray[np.float32], mask: NDArray[np.uint8], side: int, threads: int) -> Level:
+    """Mean of the finite pixels of bins, and all codes in them: a level by itself."""
     shape = (-(-image.shape[0] // side), -(-image.shape[1] // side))
     mean, codes = np.empty(shape, np.float32), np.empty(shape, np.uint8)
 

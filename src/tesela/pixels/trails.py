@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -55,6 +56,28 @@ class Trail:
     surface_brightness: float
 
 
+@dataclass(frozen=True)
+class Found(Sequence[Trail]):
+    """The trails of a frame.
+
+    Attributes
+    ----------
+    trails : tuple of Trail
+    strongest : float
+        Signal-to-noise ratio of the best line of the frame outside objects, of a trail or not:
+        chance alone gives 5 to 6.
+    """
+
+    trails: tuple[Trail, ...]
+    strongest: float
+
+    def __len__(self) -> int:
+        return len(self.trails)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.trails[index]
+
+
 def find(
     image: np.ndarray,
     mask: np.ndarray,
@@ -65,7 +88,7 @@ def find(
     threshold: float = 7.0,
     max_trails: int = 5,
     threads: int = 1,
-) -> list[Trail]:
+) -> Found:
     """Find straight trails in a sky-subtracted image.
 
     The image in units of its noise, clipped at 4 sigma, is binned and summed along all lines and
@@ -101,7 +124,8 @@ def find(
 
     Returns
     -------
-    list of Trail, in the order found (the more significant first, but for overlaps)
+    Found
+        A sequence of `Trail`, in the order found (the more significant first, but for overlaps).
     """
     if image.ndim != 2 or mask.shape != image.shape:
         raise BadInput(
@@ -111,7 +135,7 @@ def find(
         )
     step = bin or (8 if image.size > BIG_FRAME_PX else 4)
     if min(image.shape) < 32 * step:
-        return []  # too small for a line to stand out
+        return Found((), 0.0)  # too small for a line to stand out
     bad = mask | ~np.isfinite(image)
     hidden = bad if objects is None else bad | objects
     binned, shown = _binned(image, bad, hidden, noise, step, threads)
@@ -123,7 +147,7 @@ def find(
             trails, max_trails, *shown, search.look_among_objects, MAX_REFINED_AMONG_OBJECTS
         )
     search.into(trails, max_trails, search.signal, search.weight, search.look)
-    return trails
+    return Found(tuple(trails), search.strongest)
 
 
 class _Search:
@@ -140,7 +164,7 @@ class _Search:
         binned: tuple[np.ndarray, np.ndarray],
         threads: int,
     ) -> None:
-        self.threads = threads
+        self.threads, self.strongest = threads, 0.0
         self.image, self.noise, self.step = image, noise, step
         self.bad, self.hidden = bad.copy(), hidden.copy()
         self.signal, self.weight = binned
@@ -186,6 +210,8 @@ class _Search:
             min_weight=0.5 * self.shortest * self.step,
             threads=self.threads,
         )
+        if lines and signal is self.signal:
+            self.strongest = max(self.strongest, lines[0].snr)
         closed = np.zeros(signal.shape, np.bool_)
         refined = 0
         for line in lines:
@@ -245,7 +271,7 @@ class _Search:
         return x0, y0, x1, y1
 
 
-def paint(trails: list[Trail], shape: tuple[int, int], grow_px: float = 0.0) -> np.ndarray:
+def paint(trails: Sequence[Trail], shape: tuple[int, int], grow_px: float = 0.0) -> np.ndarray:
     """Return the (ny, nx) bool mask of pixels within width / 2 + `grow_px` of a trail's axis."""
     mask = np.zeros(shape, np.bool_)
     for trail in trails:

@@ -43,4 +43,4 @@ def mask_trails(frame: Frame, settings: TrailSettings) -> None:
     painted = trails.paint(found, frame.image.shape, settings.grow_px)
     pixels = frame.set(MaskBit.TRAIL, painted)
     frame.did("trails", threshold=settings.threshold, found=len(found), pixels=pixels)
-    frame.metrics["n_trails"] = len(found)
+    frame.metrics.update(n_trails=len(found), trail_score=found.strongest)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tesela.products.maskbit import MaskBit
-from tesela.stages.reduce import astrometry, contaminants, detector, measure, patterns, sky
+from tesela.stages.reduce import astrometry, contaminants, detector, measure, patterns, review, sky
 from tesela.stages.reduce.finish import assemble
 from tesela.stages.reduce.frame import Frame, needed
 from tesela.stages.reduce.settings import ReduceInputs, ReduceOutputs, ReduceSettings
@@ -34,6 +34,7 @@ def detrend(inputs: ReduceInputs, settings: ReduceSettings) -> ReduceOutputs:
     psf = measure.model_psf(frame, sources, settings.psf, inputs)
     measure.fit_psf_fluxes(frame, sources, psf)
     wcs = astrometry.solve_frame(frame, sources, inputs, settings.astrometry)
+    review.measure(frame, psf, inputs)
     return assemble(frame, sources, psf, wcs, inputs, settings, with_sky=True)
 
 

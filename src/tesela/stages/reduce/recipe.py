@@ -9,6 +9,7 @@ from tesela.stages.reduce import (
     measure,
     patterns,
     photometry,
+    review,
     sky,
 )
 from tesela.stages.reduce.finish import assemble
@@ -33,4 +34,5 @@ def reduce(inputs: ReduceInputs, settings: ReduceSettings) -> ReduceOutputs:
     measure.fit_psf_fluxes(frame, sources, psf)
     wcs = astrometry.solve_frame(frame, sources, inputs, settings.astrometry)
     photometry.calibrate(frame, sources, inputs, settings.photometry)
+    review.measure(frame, psf, inputs)
     return assemble(frame, sources, psf, wcs, inputs, settings)
