@@ -15,7 +15,7 @@ OWN, REPLACED, OUTSIDE = 0, 1, 2
 
 
 @njit(cache=True, nogil=True)
-def _taken(image, bad, labels, label, x, y):  # type: ignore[no-untyped-def]  # pragma: no cover
+def is_taken(image, bad, labels, label, x, y):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Whether a pixel of the image is of no use for this object. Planes of one row say nothing."""
     value = image[y, x]
     if not (value - value == 0.0) or (bad.shape[0] > 1 and bad[y, x]):
@@ -29,10 +29,10 @@ def pixel(image, variance, bad, labels, label, x, y, xc, yc):  # type: ignore[no
     ny, nx = image.shape
     if x < 0 or x >= nx or y < 0 or y >= ny:
         return 0.0, 0.0, OUTSIDE
-    if not _taken(image, bad, labels, label, x, y):
+    if not is_taken(image, bad, labels, label, x, y):
         return image[y, x], variance[y, x], OWN
     ox, oy = int(np.floor(2.0 * xc - x + 0.5)), int(np.floor(2.0 * yc - y + 0.5))
-    if ox < 0 or ox >= nx or oy < 0 or oy >= ny or _taken(image, bad, labels, label, ox, oy):
+    if ox < 0 or ox >= nx or oy < 0 or oy >= ny or is_taken(image, bad, labels, label, ox, oy):
         return 0.0, 0.0, REPLACED
     # Its value is used twice: (2 f)^2 v in all, of which f^2 v is already counted.
     return image[oy, ox], 3.0 * variance[oy, ox], REPLACED
@@ -56,9 +56,8 @@ def _quadrant(x, y, r):  # type: ignore[no-untyped-def]  # pragma: no cover
 
 
 @njit(cache=True, nogil=True)
-def circle_fraction(dx, dy, r):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Part of the unit pixel centred at (dx, dy) that lies inside a circle of radius r."""
-    d2 = dx * dx + dy * dy
+def circle_fraction(dx, dy, d2, r):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Part of the unit pixel centred at (dx, dy), d2 from the centre squared, inside a circle."""
     if d2 > (r + 0.7072) ** 2:
         return 0.0
     if r > 0.7072 and d2 < (r - 0.7072) ** 2:
@@ -78,11 +77,12 @@ def circles(image, variance, bad, labels, label, x, y, radii, sums):  # type: ig
     for j in range(int(np.floor(y - r + 0.5)), int(np.ceil(y + r + 0.5))):
         for i in range(int(np.floor(x - r + 0.5)), int(np.ceil(x + r + 0.5))):
             dx, dy = i - x, j - y
-            if dx * dx + dy * dy > (r + 0.7072) ** 2:
+            d2 = dx * dx + dy * dy
+            if d2 > (r + 0.7072) ** 2:
                 continue
             value, var, _ = pixel(image, variance, bad, labels, label, i, j, x, y)
             for k in range(n - 1, -1, -1):
-                fraction = circle_fraction(dx, dy, radii[k])
+                fraction = circle_fraction(dx, dy, d2, radii[k])
                 if fraction == 0.0:
                     break
                 sums[k, 0] += fraction * value

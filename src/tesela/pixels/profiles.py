@@ -93,11 +93,14 @@ def growth(image, variance, bad, labels, label, x, y, reach, curve):  # type: ig
                 if k < n:
                     curve[k] += value
                 continue
-            part = value / 25.0
-            for sy in range(-2, 3):
-                v = dy + 0.2 * sy
-                for sx in range(-2, 3):
-                    u = dx + 0.2 * sx
+            # A pixel near the centre spans several directions: it is cut finer.
+            half = 2 if r2 < 9.0 else 1
+            width = 1.0 / (2 * half + 1)
+            part = value * width * width
+            for sy in range(-half, half + 1):
+                v = dy + width * sy
+                for sx in range(-half, half + 1):
+                    u = dx + width * sx
                     k = int(np.sqrt(u * u + v * v) * density)
                     if k < n:
                         curve[k] += part

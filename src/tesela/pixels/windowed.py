@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from tesela.pixels.aperture_sums import OWN, pixel
+from tesela.pixels.aperture_sums import OWN, is_taken, pixel
 
 REACH_SIGMA = 4.0
 MAX_STEPS = 16
@@ -18,6 +18,7 @@ STILL_PX = 1e-4
 SMALLEST_HALF_RADIUS_PX = 0.5
 CORE_LEVEL = 0.4  # of the peak, from which pixels count for the width
 PIXEL_VARIANCE = 1.0 / 12.0
+_SUMS = {"reassoc", "contract"}  # sums may be taken in vectors: always in the same ones
 
 
 @njit(cache=True, nogil=True)
@@ -34,39 +35,102 @@ def _gaussian(start, n, centre, sigma, out):  # type: ignore[no-untyped-def]  # 
 
 
 @njit(cache=True, nogil=True)
+def _cut(image, bad, labels, label, x0, y0, stamp, taken):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Copy the pixels around an object; list those to be replaced. Returns how many they are."""
+    ny, nx = image.shape
+    n = 0
+    for j in range(stamp.shape[0]):
+        for i in range(stamp.shape[1]):
+            x, y = x0 + i, y0 + j
+            if x < 0 or x >= nx or y < 0 or y >= ny:
+                stamp[j, i] = 0.0
+            elif is_taken(image, bad, labels, label, x, y):
+                stamp[j, i] = np.nan
+                taken[n] = j * stamp.shape[1] + i
+                n += 1
+            else:
+                stamp[j, i] = image[y, x]
+    return n
+
+
+@njit(cache=True, nogil=True)
+def _replace(stamp, taken, x, y, value):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Give each pixel taken the value opposite (x, y), 0 if that is taken too."""
+    height, width = stamp.shape
+    n = len(value)
+    for k in range(n):
+        stamp[taken[k] // width, taken[k] % width] = np.nan
+    for k in range(n):
+        j, i = taken[k] // width, taken[k] % width
+        oj, oi = int(np.floor(2.0 * y - j + 0.5)), int(np.floor(2.0 * x - i + 0.5))
+        value[k] = 0.0
+        if 0 <= oj < height and 0 <= oi < width and not np.isnan(stamp[oj, oi]):
+            value[k] = stamp[oj, oi]
+    for k in range(n):
+        stamp[taken[k] // width, taken[k] % width] = value[k]
+
+
+@njit(cache=True, nogil=True, fastmath=_SUMS)
+def _row(values, weight, x0, centre, n):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Weighted sum of a row of pixels, and its first moment."""
+    light = moment = 0.0
+    for k in range(n):
+        w = values[k] * weight[k]
+        light += w
+        moment += w * (x0 + k - centre)
+    return light, moment
+
+
+@njit(cache=True, nogil=True)
+def _moments(stamp, x, y, reach, along_x, along_y):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Light in the window, and its first moments about (x, y) of the stamp."""
+    sx = sy = total = 0.0
+    y0, y1 = int(np.ceil(y - reach)), int(np.floor(y + reach)) + 1
+    first = int(np.ceil(x - reach))
+    for j in range(y0, y1):
+        dy = j - y
+        half = np.sqrt(max(reach * reach - dy * dy, 0.0))
+        x0, x1 = int(np.ceil(x - half)), int(np.floor(x + half)) + 1
+        light, moment = _row(stamp[j, x0:x1], along_x[x0 - first :], x0, x, x1 - x0)
+        sx += moment * along_y[j - y0]
+        sy += light * along_y[j - y0] * dy
+        total += light * along_y[j - y0]
+    return total, sx, sy
+
+
+@njit(cache=True, nogil=True)
 def position(image, variance, bad, labels, label, x, y, sigma):  # type: ignore[no-untyped-def]  # pragma: no cover
     """x, y, their variances and covariance; (x, y) and NaN where the window wanders off."""
     reach = max(2.0, REACH_SIGMA * sigma)
-    size = 2 * int(np.ceil(reach)) + 3
+    far = max(1.0, sigma)
+    margin = int(np.ceil(reach + far)) + 1
+    left, low = int(np.floor(x)) - margin, int(np.floor(y)) - margin
+    size = 2 * margin + 2
+    stamp, taken = np.empty((size, size)), np.empty(size * size, np.int64)
+    n_taken = _cut(image, bad, labels, label, left, low, stamp, taken)
+    stand_in = np.empty(n_taken)
     along_x, along_y = np.empty(size), np.empty(size)
-    xw, yw = x, y
+    xs, ys = x - left, y - low
+    xw, yw = xs, ys
     total = 0.0
     for _ in range(MAX_STEPS):
         x0, x1 = int(np.ceil(xw - reach)), int(np.floor(xw + reach)) + 1
         y0, y1 = int(np.ceil(yw - reach)), int(np.floor(yw + reach)) + 1
         _gaussian(x0, x1 - x0, xw, sigma, along_x)
         _gaussian(y0, y1 - y0, yw, sigma, along_y)
-        sx = sy = total = 0.0
-        for j in range(y0, y1):
-            dy = j - yw
-            for i in range(x0, x1):
-                dx = i - xw
-                if dx * dx + dy * dy >= reach * reach:
-                    continue
-                value, _, _ = pixel(image, variance, bad, labels, label, i, j, xw, yw)
-                weighted = value * along_x[i - x0] * along_y[j - y0]
-                sx += weighted * dx
-                sy += weighted * dy
-                total += weighted
+        if n_taken > 0:
+            _replace(stamp, taken, xw, yw, stand_in)
+        total, sx, sy = _moments(stamp, xw, yw, reach, along_x, along_y)
         if total <= 0.0:
             return x, y, np.nan, np.nan, np.nan
         sx, sy = sx / total, sy / total
         xw += 2.0 * sx
         yw += 2.0 * sy
-        if (xw - x) ** 2 + (yw - y) ** 2 > max(1.0, sigma * sigma):
+        if (xw - xs) ** 2 + (yw - ys) ** 2 > far * far:
             return x, y, np.nan, np.nan, np.nan
         if sx * sx + sy * sy < STILL_PX * STILL_PX:
             break
+    xw, yw = xw + left, yw + low
     xx, yy, xy = _errors(image, variance, bad, labels, label, xw, yw, sigma, along_x, along_y)
     scale = 4.0 / (total * total)
     return xw, yw, scale * xx, scale * yy, scale * xy
