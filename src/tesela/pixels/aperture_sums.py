@@ -18,7 +18,7 @@ OWN, REPLACED, OUTSIDE = 0, 1, 2
 def is_taken(image, bad, labels, label, x, y):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Whether a pixel of the image is of no use for this object. Planes of one row say nothing."""
     value = image[y, x]
-    if not (value - value == 0.0) or (bad.shape[0] > 1 and bad[y, x]):
+    if value - value != 0.0 or (bad.shape[0] > 1 and bad[y, x]):
         return True
     return labels.shape[0] > 1 and labels[y, x] != 0 and labels[y, x] != label
 

@@ -225,9 +225,7 @@ def _measure_some(planes, given, fractions, first, last, scalars, sums, partial,
             continue
         label, row = n + 1, scalars[n]
         form = ellipse_form(a, b, theta)
-        kron, petro = kron_and_petro(
-            image, variance, bad, labels, label, x, y, form, light, count
-        )
+        kron, petro = kron_and_petro(image, variance, bad, labels, label, x, y, form, light, count)
         k = _reach(kron, KRON_FACTOR, KRON_MINIMUM)
         auto = ellipse(image, variance, bad, labels, label, x, y, form, k)
         row[0], row[1], row[2] = auto[0], auto[1], kron
@@ -240,14 +238,10 @@ def _measure_some(planes, given, fractions, first, last, scalars, sums, partial,
             partial[n, m] = radius_of(curve, step, fractions[m] * auto[0])
         r_half = radius_of(curve, step, 0.5 * auto[0])
         row[6], row[7], row[8], row[9] = r_half, 2.0 * r_half, x, y
-        if r_half == r_half:
-            found = position(
-                image, variance, bad, labels, label, x, y, window_sigma(r_half)
-            )
+        if np.isfinite(r_half):
+            found = position(image, variance, bad, labels, label, x, y, window_sigma(r_half))
             row[8], row[9], row[10], row[11], row[12] = found
-            row[7] = core_width(
-                image, variance, bad, labels, label, row[8], row[9], r_half
-            )
+            row[7] = core_width(image, variance, bad, labels, label, row[8], row[9], r_half)
         if boxes[n, 1] >= boxes[n, 0]:
             row[13], row[14], row[15], row[16] = _isophotal(
                 image, variance, labels, label, x, y, boxes[n]

@@ -16,9 +16,7 @@ _LARGE_FRACTION = 0.01
 _FARTHEST = 1e10
 
 
-def eaten_by(
-    found: NDArray[np.void], beta: float, shape: tuple[int, ...]
-) -> NDArray[np.int64]:
+def eaten_by(found: NDArray[np.void], beta: float, shape: tuple[int, ...]) -> NDArray[np.int64]:
     """For every object the one it is merged with, which may be itself: (n,).
 
     found : (n,) records of `moments.OBJECT`, with x and y in an image of `shape` (ny, nx).

@@ -14,6 +14,7 @@ from numba import njit
 
 from tesela.pixels.moments import OBJECT, measure_parts
 
+PART_AREA = 3  # pixels of a part at the level where it is still whole
 _NOT_YET = -1
 _FAINTEST = 70.0  # exponents beyond this count as no light at all
 _GROWTH_LIMIT = 4.0  # an object's Gaussian is at most this many times its peak
@@ -26,13 +27,14 @@ def split(c, n_levels, contrast, min_area, owner):  # type: ignore[no-untyped-de
     c is (x, y, filtered, raw, map, threshold): pixels relative to a corner, their place in the
     map of the box around them plus a border of -1.
     """
-    x, y, light, raw, place, threshold = c
+    x, y, light, _, place, threshold = c
     n = len(x)
     owner[:] = 0
     limits, none = np.full(1, threshold), np.zeros(0, OBJECT)
-    if n < 2 * min_area or n_levels < 2 or _single_peak(x, y, light, place):
+    part_area = min(min_area, PART_AREA)
+    if n < 2 * part_area or n_levels < 2 or _single_peak(x, y, light, place):
         return measure_parts(c, owner, 1, limits, min_area, none)
-    seeds, levels, steps, level = _tree(c, n_levels, contrast, min_area)
+    seeds, levels, steps, level = _tree(c, n_levels, contrast, part_area)
     parts = len(seeds)
     if parts < 2:
         return measure_parts(c, owner, 1, limits, min_area, none)
@@ -225,4 +227,3 @@ def _share_out(c, owner, cores):  # type: ignore[no-untyped-def]  # pragma: no c
                 if here > most:
                     most, brightest = here, k
         owner[p] = brightest if most > 1e-31 else nearest
-

@@ -229,9 +229,7 @@ def _known(mask: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
     return np.zeros((1, 1), bool) if mask is None else np.ascontiguousarray(mask, bool)
 
 
-def _noise(
-    variance: NDArray[np.float32] | Background | float, threshold_sigma: float
-) -> Noise:
+def _noise(variance: NDArray[np.float32] | Background | float, threshold_sigma: float) -> Noise:
     """The threshold in the form that was given."""
     nothing = np.zeros((1, 1), np.float32)
     if isinstance(variance, Background):

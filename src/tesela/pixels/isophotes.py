@@ -164,7 +164,7 @@ def _load(image, mask, y, pad, level, row, good):  # type: ignore[no-untyped-def
 @njit(cache=True, nogil=True)
 def _threshold(noise, y, out):  # type: ignore[no-untyped-def]  # pragma: no cover
     """The threshold along row y."""
-    factor, sigma, variance, rows, least = noise
+    factor, _, variance, rows, least = noise
     if variance.shape[0] > 1 or variance.shape[1] == len(out):
         values = variance[y]
         scale, floor = np.float32(factor), np.float32(least * least)

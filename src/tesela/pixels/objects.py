@@ -152,9 +152,7 @@ def _split_some(image, mask, kernel, noise, runs, k0, k1, settings, owner):  # t
         n = 0
         for r in range(first, last):
             n += runs[2][r] - runs[1][r]
-        c, x0, y0 = _gather(
-            image, mask, kernel, noise, (runs[0], runs[1], runs[2]), first, last, n
-        )
+        c, x0, y0 = _gather(image, mask, kernel, noise, (runs[0], runs[1], runs[2]), first, last, n)
         parts = split(c, n_levels, contrast, min_area, owner[at : at + n])
         at += n
         counts[k - k0] = len(parts)

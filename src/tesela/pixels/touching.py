@@ -46,9 +46,7 @@ def near(
     return _near(np.ascontiguousarray(marked, bool), x, y, float(reach_px))
 
 
-def grown(
-    marked: NDArray[np.int32] | NDArray[np.bool_], reach_px: float
-) -> NDArray[np.bool_]:
+def grown(marked: NDArray[np.int32] | NDArray[np.bool_], reach_px: float) -> NDArray[np.bool_]:
     """All pixels within `reach_px` of a marked (non-zero) one: (ny, nx) bool."""
     reach = int(np.floor(reach_px))
     half_width = np.floor(np.sqrt(np.maximum(reach_px**2 - np.arange(reach + 1) ** 2, 0.0)))
@@ -73,7 +71,7 @@ def _count(segmentation, marked, image, n):  # type: ignore[no-untyped-def]  # p
         if with_image:
             values = image[y]
             for x in range(nx):
-                hit[x] |= not (values[x] - values[x] == np.float32(0))
+                hit[x] |= values[x] - values[x] != np.float32(0)
         for word in range(len(words)):
             if words[word] == 0:
                 continue
