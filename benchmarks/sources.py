@@ -70,7 +70,9 @@ def draw(seed: int = 5) -> Field:
     return Field((light + noise).astype(np.float32), x, y, mag)
 
 
-def _add(image: NDArray[np.float32], profile: galsim.GSObject, x: float, y: float, m: float) -> None:
+def _add(
+    image: NDArray[np.float32], profile: galsim.GSObject, x: float, y: float, m: float
+) -> None:
     """Draw a profile of a magnitude at a place; stamps of bright ones are large."""
     flux = 10 ** (-0.4 * (m - ZERO_MAG))
     half = int(np.clip(12 * (flux / 3000.0) ** 0.3, 16, 120))
@@ -87,17 +89,18 @@ def _add(image: NDArray[np.float32], profile: galsim.GSObject, x: float, y: floa
 def ours(field: Field) -> tuple[dict[str, NDArray], float, float]:
     """Columns, CPU seconds of detection, and of measurement, kernels warm."""
     variance = SIGMA_E**2 + np.maximum(field.image, 0)
-    for repeat in range(2):
-        small = 200 if repeat == 0 else SIDE
-        image, plane = field.image[:small, :small].copy(), variance[:small, :small].copy()
+    for side in (200, SIDE, SIDE):
+        image, plane = field.image[:side, :side].copy(), variance[:side, :side].copy()
         started = time.process_time()
         objects, labels = detect.extract(image, SIGMA_E**2, None)
         between = time.process_time()
-        measured = apertures.measure(
-            image, plane, None, labels, objects, diameters_px=DIAMETERS_PX
-        )
+        measured = apertures.measure(image, plane, None, labels, objects, diameters_px=DIAMETERS_PX)
         ended = time.process_time()
-    return {**objects, **measured}, between - started, ended - between
+    counted = apertures.measure(
+        image, plane, None, labels, objects, diameters_px=DIAMETERS_PX, subpixels=5
+    )
+    table = {**objects, **measured, "flux_counted": counted["flux_aper"]}
+    return table, between - started, ended - between
 
 
 def theirs(program: str, field: Field, folder: Path) -> tuple[NDArray, float, float]:
@@ -164,7 +167,7 @@ def results(folder: Path) -> Iterator[Result]:
     match = {name: values[both] for name, values in table.items()}
     star = _stars(field, match, 16.0, 20.0)
     yield from _magnitudes(match, peer[k[both]], star)
-    yield from _shapes(match, peer[k[both]])
+    yield from _shapes(match, peer[k[both]], star)
 
 
 def _numbers(
@@ -208,7 +211,8 @@ def _magnitudes(
         ("ISO", table["flux_iso"], peer["FLUX_ISO"]),
     ]
     pairs += [
-        (f"aperture of {arcsec} arcsec", table["flux_aper"][:, m], peer["FLUX_APER"][:, m])
+        (f"aperture of {arcsec} arcsec, {how}", table[name][:, m], peer["FLUX_APER"][:, m])
+        for name, how in (("flux_counted", "5 x 5 parts"), ("flux_aper", "exact parts"))
         for m, arcsec in enumerate(APERTURE_DIAMETERS_ARCSEC)
     ]
     for name, one, other in pairs:
@@ -222,7 +226,9 @@ def _magnitudes(
         )
 
 
-def _shapes(table: dict[str, NDArray], peer: NDArray) -> Iterator[Result]:
+def _shapes(
+    table: dict[str, NDArray], peer: NDArray, star: NDArray[np.bool_]
+) -> Iterator[Result]:
     """Differences or ratios of the other columns, of all detections in common."""
     differ = functools.partial(_compare, relative=False)
     ratio = functools.partial(_compare, relative=True)
@@ -240,10 +246,8 @@ def _shapes(table: dict[str, NDArray], peer: NDArray) -> Iterator[Result]:
     for name, of in (("auto", "AUTO"), ("petro", "PETRO"), ("iso", "ISO")):
         yield ratio(f"flux_{name}_err", table[f"flux_{name}_err"], peer[f"FLUXERR_{of}"])
     for m, part in enumerate(apertures.FRACTIONS):
-        yield ratio(
-            f"flux_radii, {part}", table["flux_radii"][:, m], peer["FLUX_RADIUS"][:, m]
-        )
-    yield ratio("fwhm", table["fwhm_px"], peer["FWHM_IMAGE"])
+        yield ratio(f"flux_radii, {part}", table["flux_radii"][:, m], peer["FLUX_RADIUS"][:, m])
+    yield ratio("fwhm, stars of 16-20 mag", table["fwhm_px"][star], peer["FWHM_IMAGE"][star])
     yield ratio("peak", table["peak"], peer["FLUX_MAX"])
     for bit, name in ((1, "neighbour"), (2, "blended"), (8, "truncated"), (16, "incomplete")):
         here, there = (flags & bit > 0 for flags in (table["flags"], peer["FLAGS"]))

@@ -1,9 +1,7 @@
-"""Sums over circles and ellipses around one object, without its neighbours and bad pixels.
+"""Sums over circles and ellipses of a stamp (see `stamps`), in the stamp's coordinates.
 
-A bad pixel, and one that belongs to a neighbour, is replaced by the pixel opposite the centre
-(SExtractor's MASK_TYPE CORRECT): right for symmetrical objects, and it costs no model. Circles take
-exact parts of the pixels they cut, ellipses the pixels whose centres they hold, as SExtractor's
-AUTO and PETRO do.
+Circles take exact parts of the pixels they cut, or parts counted in sub-pixels as SExtractor does;
+ellipses take the pixels whose centres they hold, as SExtractor's AUTO and PETRO do.
 """
 
 from __future__ import annotations
@@ -11,31 +9,28 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-OWN, REPLACED, OUTSIDE = 0, 1, 2
+from tesela.pixels.stamps import OUTSIDE, REPLACED
+
+_CORNER = 0.7072  # half the diagonal of a pixel
 
 
 @njit(cache=True, nogil=True)
-def is_taken(image, bad, labels, label, x, y):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Whether a pixel of the image is of no use for this object. Planes of one row say nothing."""
-    value = image[y, x]
-    if value - value != 0.0 or (bad.shape[0] > 1 and bad[y, x]):
-        return True
-    return labels.shape[0] > 1 and labels[y, x] != 0 and labels[y, x] != label
-
-
-@njit(cache=True, nogil=True)
-def pixel(image, variance, bad, labels, label, x, y, xc, yc):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Value, variance and state (own, replaced, outside) of a pixel for one object."""
-    ny, nx = image.shape
-    if x < 0 or x >= nx or y < 0 or y >= ny:
-        return 0.0, 0.0, OUTSIDE
-    if not is_taken(image, bad, labels, label, x, y):
-        return image[y, x], variance[y, x], OWN
-    ox, oy = int(np.floor(2.0 * xc - x + 0.5)), int(np.floor(2.0 * yc - y + 0.5))
-    if ox < 0 or ox >= nx or oy < 0 or oy >= ny or is_taken(image, bad, labels, label, ox, oy):
-        return 0.0, 0.0, REPLACED
-    # Its value is used twice: (2 f)^2 v in all, of which f^2 v is already counted.
-    return image[oy, ox], 3.0 * variance[oy, ox], REPLACED
+def _arc(dx, dy, r):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Part of the pixel inside a circle, of a pixel that no axis crosses: dx, dy >= 1/2."""
+    x0, x1, y0, y1 = dx - 0.5, dx + 0.5, dy - 0.5, dy + 0.5
+    r2 = r * r
+    if x0 * x0 + y0 * y0 >= r2:
+        return 0.0
+    if x1 * x1 + y1 * y1 <= r2:
+        return 1.0
+    # Below `full` the circle is right of the pixel, above `end` it is left of it.
+    full = np.sqrt(max(r2 - x1 * x1, 0.0))
+    end = np.sqrt(max(r2 - x0 * x0, 0.0))
+    low, high = min(max(full, y0), y1), min(max(end, y0), y1)
+    c_low, c_high = np.sqrt(max(r2 - low * low, 0.0)), np.sqrt(max(r2 - high * high, 0.0))
+    angle = np.arcsin(min(1.0, max(0.0, (high * c_low - low * c_high) / r2)))
+    under = 0.5 * (high * c_high - low * c_low + r2 * angle)
+    return (low - y0) + under - x0 * (high - low)
 
 
 @njit(cache=True, nogil=True)
@@ -56,39 +51,77 @@ def _quadrant(x, y, r):  # type: ignore[no-untyped-def]  # pragma: no cover
 
 
 @njit(cache=True, nogil=True)
-def circle_fraction(dx, dy, d2, r):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Part of the unit pixel centred at (dx, dy), d2 from the centre squared, inside a circle."""
-    if d2 > (r + 0.7072) ** 2:
-        return 0.0
-    if r > 0.7072 and d2 < (r - 0.7072) ** 2:
-        return 1.0
+def circle_fraction(dx, dy, r):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Part of the unit pixel centred at (dx, dy) that lies inside a circle of radius r."""
+    dx, dy = abs(dx), abs(dy)
+    if dx >= 0.5 and dy >= 0.5:
+        return _arc(dx, dy, r)
     x0, x1, y0, y1 = dx - 0.5, dx + 0.5, dy - 0.5, dy + 0.5
     return _quadrant(x1, y1, r) - _quadrant(x0, y1, r) - _quadrant(x1, y0, r) + _quadrant(x0, y0, r)
 
 
 @njit(cache=True, nogil=True)
-def circles(image, variance, bad, labels, label, x, y, radii, sums):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Flux and its error in circles of ascending radii: one pass over the largest. Fills sums."""
+def _counted_fraction(dx, dy, r, subpixels):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """The same by the centres of subpixels x subpixels parts."""
+    inside = 0
+    first = 0.5 / subpixels - 0.5
+    for sy in range(subpixels):
+        v = dy + first + sy / subpixels
+        for sx in range(subpixels):
+            u = dx + first + sx / subpixels
+            inside += u * u + v * v < r * r
+    return inside / (subpixels * subpixels)
+
+
+@njit(cache=True, nogil=True)
+def circles(value, var, x, y, radii, subpixels, sums):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Flux and its error in circles of ascending radii, (n, 2): one pass over the largest."""
     n = len(radii)
     sums[:, :] = 0.0
     if n == 0:
         return
     r = radii[n - 1]
     for j in range(int(np.floor(y - r + 0.5)), int(np.ceil(y + r + 0.5))):
+        dy = j - y
         for i in range(int(np.floor(x - r + 0.5)), int(np.ceil(x + r + 0.5))):
-            dx, dy = i - x, j - y
-            d2 = dx * dx + dy * dy
-            if d2 > (r + 0.7072) ** 2:
-                continue
-            value, var, _ = pixel(image, variance, bad, labels, label, i, j, x, y)
+            dx = i - x
+            distance = np.sqrt(dx * dx + dy * dy)
             for k in range(n - 1, -1, -1):
-                fraction = circle_fraction(dx, dy, d2, radii[k])
-                if fraction == 0.0:
+                if distance > radii[k] + _CORNER:
                     break
-                sums[k, 0] += fraction * value
-                sums[k, 1] += fraction * fraction * var
+                if distance < radii[k] - _CORNER:
+                    # Inside this circle and all larger ones that are left: counted below.
+                    continue
+                if subpixels > 0:
+                    fraction = _counted_fraction(dx, dy, radii[k], subpixels)
+                else:
+                    fraction = circle_fraction(dx, dy, radii[k])
+                sums[k, 0] += fraction * value[j, i]
+                sums[k, 1] += fraction * fraction * var[j, i]
+    _add_whole(value, var, x, y, radii, sums)
+
+
+@njit(cache=True, nogil=True)
+def _add_whole(value, var, x, y, radii, sums):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Add the pixels that lie wholly inside, then take the root of the variances."""
+    n = len(radii)
+    light, power = np.zeros(n), np.zeros(n)
+    r = radii[n - 1]
+    for j in range(int(np.floor(y - r + 0.5)), int(np.ceil(y + r + 0.5))):
+        for i in range(int(np.floor(x - r + 0.5)), int(np.ceil(x + r + 0.5))):
+            distance = np.sqrt((i - x) ** 2 + (j - y) ** 2)
+            k = 0
+            while k < n and not distance < radii[k] - _CORNER:
+                k += 1
+            if k < n:
+                light[k] += value[j, i]
+                power[k] += var[j, i]
     for k in range(n):
-        sums[k, 1] = np.sqrt(sums[k, 1])
+        if k > 0:
+            light[k] += light[k - 1]
+            power[k] += power[k - 1]
+        sums[k, 0] += light[k]
+        sums[k, 1] = np.sqrt(sums[k, 1] + power[k])
 
 
 @njit(cache=True, nogil=True)
@@ -121,20 +154,19 @@ def ellipse_span(x, dy, form, k2):  # type: ignore[no-untyped-def]  # pragma: no
 
 
 @njit(cache=True, nogil=True)
-def ellipse(image, variance, bad, labels, label, x, y, form, k):  # type: ignore[no-untyped-def]  # pragma: no cover
+def ellipse(value, var, state, x, y, form, k):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Flux, error, fraction replaced and fraction outside of an ellipse of k isophotal radii."""
     flux = power = 0.0
     area = replaced = outside = 0
     first, last = ellipse_rows(y, form, k)
     for j in range(first, last):
         start, stop = ellipse_span(x, j - y, form, k * k)
+        area += stop - start
         for i in range(start, stop):
-            value, var, state = pixel(image, variance, bad, labels, label, i, j, x, y)
-            flux += value
-            power += var
-            area += 1
-            replaced += state == REPLACED
-            outside += state == OUTSIDE
+            flux += value[j, i]
+            power += var[j, i]
+            replaced += state[j, i] == REPLACED
+            outside += state[j, i] == OUTSIDE
     whole = max(area, 1)
     return flux, np.sqrt(power), replaced / whole, outside / whole
 

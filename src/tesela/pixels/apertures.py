@@ -19,7 +19,14 @@ from numpy.typing import NDArray
 
 from tesela.pixels.aperture_sums import circles, ellipse, ellipse_form
 from tesela.pixels.profiles import N_GROWTH, N_PROFILE, WINDOW, growth, kron_and_petro, radius_of
-from tesela.pixels.windowed import PIXEL_VARIANCE, core_width, position, window_sigma
+from tesela.pixels.stamps import cut
+from tesela.pixels.windowed import (
+    PIXEL_VARIANCE,
+    core_width,
+    position,
+    window_reach,
+    window_sigma,
+)
 
 KRON_FACTOR: Final = 2.5
 KRON_MINIMUM: Final = 3.5  # isophotal radii
@@ -64,6 +71,7 @@ def measure(
     *,
     diameters_px: Sequence[float],
     fractions: Sequence[float] = FRACTIONS,
+    subpixels: int = 0,
     threads: int = 1,
 ) -> dict[str, NDArray[Any]]:
     """Measure detected objects.
@@ -80,12 +88,15 @@ def measure(
         Label k + 1 marks object k; None measures without knowledge of neighbours, and without
         isophotal errors.
     objects : mapping
-        At least x, y, a, b, theta as from `detect.extract`; xmin, xmax, ymin, ymax for isophotal
-        errors; flags if present are carried on.
+        At least x, y, a, b, theta as from `detect.extract`; xmin, xmax, ymin, ymax and
+        flux_filtered for isophotal errors; flags if present are carried on.
     diameters_px : sequence of float
         Diameters of the circular apertures.
     fractions : sequence of float
         Parts of AUTO for which `flux_radii` gives the radius.
+    subpixels : int
+        0 for exact parts of the pixels that a circle cuts; SExtractor counts in 5 x 5 parts, which
+        leaves some 1 % of a small circle to chance.
     threads : int
         Objects are shared out among so many threads; the result does not depend on it.
 
@@ -99,7 +110,8 @@ def measure(
         x_win, y_win (px, in a Gaussian window), x_win_err, y_win_err (px, from the noise of the
         pixels; isophotal where the window wandered off) and the axes err_a_win, err_b_win (px) and
         orientation err_theta_win (radians) of their error ellipse; x_iso_err, y_iso_err (px);
-        flags (int16; adds 1: neighbour or bad pixels over 10 % of AUTO, 16: AUTO leaves the image).
+        flags (int16; adds 1: neighbour or bad pixels over 10 % of AUTO, 16: AUTO, PETRO or
+        a circle leaves the image).
 
     Notes
     -----
@@ -115,7 +127,8 @@ def measure(
     partial = np.full((n, len(fractions)), np.nan)
     new_flags = np.zeros(n, np.int16)
     planes = _planes(image, variance, mask, segmentation)
-    given = (shape, _boxes(objects, segmentation is not None, n), radii)
+    filtered = np.asarray(objects.get("flux_filtered", np.full(n, np.nan)), np.float64)
+    given = (shape, _boxes(objects, segmentation is not None, n), filtered, radii, subpixels)
     wanted = np.asarray(fractions, np.float64)
 
     def part(first: int) -> None:
@@ -183,19 +196,21 @@ def _columns(scalars: NDArray[np.float64], shape: NDArray[np.float64]) -> dict[s
 
 
 @njit(cache=True, nogil=True)
-def _isophotal(image, variance, labels, label, x, y, box):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Error of the flux, and variances and covariance of the position, of an object's pixels."""
-    flux = power = xx = yy = xy = 0.0
+def _isophotal(variance, labels, label, x, y, box, flux):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Error of the flux, and variances and covariance of the position, of an object's pixels.
+
+    `flux` is what the barycentre was divided by: of the filtered pixels.
+    """
+    power = xx = yy = xy = 0.0
     for j in range(box[2], box[3] + 1):
         for i in range(box[0], box[1] + 1):
             if labels[j, i] == label:
                 dx, dy, var = i - x, j - y, variance[j, i]
-                flux += image[j, i]
                 power += var
                 xx += var * dx * dx
                 yy += var * dy * dy
                 xy += var * dx * dy
-    if flux <= 0.0:
+    if not flux > 0.0:
         return np.sqrt(power), np.nan, np.nan, np.nan
     if xx * yy - xy * xy < (PIXEL_VARIANCE * power) ** 2:
         # Pixels in one line know nothing of the position across it but that it is theirs.
@@ -203,6 +218,13 @@ def _isophotal(image, variance, labels, label, x, y, box):  # type: ignore[no-un
         yy += PIXEL_VARIANCE * power
     total = flux * flux
     return np.sqrt(power), xx / total, yy / total, xy / total
+
+
+@njit(cache=True, nogil=True)
+def _leaves(image, x, y, r):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Whether a circle reaches beyond the image."""
+    ny, nx = image.shape
+    return x - r < -0.5 or y - r < -0.5 or x + r > nx - 0.5 or y + r > ny - 0.5
 
 
 @njit(cache=True, nogil=True)
@@ -216,38 +238,53 @@ def _reach(radius, factor, minimum):  # type: ignore[no-untyped-def]  # pragma: 
 @njit(cache=True, nogil=True)
 def _measure_some(planes, given, fractions, first, last, scalars, sums, partial, flags):  # type: ignore[no-untyped-def]  # pragma: no cover
     image, variance, bad, labels = planes
-    shape, boxes, radii = given
+    shape, boxes, filtered, radii, subpixels = given
     curve = np.empty(N_GROWTH)
     light, count = np.empty(N_PROFILE), np.empty(N_PROFILE, np.int64)
+    largest = radii[len(radii) - 1] if len(radii) > 0 else 0.0
+    most = fractions.max() if len(fractions) > 0 else 0.0
     for n in range(first, last):
         x, y, a, b, theta = shape[n]
         if not (np.isfinite(x) and np.isfinite(y) and np.isfinite(a) and a > 0.0):
             continue
-        label, row = n + 1, scalars[n]
+        row, label = scalars[n], n + 1
         form = ellipse_form(a, b, theta)
-        kron, petro = kron_and_petro(image, variance, bad, labels, label, x, y, form, light, count)
-        k = _reach(kron, KRON_FACTOR, KRON_MINIMUM)
-        auto = ellipse(image, variance, bad, labels, label, x, y, form, k)
+        reach = max(WINDOW * a, largest) + 1.0
+        stamp = cut(image, variance, bad, labels, label, x, y, reach)
+        value, var, state, left, low, n_replaced = stamp
+        kron, petro = kron_and_petro(value, state, x - left, y - low, form, light, count)
+        k_auto = _reach(kron, KRON_FACTOR, KRON_MINIMUM)
+        k_petro = _reach(petro, PETRO_FACTOR, PETRO_MINIMUM)
+        if max(k_auto, k_petro) * a > reach:
+            reach = max(k_auto, k_petro) * a + 1.0
+            stamp = cut(image, variance, bad, labels, label, x, y, reach)
+            value, var, state, left, low, n_replaced = stamp
+        xs, ys = x - left, y - low
+        auto = ellipse(value, var, state, xs, ys, form, k_auto)
+        total = ellipse(value, var, state, xs, ys, form, k_petro)
         row[0], row[1], row[2] = auto[0], auto[1], kron
-        k = _reach(petro, PETRO_FACTOR, PETRO_MINIMUM)
-        total = ellipse(image, variance, bad, labels, label, x, y, form, k)
         row[3], row[4], row[5] = total[0], total[1], petro
+        circles(value, var, xs, ys, radii, subpixels, sums[n])
         step = WINDOW * a / N_GROWTH
-        growth(image, variance, bad, labels, label, x, y, WINDOW * a, curve)
+        growth(value, xs, ys, WINDOW * a, max(most, 0.5) * auto[0], curve)
         for m in range(len(fractions)):
             partial[n, m] = radius_of(curve, step, fractions[m] * auto[0])
         r_half = radius_of(curve, step, 0.5 * auto[0])
         row[6], row[7], row[8], row[9] = r_half, 2.0 * r_half, x, y
         if np.isfinite(r_half):
-            found = position(image, variance, bad, labels, label, x, y, window_sigma(r_half))
-            row[8], row[9], row[10], row[11], row[12] = found
-            row[7] = core_width(image, variance, bad, labels, label, row[8], row[9], r_half)
+            sigma = window_sigma(r_half)
+            window, far = window_reach(sigma)
+            if window + far > reach:
+                stamp = cut(image, variance, bad, labels, label, x, y, window + far + 1.0)
+                value, var, state, left, low, n_replaced = stamp
+            found = position(value, var, state, n_replaced, x - left, y - low, sigma)
+            row[8], row[9] = found[0] + left, found[1] + low
+            row[10], row[11], row[12] = found[2], found[3], found[4]
+            row[7] = core_width(value, state, found[0], found[1], r_half)
         if boxes[n, 1] >= boxes[n, 0]:
-            row[13], row[14], row[15], row[16] = _isophotal(
-                image, variance, labels, label, x, y, boxes[n]
-            )
-        circles(image, variance, bad, labels, label, x, y, radii, sums[n])
+            found = _isophotal(variance, labels, label, x, y, boxes[n], filtered[n])
+            row[13], row[14], row[15], row[16] = found
         if auto[2] > AFFECTED_FRACTION:
             flags[n] |= FLAG_NEIGHBOUR
-        if auto[3] > 0.0:
+        if max(auto[3], total[3]) > 0.0 or _leaves(image, x, y, largest):
             flags[n] |= FLAG_APERTURE_INCOMPLETE

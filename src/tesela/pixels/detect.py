@@ -39,6 +39,7 @@ _PUBLISHED: Final[dict[type, dict[str, str]]] = {
         "b": "b",
         "theta": "theta",
         "flux_iso": "flux",
+        "flux_filtered": "filtered_flux",
         "peak": "peak",
         "threshold": "threshold",
     },
@@ -98,7 +99,8 @@ def extract(
     objects : dict of (n,) arrays
         x, y (0-based, float64; barycentre of the filtered pixels, of the core's where objects were
         divided), a, b, theta (radians counter-clockwise from +x), npix (above the threshold after
-        filtering), isoarea (of them, before filtering too), flux_iso, peak, xmin, xmax, ymin, ymax,
+        filtering), isoarea (of them, before filtering too), flux_iso, flux_filtered (after), peak,
+        xmin, xmax, ymin, ymax,
         threshold, flags (int16). Ordered by the first pixels of their components: row k is label
         k + 1.
     segmentation : (ny, nx) int32

@@ -23,6 +23,7 @@ from tesela.pixels.apertures import (
     KRON_MINIMUM,
     KRON_WINDOW,
 )
+from tesela.pixels.stamps import cut
 
 Floats = NDArray[np.float64]
 _GEOMETRY = ("x", "y", "a", "b", "theta")
@@ -174,15 +175,22 @@ def _region(image, variance, bad, labels, label, x, y, form, k2):  # type: ignor
 
 @njit(cache=True, nogil=True)
 def _measure(image, variance, bad, labels, shape, centres, radii, auto, sums):  # type: ignore[no-untyped-def]  # pragma: no cover
+    largest = radii[len(radii) - 1] if len(radii) > 0 else 0.0
     for k in range(shape.shape[0]):
         x, y, a, b, theta, reach = shape[k]
         xc, yc = centres[k]
         if not (np.isfinite(x + y + reach + xc + yc) and a > 0.0):
             continue
         form = ellipse_form(a, b, theta)
-        found = ellipse(image, variance, bad, labels, k + 1, x, y, form, reach)
+        value, var, state, left, low, _ = cut(
+            image, variance, bad, labels, k + 1, x, y, reach * a + 1.0
+        )
+        found = ellipse(value, var, state, x - left, y - low, form, reach)
         auto[k, 0], auto[k, 1], auto[k, 2], auto[k, 3] = found
-        circles(image, variance, bad, labels, k + 1, xc, yc, radii, sums[k])
+        value, var, state, left, low, _ = cut(
+            image, variance, bad, labels, k + 1, xc, yc, largest + 1.0
+        )
+        circles(value, var, xc - left, yc - low, radii, 0, sums[k])
 
 
 @njit(cache=True, nogil=True)

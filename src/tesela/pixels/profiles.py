@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from tesela.pixels.aperture_sums import OWN, ellipse_rows, ellipse_span, pixel
+from tesela.pixels.aperture_sums import ellipse_rows, ellipse_span
+from tesela.pixels.stamps import OWN
 
 WINDOW = 6.0
 """Isophotal radii within which Kron and Petrosian radii and the growth curve are measured."""
@@ -23,7 +24,7 @@ N_GROWTH = 64
 
 
 @njit(cache=True, nogil=True)
-def kron_and_petro(image, variance, bad, labels, label, x, y, form, light, count):  # type: ignore[no-untyped-def]  # pragma: no cover
+def kron_and_petro(value, state, x, y, form, light, count):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Kron and Petrosian radii, NaN where there is none; light and count are (N_PROFILE,) room."""
     weighted = total = 0.0
     light[:] = 0.0
@@ -34,15 +35,14 @@ def kron_and_petro(image, variance, bad, labels, label, x, y, form, light, count
         dy = j - y
         start, stop = ellipse_span(x, dy, form, WINDOW * WINDOW)
         for i in range(start, stop):
-            value, _, state = pixel(image, variance, bad, labels, label, i, j, x, y)
-            if state != OWN:
+            if state[j, i] != OWN:
                 continue
-            dx = i - x
+            dx, here = i - x, value[j, i]
             r = np.sqrt(max(cxx * dx * dx + cyy * dy * dy + cxy * dx * dy, 0.0))
-            weighted += r * value
-            total += value
+            weighted += r * here
+            total += here
             k = min(int(r * (N_PROFILE / WINDOW)), N_PROFILE - 1)
-            light[k] += value
+            light[k] += here
             count[k] += 1
     kron = np.nan
     if total > 0.0 and weighted > 0.0:
@@ -70,33 +70,32 @@ def _petrosian(light, count):  # type: ignore[no-untyped-def]  # pragma: no cove
 
 
 @njit(cache=True, nogil=True)
-def growth(image, variance, bad, labels, label, x, y, reach, curve):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Flux inside N_GROWTH equal steps of radius up to `reach` pixels; fills curve."""
+def growth(value, x, y, reach, flux, curve):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Flux inside N_GROWTH equal steps of radius up to `reach` pixels; fills curve.
+
+    It is right up to where it first reaches `flux`; beyond, pixels may be left out.
+    """
     curve[:] = 0.0
     n = len(curve)
-    density = n / reach
-    step = reach / n
-    edge = reach + 0.7072
+    density, step = n / reach, reach / n
+    edge = min(reach, _enough(value, x, y, reach, flux)) + 0.7072
     for j in range(int(np.floor(y - edge)), int(np.ceil(y + edge)) + 1):
         for i in range(int(np.floor(x - edge)), int(np.ceil(x + edge)) + 1):
-            dx, dy = i - x, j - y
+            dx, dy, here = i - x, j - y, value[j, i]
             r2 = dx * dx + dy * dy
-            if r2 > edge * edge:
-                continue
-            value, _, _ = pixel(image, variance, bad, labels, label, i, j, x, y)
-            if value == 0.0:
+            if r2 > edge * edge or here == 0.0:
                 continue
             r = np.sqrt(r2)
             k = int(r * density)
             past = r - k * step
             if past > 0.7072 and past < step - 0.7072:
                 if k < n:
-                    curve[k] += value
+                    curve[k] += here
                 continue
             # A pixel near the centre spans several directions: it is cut finer.
             half = 2 if r2 < 9.0 else 1
             width = 1.0 / (2 * half + 1)
-            part = value * width * width
+            part = here * width * width
             for sy in range(-half, half + 1):
                 v = dy + width * sy
                 for sx in range(-half, half + 1):
@@ -106,6 +105,24 @@ def growth(image, variance, bad, labels, label, x, y, reach, curve):  # type: ig
                         curve[k] += part
     for k in range(1, n):
         curve[k] += curve[k - 1]
+
+
+@njit(cache=True, nogil=True)
+def _enough(value, x, y, reach, flux):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """A radius by which the growth curve has surely passed `flux`, by whole pixels."""
+    size = int(reach) + 2
+    ring = np.zeros(size)
+    for j in range(int(np.ceil(y - reach)), int(np.floor(y + reach)) + 1):
+        for i in range(int(np.ceil(x - reach)), int(np.floor(x + reach)) + 1):
+            k = int(np.sqrt((i - x) ** 2 + (j - y) ** 2))
+            if k < size:
+                ring[k] += value[j, i]
+    total = 0.0
+    for k in range(size):
+        total += ring[k]
+        if total >= flux:
+            return k + 3.0
+    return reach
 
 
 @njit(cache=True, nogil=True)
