@@ -16,13 +16,20 @@ from tesela.stages.reduce.measure import Sources
 from tesela.stages.reduce.settings import ReduceInputs, ReduceOutputs, ReduceSettings
 
 _COLUMNS = {
-    "x_win": "x", "y_win": "y", "x_err": "x_err", "y_err": "y_err", "ra": "ra", "dec": "dec",
+    "x_win": "x", "y_win": "y", "x_err": "x_err", "y_err": "y_err",
+    "err_a_win": "err_a", "err_b_win": "err_b", "err_theta_win": "err_theta",
+    "x": "x_iso", "y": "y_iso", "x_iso_err": "x_iso_err", "y_iso_err": "y_iso_err",
+    "ra": "ra", "dec": "dec",
     "flux_psf": "flux_psf", "flux_psf_err": "flux_psf_err", "chi2_psf": "chi2_psf",
-    "flux_auto": "flux_auto", "flux_auto_err": "flux_auto_err", "flux_aper": "flux_aper",
-    "flux_aper_err": "flux_aper_err", "flux_radius": "flux_radius", "fwhm_px": "fwhm",
-    "a": "a", "b": "b", "theta": "theta", "peak": "peak", "flags": "flags", "i_ref": "i_ref",
+    "flux_auto": "flux_auto", "flux_auto_err": "flux_auto_err", "kron_radius": "kron_radius",
+    "flux_petro": "flux_petro", "flux_petro_err": "flux_petro_err", "petro_radius": "petro_radius",
+    "flux_iso": "flux_iso", "flux_iso_err": "flux_iso_err", "isoarea": "isoarea",
+    "flux_aper": "flux_aper", "flux_aper_err": "flux_aper_err",
+    "flux_radius": "flux_radius", "flux_radii": "flux_radii", "fwhm_px": "fwhm",
+    "a": "a", "b": "b", "theta": "theta", "ellipticity": "ellipticity",
+    "peak": "peak", "threshold": "threshold", "flags": "flags", "i_ref": "i_ref",
 }  # fmt: skip
-_DOUBLE = {"x", "y", "ra", "dec"}
+_DOUBLE = {"x", "y", "x_iso", "y_iso", "ra", "dec"}
 
 
 def assemble(

@@ -65,6 +65,7 @@ def detect_sources(
         diameters_px=list(diameters_px),
     )
     table = {**objects, **measured}
+    table["x_err"], table["y_err"] = measured["x_win_err"], measured["y_win_err"]
     table["flags"] = detect.flag_holes(
         table["flags"], unusable, table["x_win"], table["y_win"], 0.5 * frame.fwhm_px
     )
@@ -123,7 +124,4 @@ def fit_psf_fluxes(frame: Frame, sources: Sources, model: PsfModel) -> None:
     table["flux_psf"], table["flux_psf_err"] = fitted["flux"], fitted["err"]
     table["chi2_psf"] = fitted["chi2"]
     table["x_psf"], table["y_psf"] = fitted["x"], fitted["y"]
-    snr = np.maximum(fitted["flux"] / np.maximum(fitted["err"], 1e-6), 0.1)
-    width = model.fwhm_px(table["x_win"], table["y_win"]) / 2.3548
-    table["x_err"] = table["y_err"] = (1.2 * width / snr).astype(np.float32)
     frame.did("psf photometry", normalised_px=model.norm_radius_px)
