@@ -63,6 +63,14 @@ class Background:
         """The level as splines along the rows: see `spline_rows`."""
         return spline_rows(self.mesh_level, self.shape, self.mesh_px)
 
+    def level_at(self, x: NDArray[np.number], y: NDArray[np.number]) -> NDArray[np.float64]:
+        """Sky level of the pixels nearest to (x, y), (n,)."""
+        return _at(self.mesh_level, self, x, y)
+
+    def rms_at(self, x: NDArray[np.number], y: NDArray[np.number]) -> NDArray[np.float64]:
+        """Sky noise of the pixels nearest to (x, y), (n,), at least half the least cell."""
+        return np.maximum(_at(self.mesh_rms, self, x, y), 0.5 * float(self.mesh_rms.min()))
+
     @property
     def median_level(self) -> float:
         """One number for the frame's sky."""
@@ -198,6 +206,18 @@ def _add(image: NDArray[np.float32], sky: Background, sign: np.float32, threads:
         _add_rows(centres, columns[y0:y1], second[y0:y1], sign, image[y0:y1])
 
     threading.each(band, threading.bands(len(image), threads), threads)
+
+
+def _at(
+    mesh: NDArray[np.float32], of: Background, x: NDArray[np.number], y: NDArray[np.number]
+) -> NDArray[np.float64]:
+    ny, nx = of.shape
+    column = np.clip(np.rint(x), 0, nx - 1).astype(np.int64)
+    row = np.clip(np.rint(y), 0, ny - 1).astype(np.int64)
+    centres, columns, second = spline_rows(mesh, of.shape, of.mesh_px)
+    found = np.empty(len(row), np.float64)
+    _pick(centres, columns, second, row, column, nx, found)
+    return found
 
 
 def _cells(size: int, mesh_px: int) -> int:
@@ -358,6 +378,18 @@ def spline_row(centres, values, second, out):  # type: ignore[no-untyped-def]  #
                 bend = (a * a * a - a) * low + (b * b * b - b) * high
                 out[x] = a * values[left] + b * values[left + 1] + bend
         start = max(start, end)
+
+
+@njit(cache=True, nogil=True)
+def _pick(centres, values, second, row, column, nx, out):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Single values of a plane, a row of it at a time for points in order of their rows."""
+    line = np.empty(nx, np.float64)
+    last = -1
+    for k in np.argsort(row):
+        if row[k] != last:
+            last = row[k]
+            spline_row(centres, values[last], second[last], line)
+        out[k] = line[column[k]]
 
 
 @njit(cache=True, nogil=True)

@@ -178,7 +178,9 @@ def rough(
     return isophotes.paint(components, image.shape), components.peak_x, components.peak_y
 
 
-def object_mask(segmentation: NDArray[np.int32], *, grow_px: float) -> NDArray[np.bool_]:
+def object_mask(
+    segmentation: NDArray[np.int32] | NDArray[np.bool_], *, grow_px: float
+) -> NDArray[np.bool_]:
     """All pixels within `grow_px` of an object.
 
     Parameters

@@ -50,6 +50,7 @@ def detect_sources(
         threshold_sigma=settings.sky.threshold_sigma,
         min_area_px=settings.sky.min_area_px,
         saturated=saturated,
+        threads=frame.threads,
     )
     frame.objects = detect.object_mask(segmentation, grow_px=settings.sky.object_grow_px)
     frame.add_light_of_sources()
@@ -63,6 +64,7 @@ def detect_sources(
         segmentation,
         objects,
         diameters_px=list(diameters_px),
+        threads=frame.threads,
     )
     table = {**objects, **measured}
     table["x_err"], table["y_err"] = measured["x_win_err"], measured["y_win_err"]
