@@ -230,6 +230,26 @@ class Flow:
 
 
 @dataclass(frozen=True)
+class Override:
+    """Settings of a step that are others for some frames, laid over `[steps.NAME]`.
+
+    What names more of camera, project and observation type wins, and of two that name as many the
+    later one. Settings that none of them names stay as they are.
+    """
+
+    step: str
+    """`reduce` or `master`."""
+    settings: dict[str, Any]
+    """The settings that differ, as `[steps.NAME]` would have them."""
+    camera: str = ""
+    """Of this camera alone; empty: of any."""
+    project: str = ""
+    """Of frames of this project alone; empty: of any. Not for `master`."""
+    obstype: str = ""
+    """bias, dark, flat or science: of such frames, or of masters made from them; empty: of any."""
+
+
+@dataclass(frozen=True)
 class Survey:
     """The contents of `survey.toml`."""
 
@@ -253,6 +273,8 @@ class Survey:
     """Scheduling."""
     steps: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Settings of the steps, read by the stages that own them."""
+    overrides: tuple[Override, ...] = ()
+    """Settings that are others for a camera, project or observation type."""
     monitors: dict[str, Any] = field(default_factory=dict)
     """When the monitors of the detectors raise something, read by `quality`."""
 

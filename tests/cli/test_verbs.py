@@ -321,7 +321,7 @@ def test_history_prints_why_a_version_was_made_and_its_warnings() -> None:
         {**version, "version": 3, "changes": [], "warnings": []},
     ]
     parts = {"events": [], "versions": rows, "attempts": [], "verdicts": []}
-    assert list(history._lines(parts)) == [
+    assert list(history._lines(parts, "T1.r")) == [
         "version 1 of coadd: current, p",
         "  warning: only 2 frames",
         "version 2 of coadd: current, p",
@@ -420,3 +420,47 @@ def test_exit_codes_mean_something() -> None:
     assert plural(1, "frame") == "1 frame"
     assert plural(2, "frame") == "2 frames"
     assert person()
+
+
+def test_status_tells_what_is_missing_of_an_exposure_and_its_verdict_once() -> None:
+    from tesela.cli import status
+
+    said = {"comment": "", "who": "ann", "reason": "guiding"}
+    data: dict[str, Any] = {
+        "nights": [
+            {
+                "night": "2017-07-03",
+                "frames": {"bias": 1, "science": 27},
+                "exposures": {"bias": 1, "science": 2},
+                "reduced": 27,
+            }
+        ],
+        "incomplete": [
+            {
+                "exposure": "e1", "night": "2017-07-03", "expected": 14, "arrived": 13,
+                "missing": ["07"],
+            },
+            *(
+                {
+                    "exposure": f"e{n}", "night": "2017-07-03", "expected": 14, "arrived": 12,
+                    "missing": ["01", "07"],
+                }
+                for n in (2, 3, 4)
+            ),
+        ],
+        "flagged": [
+            {"kind": "exposure", "key": "T.cam.e1", "exposure": None, **said},
+            {"kind": "raw", "key": "e1-01", "exposure": "T.cam.e1", **said},
+            {"kind": "raw", "key": "e1-02", "exposure": "T.cam.e1", **said, "reason": "trail"},
+        ],
+        "products": {}, "tasks": [], "waiting": [], "refused": [], "ended_badly": [],
+        "alerts": [], "warnings": [], "stale": [],
+    }  # fmt: skip
+    assert list(status._lines(data)) == [
+        "night 2017-07-03: 1 bias, 27 science in 2 exposures, 27 reduced",
+        "exposure e1: 13 of 14 CCDs here, no 07",
+        "exposure e2 and 2 more of 2017-07-03: 12 of 14 CCDs here, no 01, 07",
+        "products: none",
+        "flagged: exposure T.cam.e1 by ann: guiding",
+        "flagged: raw e1-02 by ann: trail",
+    ]

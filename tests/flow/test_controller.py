@@ -292,6 +292,7 @@ def test_status_counts_the_frames_of_the_nights(made: Ledger) -> None:
             {
                 "night": "2017-07-03",
                 "frames": {"bias": 2, "flat": 2, "science": 5},
+                "exposures": {"bias": 2, "flat": 2, "science": 5},
                 "reduced": 5,
             }
         ]

@@ -149,16 +149,16 @@ def test_values_of_no_product_are_refused(ledger: Ledger) -> None:
 
 def at_first_revision(path: Path) -> None:
     """A ledger as the first version wrote it, with a master in it."""
-    old = Ledger(engine._sqlite_engine(path))
-    config = engine._alembic_config()
-    with old.engine.connect() as conn:
-        config.attributes["connection"] = conn
-        command.upgrade(config, "0001")
-        conn.commit()
+    old = Ledger.create(path)
     key = MasterKey("BIAS", CCD, NIGHTS[0])
     with old.write() as conn:
         product_id = products.insert(conn, products.NewProduct("master", str(key), 1))
         masters.add(conn, product_id, key, masters.Interval(0.0, 1.0), n_frames=30)
+    config = engine._alembic_config()
+    with old.engine.connect() as conn:
+        config.attributes["connection"] = conn
+        command.downgrade(config, "0001")
+        conn.commit()
     old.close()
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from tesela.errors import LedgerError, NotFound
-from tesela.ledger import events, products, schema, status, steps, tasks, verdicts
+from tesela.ledger import engine, events, products, schema, status, steps, tasks, verdicts
 from tesela.ledger.engine import Ledger
+from tesela.ledger.keys import Scope
 
 
 def add(ledger: Ledger, kind: str, key: str, *sources: tuple[int, str]) -> int:
@@ -158,3 +160,59 @@ def test_registering_a_step_again_is_no_event_and_a_change_is_one(ledger: Ledger
         changed = steps.StepRow("reduce", "reduced", "2", "s", 1, 500.0, 1.5)
         steps.register(conn, [changed])
         assert [e.what for e in conn.execute(schema.event.select())] == ["step changed"]
+
+
+def test_the_migration_gives_products_the_scope_of_their_settings(tmp_path: Path) -> None:
+    from alembic import command
+
+    path = tmp_path / "ledger.sqlite"
+    ledger = Ledger.create(path)
+    master = "FLAT.T80.cam.01.r_-.fast.20170703"
+    with ledger.write() as conn:
+        step = {"code_version": "1", "settings_hash": "h", "cores": 1, "memory_mb": 1.0}
+        for name, kind in (("reduce", "reduced"), ("master", "master"), ("coadd", "coadd")):
+            row = {"name": name, "kind": kind, "seconds_per_mpix": 1.0, **step}
+            conn.execute(schema.step.insert().values(**row))
+        conn.execute(schema.project.insert().values(name="open time"))
+        conn.execute(
+            schema.exposure.insert().values(
+                id=1, key="T80.cam.a", name="a", telescope="T80", camera="cam", project="open time",
+                night="2017-07-03", obstype="science", readout_mode="fast", mjd_start=1.0,
+                exptime_s=1.0,
+            )
+        )  # fmt: skip
+        ids = {}
+        for kind, key in (("raw", "a"), ("reduced", "a"), ("master", master), ("coadd", "T.r")):
+            new = products.NewProduct(kind, key, 1, code_version="1", settings_hash="h")
+            ids[kind] = products.insert(conn, new)
+        conn.execute(
+            schema.frame.insert().values(
+                product_id=ids["raw"], exposure_id=1, name="a", ccd="01", configuration="c",
+                nx=1, ny=1, sha256="s", data_sha256="d",
+            )
+        )  # fmt: skip
+        conn.execute(
+            schema.master.insert().values(
+                product_id=ids["master"], master_kind="FLAT", configuration="T80.cam.01.r_-.fast",
+                night="2017-07-03", valid_begin=1, valid_end=2, natural_end=2, state="certified",
+                n_frames=1,
+            )
+        )  # fmt: skip
+    config = engine._alembic_config()
+    with ledger.engine.connect() as conn:
+        config.attributes["connection"] = conn
+        command.downgrade(config, "0003")
+        conn.commit()
+    ledger.close()
+    ledger = Ledger.migrate(path)
+    with ledger.write() as conn:
+        scopes = {row.kind: row.scope for row in conn.execute(schema.product.select())}
+        assert scopes == {
+            "raw": "", "reduced": "cam.open_time.science", "master": "cam.-.flat", "coadd": "",
+        }  # fmt: skip
+        assert steps.scope_of(conn, "reduced", "a") == Scope.parse(scopes["reduced"])
+        assert steps.scope_of(conn, "master", master) == Scope.parse(scopes["master"])
+        assert status.stale(conn) == []
+        steps.register_scopes(conn, "reduce", lambda scope: f"for {scope.project}")
+        assert [row["kind"] for row in status.stale(conn)] == ["reduced"]
+    ledger.close()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from tesela.cameras import Camera
+from tesela.cameras import Camera, Detector
 from tesela.cameras.camera import HeaderCards, ImageType
 from tesela.config import Filter, Survey
 from tesela.errors import BadInput
@@ -176,3 +176,69 @@ def test_equinox_of_date_is_brought_to_icrs(tmp_path: Path) -> None:
     assert (
         0.1 < np.hypot((facts.ra_deg - 211.8) * np.cos(np.radians(55)), facts.dec_deg - 55.1) < 0.3
     )
+
+
+MANY = replace(
+    CAMERA,
+    ccds=("01", "02"),
+    detectors=(Detector("01", (30.0, 0.0)), Detector("02", (-30.0, 0.0), 180.0, serial="r-2")),
+)
+"""Two CCDs half a degree on either side of the pointing."""
+
+
+def look_at_many(path: Path, camera: Camera = MANY) -> FrameFacts:
+    survey = replace(SURVEY, filters={"r": Filter(names=("Sloan r",)), "J0660": Filter()})
+    return describe(path, survey, [camera])
+
+
+def test_the_frames_of_an_exposure_share_its_name_and_pointing(tmp_path: Path) -> None:
+    one, two = (look_at_many(frame(tmp_path, f"e7-{ccd}.fits", CHIP=ccd)) for ccd in ("01", "02"))
+    assert one.exposure == two.exposure == "e7"
+    assert one.ccds == two.ccds == ("01", "02")
+    assert (one.ra_deg, one.dec_deg) == (two.ra_deg, two.dec_deg) == (211.8, 55.1)
+
+
+def test_each_ccd_has_a_footprint_at_its_own_place(tmp_path: Path) -> None:
+    one, two = (look_at_many(frame(tmp_path, f"e7-{ccd}.fits", CHIP=ccd)) for ccd in ("01", "02"))
+    assert one.footprint is not None
+    assert two.footprint is not None
+    for facts, side in ((one, 1), (two, -1)):
+        corners = np.array(facts.footprint).mean(axis=0)
+        east = (corners[0] - 211.8) * np.cos(np.radians(corners[1]))
+        assert east == pytest.approx(0.5 * side, abs=0.002)
+        assert corners[1] == pytest.approx(55.1, abs=0.004)
+    # Upside down: the first corner, of pixel (0, 0), is in the south-east and in the north-west.
+    assert one.footprint[0] == max(one.footprint, key=lambda corner: corner[0] - corner[1])
+    assert two.footprint[0] == min(two.footprint, key=lambda corner: corner[0] - corner[1])
+
+
+def test_the_filter_is_of_the_exposure_and_ccd(tmp_path: Path) -> None:
+    one = look_at_many(frame(tmp_path, "e7-01.fits", CHIP="01", FILTER="J0660", FSERIAL="n-1"))
+    two = look_at_many(frame(tmp_path, "e7-02.fits", CHIP="02", FSERIAL=None))
+    assert (one.exposure, one.band, one.filter_serial) == ("e7", "J0660", "n-1")
+    assert (two.exposure, two.band, two.filter_serial) == ("e7", "r", "r-2")
+
+
+def test_a_card_may_name_the_exposure(tmp_path: Path) -> None:
+    camera = replace(MANY, header=replace(MANY.header, exposure=("EXPID",)))
+    facts = look_at_many(frame(tmp_path, "a.fits", CHIP="02", EXPID=" 20170703-0012 "), camera)
+    assert (facts.name, facts.exposure) == ("a", "20170703-0012")
+
+
+@pytest.mark.parametrize(
+    ("name", "cards", "words"),
+    [
+        ("e7-01.fits", {"CHIP": "03"}, "CCD '03'; expected one of 01, 02 for drawn"),
+        ("e7-01.fits", {"CHIP": None}, "CCD ''"),
+        ("e7-01.fits", {"CHIP": "02"}, "does not end with -02; expected e7-01-02, or a card"),
+        ("e7.fits", {"CHIP": "02"}, "rename the file"),
+        ("e7-02.fits", {"CHIP": "02", "EXPID": "a/b"}, "EXPID = 'a/b'; expected the name of its"),
+        ("e7-02.fits", {"CHIP": "02", "EXPID": "e7-02"}, "EXPID = 'e7-02'"),
+    ],
+)
+def test_a_frame_of_no_exposure_is_refused(
+    tmp_path: Path, name: str, cards: dict[str, Any], words: str
+) -> None:
+    camera = replace(MANY, defaults={}, header=replace(MANY.header, exposure=("EXPID",)))
+    with pytest.raises(BadInput, match=words):
+        look_at_many(frame(tmp_path, name, **cards), camera)

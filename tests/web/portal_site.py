@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import hashlib
 import io
@@ -14,6 +15,7 @@ from PIL import Image
 from sqlalchemy.engine import Connection
 
 from flow import toys
+from tesela.flow.plan import flags
 from tesela.ledger import amp_quality, masters, products, schema, verdicts
 from tesela.ledger.amp_quality import Judged
 from tesela.ledger.engine import Ledger
@@ -318,3 +320,51 @@ def _insert(
     interval = masters.Interval(begin, begin + days)
     masters.add(conn, made, key, interval, n_frames=9)
     return made
+
+
+MANY = tuple(f"{n:02d}" for n in range(1, 15))
+EXPOSURE = "m14-20170703T220000"
+EXPOSURE_KEY = f"JAST80.mini14.{EXPOSURE}"
+
+
+def add_exposures(folder: Path) -> None:
+    """Two exposures of a camera of 14 CCDs, filters with their own serials.
+
+    The first lacks CCD 07; its CCD 03 is dead, 05 flagged for its header and replaced. The second
+    is whole, and flagged with all its frames.
+    """
+    survey = folder / "survey.toml"
+    survey.write_text(survey.read_text().replace('["mini80"]', '["mini80", "mini14"]'))
+    ledger = Ledger.open(paths.ledger_file(folder))
+    rules = toys.rules()
+    shared: dict[str, Any] = {"camera": "mini14", "ccds": MANY}
+    calibrations = [
+        toys.facts(
+            f"{kind}{n}-{ccd}", kind, ccd=ccd, exposure=f"{kind}{n}",
+            filter_serial=f"r-{ccd}" if kind == "flat" else "", **shared,
+        )
+        for kind in ("bias", "flat") for n in (7, 8) for ccd in MANY
+    ]  # fmt: skip
+
+    def science(exposure: str, ccd: str, minutes: float) -> Any:
+        begin, _ = night_span(NIGHT, 0.0)
+        return toys.facts(
+            f"{exposure}-{ccd}", "science", ccd=ccd, exposure=exposure, ra=99.2,
+            filter_serial=f"r-{ccd}", mjd_start=begin + 0.45 + minutes / 1440, **shared,
+        )  # fmt: skip
+
+    second = EXPOSURE.replace("2200", "2210")
+    frames = [science(EXPOSURE, ccd, 20) for ccd in MANY if ccd != "07"]
+    frames += [science(second, ccd, 30) for ccd in MANY]
+    toys.add_frames(ledger, folder, [*calibrations, *frames], rules)
+    settings = {"faults": {f"{EXPOSURE}-03": "fault"}}
+    toys.controller(ledger, folder, rules, settings=settings).run()
+    with ledger.write() as conn:
+        flags.flag(conn, rules, "exposure", second, reason="guiding", who="ana", comment="<lost>")
+        flags.flag(conn, rules, "raw", f"{EXPOSURE}-05", reason="header", who="ana")
+    again = dataclasses.replace(
+        science(EXPOSURE, "05", 20), name=f"{EXPOSURE}b-05", sha256="5" * 64, data_sha256="5" * 64
+    )
+    toys.add_frames(ledger, folder, [again], rules)
+    toys.controller(ledger, folder, rules, settings=settings).run()
+    ledger.close()

@@ -1,5 +1,7 @@
 """Cameras as data: one TOML each in `data/`, and a small translator where headers are odd."""
 
-from tesela.cameras.camera import Amplifier, Camera, Section, load, names
+from tesela.cameras.amplifiers import Amplifier, Section
+from tesela.cameras.camera import Camera, load, names
+from tesela.cameras.detectors import Detector
 
-__all__ = ["Amplifier", "Camera", "Section", "load", "names"]
+__all__ = ["Amplifier", "Camera", "Detector", "Section", "load", "names"]

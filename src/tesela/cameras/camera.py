@@ -1,8 +1,7 @@
-"""A camera: its detector's geometry, amplifiers and the cards of its headers."""
+"""A camera: the geometry of its detectors, and the cards of its headers."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -14,63 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tesela import config
+from tesela.cameras.amplifiers import Amplifier, Section
+from tesela.cameras.detectors import CdSigns, Detector, check_places, turned
 from tesela.errors import BadInput, ConfigError
-
-_SECTION = re.compile(r"^\s*\[\s*(\d+)\s*:\s*(\d+)\s*,\s*(\d+)\s*:\s*(\d+)\s*\]\s*$")
-
-
-@dataclass(frozen=True)
-class Section:
-    """A rectangle of pixels, 0-based and half-open (FITS sections are 1-based and closed)."""
-
-    x0: int
-    x1: int
-    y0: int
-    y1: int
-
-    @classmethod
-    def parse(cls, text: str, where: str = "section") -> Section:
-        """Read `[x1:x2,y1:y2]` as FITS headers write it."""
-        match = _SECTION.match(str(text))
-        if match is None:
-            raise ConfigError(where, found=repr(text), expected="[x1:x2,y1:y2]")
-        x1, x2, y1, y2 = (int(group) for group in match.groups())
-        if x1 < 1 or y1 < 1 or x2 < x1 or y2 < y1:
-            raise ConfigError(where, found=repr(text), expected="1 <= x1 <= x2, 1 <= y1 <= y2")
-        return cls(x1 - 1, x2, y1 - 1, y2)
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(ny, nx)."""
-        return self.y1 - self.y0, self.x1 - self.x0
-
-    @property
-    def slices(self) -> tuple[slice, slice]:
-        """Index of an image array."""
-        return slice(self.y0, self.y1), slice(self.x0, self.x1)
-
-    def fits(self) -> str:
-        """As FITS headers write it."""
-        return f"[{self.x0 + 1}:{self.x1},{self.y0 + 1}:{self.y1}]"
-
-
-@dataclass(frozen=True)
-class Amplifier:
-    """One output of a detector and the part of the raw frame that it fills."""
-
-    id: int
-    data: Section
-    dest: Section
-    """Where the data go in the trimmed image."""
-    gain_e_per_adu: float
-    readnoise_e: float
-    saturation_adu: float
-    overscan: Section | None = None
-    prescan: Section | None = None
-    parallel: Section | None = None
-    flip_x: bool = False
-    """The amplifier reads from high x to low x."""
-    flip_y: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,6 +36,9 @@ class HeaderCards:
     serial: tuple[str, ...] = ()
     readout_mode: tuple[str, ...] = ()
     ccd: tuple[str, ...] = ()
+    exposure: tuple[str, ...] = ()
+    """Name that the frames read at once share; without such a card it is the frame's name without
+    the CCD at its end."""
     project: tuple[str, ...] = ("PROJECT",)
     temperature: tuple[str, ...] = ("CCD-TEMP",)
     """Of the CCD, degrees Celsius."""
@@ -126,9 +74,15 @@ class Camera:
     nx: int
     ny: int
     pixel_scale_arcsec: float
-    cd_signs: tuple[tuple[float, float], tuple[float, float]]
+    cd_signs: CdSigns
     ccds: tuple[str, ...]
     amplifiers: tuple[Amplifier, ...]
+    amplifiers_of: str = ""
+    """Another camera whose `[[amplifiers]]` these are, instead of a list here."""
+    detectors: tuple[Detector, ...] = ()
+    """Where each of several CCDs lies; one alone is centred on the pointing."""
+    offset_arcmin: tuple[float, float] = (0.0, 0.0)
+    """From the pointing to the centre of the CCD, [east, north]; of `for_ccd` that of its CCD."""
     header: HeaderCards = field(default_factory=HeaderCards)
     imagetypes: dict[str, ImageType] = field(default_factory=dict)
     instruments: tuple[str, ...] = ()
@@ -160,6 +114,20 @@ class Camera:
     def values(self, name: str) -> NDArray[np.float32]:
         """(n_amp,) array of a number of the amplifiers."""
         return np.array([getattr(amp, name) for amp in self.amplifiers], dtype=np.float32)
+
+    def for_ccd(self, ccd: str) -> Camera:
+        """This camera as one of its CCDs has it: place, orientation, outputs, filter."""
+        its = next((detector for detector in self.detectors if detector.ccd == ccd), None)
+        if its is None:
+            return self
+        return replace(
+            self,
+            detectors=(),
+            offset_arcmin=its.offset_arcmin,
+            cd_signs=turned(self.cd_signs, its.rotation_deg),
+            amplifiers=its.outputs(self.amplifiers),
+            defaults={**self.defaults, "serial": its.serial} if its.serial else self.defaults,
+        )
 
     def with_header(self, header: Mapping[str, Any], where: str) -> Camera:
         """This camera with the amplifiers that the frame's own cards describe, where present.
@@ -266,18 +234,49 @@ _AMPLIFIER_CARDS = {
 }
 
 
-def _parse(table: dict[str, Any], where: str) -> Camera:
+def _parse(table: dict[str, Any], where: str, folder: Path | None) -> Camera:
+    rows = _amplifier_rows(table, where, folder)
+    detectors = [
+        {**row, "amplifiers": _amplifiers(row.get("amplifiers", []), f"{where}: {row.get('ccd')}")}
+        for row in table.get("detectors", [])
+    ]
+    wanted = {**table, "amplifiers": _amplifiers(rows, where), "detectors": detectors}
+    camera = config.build(Camera, wanted, where)
+    camera.check(where)
+    check_places(camera.ccds, camera.detectors, where)
+    for detector in camera.detectors:
+        camera.for_ccd(detector.ccd).check(f"{where}: detector {detector.ccd}")
+    return camera
+
+
+def _amplifier_rows(table: dict[str, Any], where: str, folder: Path | None) -> list[dict[str, Any]]:
+    """The camera's own `[[amplifiers]]`, or those that it says are like its own."""
+    other = table.get("amplifiers_of", "")
+    if not other:
+        return list(table.get("amplifiers", []))
+    if "amplifiers" in table:
+        raise ConfigError(where, found="amplifiers_of and [[amplifiers]]", expected="one of them")
+    rows = config.load_toml(_path(str(other), folder)).get("amplifiers")
+    if not rows:
+        raise ConfigError(
+            f"{where}.amplifiers_of",
+            found=f"{other!r}, which lists none",
+            expected="a camera with [[amplifiers]] of its own",
+        )
+    return list(rows)
+
+
+def _amplifiers(rows: list[dict[str, Any]], where: str) -> list[dict[str, Any]]:
+    """Tables of amplifiers with their sections as numbers."""
     amplifiers = []
-    for row in table.get("amplifiers", []):
+    for row in rows:
         fields = dict(row)
         for name in ("data", "dest", "overscan", "prescan", "parallel"):
             if name in fields:
                 s = Section.parse(fields[name], f"{where}: amplifier {fields.get('id')} {name}")
                 fields[name] = {"x0": s.x0, "x1": s.x1, "y0": s.y0, "y1": s.y1}
         amplifiers.append(fields)
-    camera = config.build(Camera, {**table, "amplifiers": amplifiers}, where)
-    camera.check(where)
-    return camera
+    return amplifiers
 
 
 def _folder() -> Path:
@@ -295,10 +294,14 @@ def load(name: str, folder: Path | None = None) -> Camera:
 
     Raises `ConfigError` if there is none of that name or its description is wrong.
     """
+    path = _path(name, folder)
+    return _named(_parse(config.load_toml(path), path.name, folder), path)
+
+
+def _path(name: str, folder: Path | None) -> Path:
     for place in (folder, _folder()):
         if place is not None and (place / f"{name}.toml").is_file():
-            path = place / f"{name}.toml"
-            return _named(_parse(config.load_toml(path), path.name), path)
+            return place / f"{name}.toml"
     raise ConfigError(
         f"camera {name!r}",
         found="no description of it",

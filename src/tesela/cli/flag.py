@@ -19,8 +19,13 @@ from tesela.cli.common import (
     person,
 )
 
-KindOption = Annotated[str, typer.Option("--kind", help="raw (a frame), master, reduced or coadd.")]
-NamesArgument = Annotated[list[str], typer.Argument(help="Frames, or keys of products.")]
+KindOption = Annotated[
+    str,
+    typer.Option(
+        "--kind", help="raw (a frame), exposure (all its frames), master, reduced or coadd."
+    ),
+]
+NamesArgument = Annotated[list[str], typer.Argument(help="Frames, exposures, or keys of products.")]
 
 
 def add_to(app: typer.Typer) -> None:

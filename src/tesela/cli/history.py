@@ -17,28 +17,34 @@ def add_to(app: typer.Typer) -> None:
 
 
 def history(
-    key: Annotated[str, typer.Argument(help="A frame, master, tile, <tile>.<band> or release.")],
+    key: Annotated[
+        str, typer.Argument(help="A frame, exposure, master, tile, <tile>.<band> or release.")
+    ],
     site: SiteOption = HERE,
     as_json: JsonOption = False,
 ) -> None:
-    """Print the events, versions, attempts and verdicts of a frame, product or release."""
+    """Print the events, versions, attempts and verdicts of a frame, product or release; of an
+    exposure the events and verdicts of all its frames."""
     from tesela.flow.run.site import open_site
     from tesela.ledger import history as past
 
     opened = open_site(site)
     with opened.ledger.read() as conn:
         data = past.of_key(conn, key)
+        if not any(data.values()):
+            data = past.of_exposure(conn, key)
     if not any(data.values()):
         raise NotFound(key, found="nothing of that name", do="see `tesela status`")
-    emit(data, as_json, lambda: _lines(data))
+    emit(data, as_json, lambda: _lines(data, key))
 
 
-def _lines(data: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
+def _lines(data: dict[str, list[dict[str, Any]]], key: str) -> Iterator[str]:
     from tesela.ledger.clock import iso
 
     for row in data["events"]:
         who = f" by {row['who']}" if row["who"] else ""
-        yield f"{iso(row['at_mjd'])} {row['kind']} {row['what']}{who}: {row['detail']}"
+        of = row["kind"] if row["key"] == key else f"{row['kind']} {row['key']}"
+        yield f"{iso(row['at_mjd'])} {of} {row['what']}{who}: {row['detail']}"
     for row in data["versions"]:
         state = "current" if row["is_current"] else row["state"]
         note = f", {row['master_state']}" if row["master_state"] else ""
@@ -53,4 +59,5 @@ def _lines(data: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
         yield f"attempt {row['number']} of {row['step']} on {row['host']}: {how}{took}"
     for row in data["verdicts"]:
         ended = f", withdrawn by {row['withdrawn_by']}" if row["withdrawn_mjd"] else ""
-        yield f"verdict {row['value']} by {row['who']}: {row['reason']} {row['comment']}{ended}"
+        of = "" if row["key"] == key else f" on {row['kind']} {row['key']}"
+        yield f"verdict {row['value']}{of} by {row['who']}: {row['reason']} {row['comment']}{ended}"

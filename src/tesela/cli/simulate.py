@@ -29,7 +29,10 @@ def simulate(
     preset: Annotated[
         str, typer.Option("--preset", help="night, tiny, demo, calibration or blind.")
     ] = NIGHT,
-    camera: Annotated[str, typer.Option("--camera", help="mini80, t80cam ...")] = "mini80",
+    camera: Annotated[str, typer.Option("--camera", help="mini80, t80cam, mini14 ...")] = "mini80",
+    ccds: Annotated[
+        str, typer.Option("--ccds", help="Of a camera of many, comma-separated; all by default.")
+    ] = "",
     bands: Annotated[str, typer.Option("--bands", help="Comma-separated; all by default.")] = "",
     seed: Annotated[
         int | None, typer.Option("--seed", help="Same seed, same bytes; 20170703 by default.")
@@ -69,7 +72,8 @@ def simulate(
     if blind:
         _check_blind(preset, seed, truth)
     asked = {
-        "bands": tuple(b.strip() for b in bands.split(",") if b.strip()) or None,
+        "ccds": _words(ccds),
+        "bands": _words(bands),
         "tiles": tiles,
         "n_dither": dithers,
         "n_bias": biases,
@@ -89,6 +93,10 @@ def simulate(
         "truth": str(truth or out / "truth"),
     }
     emit(data, as_json, lambda: iter([f"{plural(len(frames), 'raw frame')} in {out / 'raw'}"]))
+
+
+def _words(text: str) -> tuple[str, ...] | None:
+    return tuple(word.strip() for word in text.split(",") if word.strip()) or None
 
 
 def _secret() -> int:

@@ -12,6 +12,7 @@ from tesela.cli.common import (
     JsonOption,
     SiteOption,
     emit,
+    plural,
     some,
     stale_lines,
     waiting_lines,
@@ -27,8 +28,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def status(site: SiteOption = HERE, as_json: JsonOption = False) -> None:
-    """Count frames of the latest nights, products and tasks; list what waits, is flagged, was
-    refused, failed, raised a monitor, came with warnings or is stale, each with its reason."""
+    """Count frames of the latest nights, products and tasks; list exposures without some of their
+    CCDs, and what waits, is flagged, was refused, failed, raised a monitor, came with warnings or
+    is stale, each with its reason."""
     from tesela.flow.run.site import open_site
     from tesela.ledger import status as counts
 
@@ -38,16 +40,42 @@ def status(site: SiteOption = HERE, as_json: JsonOption = False) -> None:
     emit(data, as_json, lambda: _lines(data))
 
 
+def _in_exposures(frames: int, exposures: int) -> str:
+    return f" in {plural(exposures, 'exposure')}" if exposures != frames else ""
+
+
+def _incomplete(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """A line for all exposures of a night that lack the same CCDs: one may be dead."""
+    alike: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        alike.setdefault((row["night"], *row["missing"]), []).append(row)
+    lines = []
+    for group in alike.values():
+        row = group[0]
+        others = f" and {len(group) - 1} more of {row['night']}" if len(group) > 1 else ""
+        absent = ", ".join(row["missing"])
+        here = f"{row['arrived']} of {row['expected']} CCDs here"
+        lines.append(f"exposure {row['exposure']}{others}: {here}, no {absent}")
+    yield from some(lines)
+
+
 def _lines(data: dict[str, Any]) -> Iterator[str]:
     for row in data["nights"]:
-        frames = ", ".join(f"{n} {kind}" for kind, n in row["frames"].items())
+        frames = ", ".join(
+            f"{n} {kind}" + _in_exposures(n, row["exposures"][kind])
+            for kind, n in row["frames"].items()
+        )
         yield f"night {row['night']}: {frames}, {row['reduced']} reduced"
+    yield from _incomplete(data["incomplete"])
     made = ", ".join(f"{n} {kind}" for kind, n in data["products"].items())
     yield f"products: {made or 'none'}"
     for row in data["tasks"]:
         yield f"tasks: {row['step']:8s} {row['state']:8s} {row['n']:6d}"
     yield from waiting_lines(data["waiting"])
+    whole = {(row["key"], row["reason"]) for row in data["flagged"] if row["kind"] == "exposure"}
     for row in data["flagged"]:
+        if (row["exposure"], row["reason"]) in whole:
+            continue  # said with its exposure
         comment = f" ({row['comment']})" if row["comment"] else ""
         yield f"flagged: {row['kind']} {row['key']} by {row['who']}: {row['reason']}{comment}"
     for row in data["refused"][:_LATEST]:

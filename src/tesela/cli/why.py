@@ -16,7 +16,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def why(
-    key: Annotated[str, typer.Argument(help="A frame, master, tile, <tile>.<band> or release.")],
+    key: Annotated[
+        str, typer.Argument(help="A frame, exposure, master, tile, <tile>.<band> or release.")
+    ],
     site: SiteOption = HERE,
     as_json: JsonOption = False,
 ) -> None:

@@ -135,7 +135,7 @@ class Ledger:
         self.engine.dispose()
 
 
-HEAD_REVISION = "0002"
+HEAD_REVISION = "0004"
 
 
 def _existing(path: Path) -> Path:

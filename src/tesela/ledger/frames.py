@@ -8,27 +8,14 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from tesela.errors import Duplicate, LedgerError, NotFound
-from tesela.ledger import events, products, queries, schema, verdicts
+from tesela.errors import Duplicate, NotFound
+from tesela.ledger import events, exposures, products, queries, schema, verdicts
 from tesela.ledger.clock import now_mjd
 from tesela.ledger.insert import insert_once
 from tesela.ledger.keys import NO_FILTER, Configuration
 from tesela.products.frame import FrameFacts
 
 NO_FILTER_TYPES = ("bias", "dark")
-
-_POINTING_DEG, _CLOCK_DAYS, _SHUTTER_S = 0.1, 10.0 / 86400.0, 0.1
-_EXPOSURE_FACTS = {
-    "obstype": 0.0,
-    "flat_kind": 0.0,
-    "readout_mode": 0.0,
-    "night": 0.0,
-    "mjd_start": _CLOCK_DAYS,
-    "exptime_s": _SHUTTER_S,
-    "ra_deg": _POINTING_DEG,
-    "dec_deg": _POINTING_DEG,
-}
-"""What the frames of an exposure share, and how much they may differ."""
 
 
 def configuration_of(facts: FrameFacts) -> Configuration:
@@ -46,7 +33,7 @@ def by_name(conn: Connection, name: str) -> dict[str, Any] | None:
         return None
     found = dict(row)
     found["footprint"] = json.loads(found.pop("footprint_json"))
-    found["exposure"] = found["exposure"].removeprefix(f"{found['telescope']}.{found['camera']}.")
+    found["ccds"] = json.loads(found.pop("ccds_json"))
     return found
 
 
@@ -89,32 +76,8 @@ def is_known(conn: Connection, facts: FrameFacts) -> bool:
             do="rename it if it is another exposure; if its header was corrected, `tesela flag` "
             "the frame here first, then rename the file; nothing was overwritten",
         )
-    _check_exposure(conn, facts)
+    exposures.check(conn, facts)
     return False
-
-
-def _check_exposure(conn: Connection, facts: FrameFacts) -> None:
-    """Refuse a frame that names an exposure whose frames tell another story."""
-    query = schema.exposure.select().where(schema.exposure.c.key == _exposure_key(facts))
-    known = conn.execute(query).mappings().first()
-    if known is None:
-        return
-    for name, tolerance in _EXPOSURE_FACTS.items():
-        ours, theirs = getattr(facts, name), known[name]
-        if ours == theirs:
-            continue
-        if tolerance and None not in (ours, theirs) and abs(ours - theirs) <= tolerance:
-            continue
-        raise Duplicate(
-            facts.name,
-            found=f"{name} = {ours}, but {theirs} in exposure {known['key']} that is here",
-            expected="frames of one name with one exposure's facts",
-            do="rename it if it is another exposure; nothing was taken in",
-        )
-
-
-def _exposure_key(facts: FrameFacts) -> str:
-    return f"{facts.telescope}.{facts.camera}.{facts.exposure or facts.name}"
 
 
 def add(conn: Connection, facts: FrameFacts, tiles: Iterable[str] = ()) -> int:
@@ -137,7 +100,7 @@ def add(conn: Connection, facts: FrameFacts, tiles: Iterable[str] = ()) -> int:
         ),
     )
     insert_once(conn, schema.project, {"name": facts.project}, ["name"])
-    exposure_id = _exposure(conn, facts)
+    exposure_id = exposures.put(conn, facts)
     conn.execute(
         schema.frame.insert().values(
             product_id=product_id,
@@ -156,34 +119,8 @@ def add(conn: Connection, facts: FrameFacts, tiles: Iterable[str] = ()) -> int:
     )
     set_tiles(conn, product_id, facts.band, tiles, source="pointing")
     events.record(conn, "ingested", kind="raw", key=facts.name, detail=facts.path)
+    exposures.take_verdict(conn, facts)
     return product_id
-
-
-def _exposure(conn: Connection, facts: FrameFacts) -> int:
-    """Return the id of the exposure, made by the first of its frames."""
-    row = {
-        "key": _exposure_key(facts),
-        "telescope": facts.telescope,
-        "camera": facts.camera,
-        "night": facts.night,
-        "obstype": facts.obstype,
-        "flat_kind": facts.flat_kind,
-        "readout_mode": facts.readout_mode,
-        "mjd_start": facts.mjd_start,
-        "exptime_s": facts.exptime_s,
-        "ra_deg": facts.ra_deg,
-        "dec_deg": facts.dec_deg,
-        "airmass": facts.airmass,
-        "object": facts.object,
-        "project": facts.project,
-    }
-    insert_once(conn, schema.exposure, row, ["key"])
-    found = conn.execute(
-        schema.exposure.select().where(schema.exposure.c.key == row["key"])
-    ).first()
-    if found is None:
-        raise LedgerError(_exposure_key(facts), found="no row after insert")
-    return int(found.id)
 
 
 def set_tiles(

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from tesela.ledger import events, products
+from tesela.ledger import events, exposures, products
 
 
 def of_key(conn: Connection, key: str) -> dict[str, list[dict[str, Any]]]:
@@ -23,3 +23,23 @@ def of_key(conn: Connection, key: str) -> dict[str, list[dict[str, Any]]]:
         row["changes"] = products.changes(conn, row["id"], before.get(row["kind"]))
         before[row["kind"]] = row["id"]
     return found
+
+
+def of_exposure(conn: Connection, name: str) -> dict[str, list[dict[str, Any]]]:
+    """Return the events and verdicts of an exposure and of all its frames, in order of time.
+
+    Each list is empty if there is no such exposure. Versions and attempts are those of each frame.
+    """
+    exposure = exposures.find(conn, name)
+    if exposure is None:
+        return {"events": [], "versions": [], "attempts": [], "verdicts": []}
+    frames = exposures.frames_of(conn, exposure["id"])
+    found = [events.history(conn, key) for key in (exposure["key"], *(f["name"] for f in frames))]
+    return {
+        "events": sorted((e for one in found for e in one["events"]), key=lambda e: e["at_mjd"]),
+        "versions": [],
+        "attempts": [],
+        "verdicts": sorted(
+            (v for one in found for v in one["verdicts"]), key=lambda v: v["set_mjd"]
+        ),
+    }

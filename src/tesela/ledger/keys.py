@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from tesela.errors import LedgerError
 from tesela.products.masterkind import KINDS
@@ -84,6 +85,27 @@ class MasterKey:
             )
         day = parts[6]
         return cls(parts[0], Configuration(*parts[1:6]), f"{day[:4]}-{day[4:6]}-{day[6:]}")
+
+
+class Scope(NamedTuple):
+    """What the settings of a step may depend on; the words are fit for keys."""
+
+    camera: str
+    project: str
+    obstype: str
+
+    @classmethod
+    def of(cls, camera: str, project: str, obstype: str, *, any_word: str = NO_FILTER) -> Scope:
+        """Build from the words of a frame; an empty one becomes `any_word`."""
+        return cls(*(clean(word) if word else any_word for word in (camera, project, obstype)))
+
+    @classmethod
+    def parse(cls, text: str) -> Scope:
+        """Read a scope written by `str`."""
+        return cls(*text.split("."))
+
+    def __str__(self) -> str:
+        return ".".join(self)
 
 
 def calset_key(configuration: Configuration, profile: str, members: Iterable[str]) -> str:

@@ -31,6 +31,8 @@ class NewProduct:
     data_hash: str = ""
     code_version: str = ""
     settings_hash: str = ""
+    scope: str = ""
+    """What its settings may depend on, see `steps.Scope`; empty where they do not."""
     attempt_id: int | None = None
     warnings: tuple[str, ...] = ()
     operations: tuple[str, ...] = ()
@@ -60,6 +62,7 @@ def insert(conn: Connection, new: NewProduct, sources: Iterable[tuple[int, str]]
             data_hash=new.data_hash,
             code_version=new.code_version,
             settings_hash=new.settings_hash,
+            scope=new.scope,
             attempt_id=new.attempt_id,
             made_mjd=now_mjd(),
             warnings_json=json.dumps(new.warnings),

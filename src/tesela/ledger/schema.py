@@ -3,7 +3,7 @@
 what exists          exposure, frame, frame_tile, tile, refcat, project, master
 what was made        product, edge
 what is known of it  quality, amp_quality, verdict, event, refused
-what is to be done   step, dirty, waiting, task, task_input, attempt
+what is to be done   step, step_settings, dirty, waiting, task, task_input, attempt
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ product = Table(
     _text("data_hash", default=""),  # pixels and columns only: no dates, no history
     _text("code_version", default=""),
     _text("settings_hash", default=""),
+    _text("scope", default=""),  # camera.project.obstype, on which the settings may depend
     Column("attempt_id", Integer),
     Column("made_mjd", Float, nullable=False),
     _text("stale", default=""),  # why a newer choice exists; '' if none
@@ -80,8 +81,10 @@ exposure = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     _text("key", default=""),
+    _text("name", default=""),  # what its frames share; of a camera with one CCD the frame's
     _text("telescope"),
     _text("camera"),
+    _text("ccds_json", default="[]"),  # CCDs that it should have; [] where that is not known
     _text("night"),
     _text("obstype"),
     _text("flat_kind", default=""),
@@ -96,6 +99,7 @@ exposure = Table(
     sa.UniqueConstraint("key"),
 )
 Index("ix_exposure_night", exposure.c.night, exposure.c.obstype)
+Index("ix_exposure_name", exposure.c.name)
 
 frame = Table(
     "frame",
@@ -277,6 +281,14 @@ step = Table(
     Column("cores", Integer, nullable=False),
     Column("memory_mb", Float, nullable=False),
     Column("seconds_per_mpix", Float, nullable=False),
+)
+
+step_settings = Table(
+    "step_settings",
+    metadata,
+    Column("step", Text, primary_key=True),
+    Column("scope", Text, primary_key=True),
+    _text("settings_hash"),
 )
 
 dirty = Table(

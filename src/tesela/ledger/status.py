@@ -10,18 +10,19 @@ from typing import Any
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql.elements import TextClause
 
-from tesela.ledger import amp_quality, queries, tasks
+from tesela.ledger import amp_quality, exposures, queries, tasks
 
 _NIGHTS = 5
 _ALERT_NIGHTS = 3
 
 
 def overview(conn: Connection) -> dict[str, Any]:
-    """Return counts of nights, products and tasks, reasons of waiting, what is flagged, was
-    refused (latest first), ended badly, came with warnings, is stale, and what the monitors raised
-    in the latest nights."""
+    """Return counts of nights, products and tasks, exposures of the latest nights without some of
+    their CCDs, reasons of waiting, what is flagged, was refused (latest first), ended badly, came
+    with warnings, is stale, and what the monitors raised in the latest nights."""
     return {
         "nights": _nights(conn),
+        "incomplete": exposures.incomplete(conn, _NIGHTS),
         "products": {row["kind"]: row["n"] for row in _rows(conn, queries.COUNT_PRODUCTS)},
         "tasks": _rows(conn, queries.COUNT_TASKS),
         "waiting": _rows(conn, queries.WAITING_REASONS),
@@ -77,11 +78,13 @@ def grouped(warned: Iterable[tuple[str, str, str]]) -> list[dict[str, Any]]:
 
 
 def _nights(conn: Connection) -> list[dict[str, Any]]:
-    """The latest nights: frames by kind, and how many were reduced."""
+    """The latest nights: frames and exposures by kind, and how many were reduced."""
     found: dict[str, dict[str, Any]] = {}
     for row in conn.execute(queries.NIGHTS, {"limit": _NIGHTS}).mappings():
-        night = found.setdefault(row["night"], {"night": row["night"], "frames": {}, "reduced": 0})
+        new = {"night": row["night"], "frames": {}, "exposures": {}, "reduced": 0}
+        night = found.setdefault(row["night"], new)
         night["frames"][row["obstype"]] = row["n"]
+        night["exposures"][row["obstype"]] = row["exposures"]
         night["reduced"] += row["reduced"]
     return list(found.values())
 

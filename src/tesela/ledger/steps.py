@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from tesela.ledger import events, schema
+from tesela.ledger import events, frames, queries, schema
 from tesela.ledger.insert import insert_once
+from tesela.ledger.keys import MasterKey, Scope
+from tesela.products.masterkind import DETRENDED, FULL, KINDS, QUICK
 
 
 @dataclass(frozen=True)
@@ -32,11 +34,42 @@ def declared(conn: Connection) -> dict[str, float]:
 
 
 def is_outdated(conn: Connection, product: Mapping[str, Any]) -> bool:
-    """Whether a product was made by other code or settings than its step has now."""
-    table = schema.step
-    row = conn.execute(table.select().where(table.c.kind == product["kind"])).first()
+    """Whether a product was made by other code or settings than its step has now in its scope."""
+    wanted = {"kind": product["kind"], "scope": product["scope"]}
+    row = conn.execute(queries.SETTINGS_NOW, wanted).first()
     made = (product["code_version"], product["settings_hash"])
     return row is not None and (row.code_version, row.settings_hash) != made
+
+
+def scope_of(conn: Connection, kind: str, key: str) -> Scope | None:
+    """Return the scope of a product; None for those whose settings are the survey's."""
+    if kind in (FULL, DETRENDED, QUICK):
+        frame = frames.get(conn, key)
+        return Scope.of(frame["camera"], frame["project"], frame["obstype"])
+    if kind == "master":
+        master = MasterKey.parse(key)
+        return Scope.of(master.configuration.camera, "", KINDS[master.master_kind].obstype)
+    return None
+
+
+def note_settings(conn: Connection, step: str, scope: Scope, settings_hash: str) -> None:
+    """Write down which settings a step has in a scope in which it made something."""
+    row = {"step": step, "scope": str(scope), "settings_hash": settings_hash}
+    insert_once(conn, schema.step_settings, row, ["step", "scope"], update=["settings_hash"])
+
+
+def register_scopes(conn: Connection, step: str, settings_of: Callable[[Scope], str]) -> None:
+    """Write down the settings that a step has now, wherever it made something.
+
+    `settings_of` gives their fingerprint in a scope.
+    """
+    table = schema.step_settings
+    for row in conn.execute(table.select().where(table.c.step == step)).all():
+        now = settings_of(Scope.parse(row.scope))
+        if now != row.settings_hash:
+            note_settings(conn, step, Scope.parse(row.scope), now)
+            detail = f"settings {now} for {row.scope}"
+            events.record(conn, "step changed", kind="step", key=step, detail=detail)
 
 
 def register(conn: Connection, steps: Iterable[StepRow]) -> None:

@@ -47,6 +47,8 @@ class FrameFacts:
     """Corners (ra, dec) by the pointing, None for calibration frames."""
     exposure: str = ""
     """Name that the frames read at once share; empty: the frame's own, it was read alone."""
+    ccds: tuple[str, ...] = ()
+    """CCDs that an exposure of its camera has; empty: not known."""
 
     @property
     def mjd_mid(self) -> float:
@@ -64,6 +66,7 @@ class FrameFacts:
         fixed = {
             **values,
             "footprint": None if corners is None else tuple((c[0], c[1]) for c in corners),
+            "ccds": tuple(values.get("ccds", ())),
         }
         return cls(**fixed)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tesela import cameras
+from tesela.simulate import ccds
 from tesela.simulate.exposure import Exposure
 from tesela.simulate.settings import NightSettings
 from tesela.simulate.streams import stream
@@ -38,7 +38,7 @@ class Clouds:
 
 def draw(settings: NightSettings, exposure: Exposure) -> Clouds:
     """The clouds of a frame, from a stream of their own."""
-    camera = cameras.load(settings.camera)
+    camera = ccds.load(settings.unit)
     rng = stream(settings.seed, "clouds", exposure.name)
     amount = settings.cloud_gradient_mag * rng.uniform(0.75, 1.25)
     angle = rng.uniform(0, 2 * np.pi)

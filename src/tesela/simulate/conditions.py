@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tesela import cameras
 from tesela.bands import filters
 from tesela.cameras import Camera
+from tesela.simulate import ccds
 from tesela.simulate.exposure import Exposure
 from tesela.simulate.optics import Astrometry
 from tesela.simulate.settings import BANDS, NightSettings
@@ -43,8 +43,8 @@ class Conditions:
 
 def conditions(settings: NightSettings, exposure: Exposure, zero_sky_e_per_s: float) -> Conditions:
     """Draw the conditions of one frame from its own stream of random numbers."""
-    camera = cameras.load(settings.camera)
-    rng = stream(settings.seed, "conditions", exposure.name)
+    camera = ccds.load(settings.unit)
+    rng = stream(settings.seed, "conditions", exposure.read_with)
     facts = BANDS[exposure.band]
     mass = exposure.airmass(camera.longitude_deg)
     seeing = rng.uniform(settings.seeing_min_arcsec, settings.seeing_max_arcsec)
@@ -87,12 +87,20 @@ def _astrometry(
     rotation = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
     half_diagonal = 0.5 * math.hypot(camera.nx, camera.ny)
     cubic = settings.distortion_corner_px / half_diagonal**3
+    matrix = rotation @ np.array(camera.cd_signs, dtype=float) * scale
+    ra_deg = exposure.ra_deg + miss[0] / 3600 / math.cos(math.radians(exposure.dec_deg))
+    dec_deg = exposure.dec_deg + miss[1] / 3600
+    offset = np.array(camera.offset_arcmin) * 60
+    if offset.any():  # the whole focal plane is turned and stretched about the pointing
+        stretched = scale / camera.pixel_scale_arcsec * (rotation @ offset)
+        ra_deg, dec_deg, there = ccds.look(ra_deg, dec_deg, *stretched)
+        matrix = there @ matrix
     return Astrometry(
-        ra_deg=exposure.ra_deg + miss[0] / 3600 / math.cos(math.radians(exposure.dec_deg)),
-        dec_deg=exposure.dec_deg + miss[1] / 3600,
+        ra_deg=ra_deg,
+        dec_deg=dec_deg,
         nx=camera.nx,
         ny=camera.ny,
-        matrix=rotation @ np.array(camera.cd_signs, dtype=float) * scale,
+        matrix=matrix,
         cubic=cubic * (1 + rng.normal(0, 0.05)),
         quadratic=rng.normal(0, 0.08, 6),
     )

@@ -13,10 +13,10 @@ from functools import lru_cache
 import numpy as np
 from scipy import ndimage
 
-from tesela import cameras
 from tesela.bands import filters
 from tesela.cameras import Camera
 from tesela.errors import ConfigError
+from tesela.simulate import ccds
 from tesela.simulate.settings import NightSettings, of_camera
 from tesela.simulate.streams import stream
 
@@ -95,8 +95,8 @@ def build(settings: NightSettings) -> Detector:
 
 @lru_cache(maxsize=2)
 def _build(settings: NightSettings) -> Detector:
-    camera = cameras.load(settings.camera)
-    rng = stream(settings.seed, "detector", settings.camera)
+    camera = ccds.load(settings.unit)
+    rng = stream(settings.seed, "detector", settings.unit)
     n = len(camera.amplifiers)
     nominal = np.array([amp.gain_e_per_adu for amp in camera.amplifiers])
     noise = np.array([amp.readnoise_e for amp in camera.amplifiers])
@@ -129,14 +129,14 @@ def _build(settings: NightSettings) -> Detector:
 
 def _nonlinearity(settings: NightSettings, n: int) -> np.ndarray:
     """(n, 2) coefficients: the straight part of either sign, the curved one a third of it."""
-    rng = stream(settings.seed, "nonlinearity", settings.camera)
+    rng = stream(settings.seed, "nonlinearity", settings.unit)
     sign = np.where(rng.uniform(size=n) < 0.7, 1.0, -1.0)  # most outputs lose at high levels
     first = sign * rng.uniform(0.3, 1.0, n)
     return settings.nonlinearity * np.stack([first, rng.uniform(-0.3, 0.3, n)], axis=1)
 
 
 def _cold_pixels(settings: NightSettings, camera: Camera) -> dict[str, np.ndarray]:
-    rng = stream(settings.seed, "cold", settings.camera)
+    rng = stream(settings.seed, "cold", settings.unit)
     n = round(settings.cold_fraction * camera.nx * camera.ny)
     return {
         "cold_y": rng.integers(0, camera.ny, n),
@@ -149,7 +149,7 @@ def _warm_pixels(
     settings: NightSettings, camera: Camera
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows, columns and rates of hot pixels that are hard to tell from others."""
-    rng = stream(settings.seed, "warm", settings.camera)
+    rng = stream(settings.seed, "warm", settings.unit)
     n = round(settings.warm_fraction * camera.nx * camera.ny)
     y, x = rng.integers(0, camera.ny, n), rng.integers(0, camera.nx, n)
     least, most = np.log(WARM_E_PER_S)
@@ -158,7 +158,7 @@ def _warm_pixels(
 
 def _overscan_offsets(settings: NightSettings, n: int) -> np.ndarray:
     """(n, 2) ADU: offset and slope of either sign."""
-    rng = stream(settings.seed, "overscan", settings.camera)
+    rng = stream(settings.seed, "overscan", settings.unit)
     offset = rng.choice((-1.0, 1.0), n) * rng.uniform(0.5, 1.5, n)
     return settings.overscan_offset_adu * np.stack([offset, 0.5 * rng.uniform(-1, 1, n)], axis=1)
 
@@ -201,8 +201,8 @@ def _axes(camera: Camera) -> tuple[np.ndarray, np.ndarray]:
 
 
 @lru_cache(maxsize=1)
-def _pixel_noise(seed: int, camera: str) -> tuple[np.ndarray, np.ndarray]:
-    rng, shape = stream(seed, "pixels", camera), cameras.load(camera).shape
+def _pixel_noise(seed: int, unit: str) -> tuple[np.ndarray, np.ndarray]:
+    rng, shape = stream(seed, "pixels", unit), ccds.load(unit).shape
     blue = rng.standard_normal(shape, dtype=np.float32)
     red = rng.standard_normal(shape, dtype=np.float32)
     return blue, red
@@ -224,7 +224,7 @@ def _response(settings: NightSettings, band: str) -> np.ndarray:
     camera = detector.camera
     redness = float(np.clip((filters.load(band).pivot_A - 3500.0) / 5500.0, 0.0, 1.0))
     sigma = 0.010 + (0.003 - 0.010) * redness
-    blue, red = _pixel_noise(settings.seed, settings.camera)
+    blue, red = _pixel_noise(settings.seed, settings.unit)
     mix = np.float32(redness)
     pattern = (blue * np.sqrt(1 - mix * mix) + red * mix) * np.float32(sigma)
     image = (1 + pattern) * (1 - np.float32(settings.vignetting) * radius2(camera))
@@ -245,7 +245,7 @@ def _donuts(
     settings: NightSettings, camera: Camera, band: str
 ) -> list[tuple[float, float, float, float]]:
     """Rings of dust that are always there: x, y, outer radius in px, depth."""
-    rng = stream(settings.seed, "dust", settings.camera, band)
+    rng = stream(settings.seed, "dust", settings.unit, band)
     return [
         (
             rng.uniform(0, camera.nx), rng.uniform(0, camera.ny),
@@ -274,23 +274,23 @@ def stray_light(settings: NightSettings, band: str) -> np.ndarray:
     2.5 log10 S. It is read-only.
     """
     if not settings.stray_by_epoch:
-        return _bump(settings.camera, settings.stray_light)
+        return _bump(settings.unit, settings.stray_light)
     amount = settings.stray_light
-    return _stray_light(settings.seed, settings.camera, settings.epoch, amount, band)
+    return _stray_light(settings.seed, settings.unit, settings.epoch, amount, band)
 
 
 @lru_cache(maxsize=1)
-def _bump(camera: str, amount: float) -> np.ndarray:
-    light = np.float32(amount) * np.exp(-radius2(cameras.load(camera)) / np.float32(0.3))
+def _bump(unit: str, amount: float) -> np.ndarray:
+    light = np.float32(amount) * np.exp(-radius2(ccds.load(unit)) / np.float32(0.3))
     factor = np.exp(light - light.mean())
     factor.flags.writeable = False
     return factor
 
 
 @lru_cache(maxsize=1)
-def _stray_light(seed: int, camera: str, epoch: int, amount: float, band: str) -> np.ndarray:
-    rng = stream(seed, "stray light", camera, epoch, band)
-    a, b = _axes(cameras.load(camera))
+def _stray_light(seed: int, unit: str, epoch: int, amount: float, band: str) -> np.ndarray:
+    rng = stream(seed, "stray light", unit, epoch, band)
+    a, b = _axes(ccds.load(unit))
 
     def distance2(furthest: float) -> np.ndarray:
         u, v = rng.uniform(-furthest, furthest, 2).astype(np.float32)
@@ -324,7 +324,7 @@ def illumination_mag(settings: NightSettings, band: str) -> np.ndarray:
 
 def pixel_area(settings: NightSettings) -> np.ndarray:
     """(ny, nx) float32 area of a pixel on the sky relative to one in the centre."""
-    camera = cameras.load(settings.camera)
+    camera = ccds.load(settings.unit)
     half_px = 0.5 * np.hypot(camera.nx, camera.ny)
     u = np.arange(camera.nx, dtype=np.float32) - np.float32(0.5 * (camera.nx - 1))
     v = np.arange(camera.ny, dtype=np.float32) - np.float32(0.5 * (camera.ny - 1))
@@ -335,8 +335,8 @@ def pixel_area(settings: NightSettings) -> np.ndarray:
 
 def lamp(settings: NightSettings) -> np.ndarray:
     """(ny, nx) float32 illumination by the dome's lamp relative to the sky's, mean about 1."""
-    camera = cameras.load(settings.camera)
-    rng = stream(settings.seed, "lamp", settings.camera)
+    camera = ccds.load(settings.unit)
+    rng = stream(settings.seed, "lamp", settings.unit)
     a, b = _axes(camera)
     angle = rng.uniform(0, 2 * np.pi)
     light = np.float32(np.cos(angle)) * a[None, :] + np.float32(np.sin(angle)) * b[:, None]
@@ -346,9 +346,9 @@ def lamp(settings: NightSettings) -> np.ndarray:
 
 
 @lru_cache(maxsize=1)
-def _layer(seed: int, name: str) -> np.ndarray:
+def _layer(seed: int, unit: str) -> np.ndarray:
     """(ny, nx) float32 phase of the interference in the uneven silicon, radians."""
-    rng, camera = stream(seed, "fringes", name), cameras.load(name)
+    rng, camera = stream(seed, "fringes", unit), ccds.load(unit)
     coarse = rng.standard_normal((camera.ny // 32 + 4, camera.nx // 32 + 4))
     smooth = ndimage.gaussian_filter(coarse, 3.0)
     smooth *= 9.0 / smooth.std()  # radians: a few fringes over the chip
@@ -361,7 +361,7 @@ def _layer(seed: int, name: str) -> np.ndarray:
 
 def fringes(settings: NightSettings, band: str) -> np.ndarray:
     """(ny, nx) float32 pattern of mean 0 and amplitude about 1, of one layer, seen in a band."""
-    phase = _layer(settings.seed, settings.camera)
+    phase = _layer(settings.seed, settings.unit)
     phase = phase * np.float32(filters.load("zSDSS").pivot_A / filters.load(band).pivot_A)
     pattern = np.sin(phase) + np.float32(0.4) * np.sin(np.float32(1.7) * phase + 1)
     return pattern - pattern.mean()

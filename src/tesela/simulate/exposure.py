@@ -25,8 +25,17 @@ class Exposure:
     """Where the telescope is told to point."""
     header_exptime_s: float = -1.0
     """What the header states, if that is wrong."""
+    ccd: str = "01"
+    """The CCD whose frame it is."""
+    shared: str = ""
+    """Name that the frames read at once have in common; empty if it is the frame's own."""
     is_displaced: bool = False
     """Stars of one place are displaced by a smooth bump."""
+
+    @property
+    def read_with(self) -> str:
+        """What sky and telescope do is drawn for: the frames that are read together."""
+        return self.shared or self.name
 
     @property
     def stated_exptime_s(self) -> float:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tesela import cameras
+from tesela.simulate import ccds
 from tesela.simulate.exposure import Exposure
 from tesela.simulate.settings import NightSettings
 from tesela.simulate.streams import stream
@@ -53,7 +53,7 @@ def bump(settings: NightSettings, exposure: Exposure) -> Bump:
     """The displacement in a frame; none in most."""
     if not exposure.is_displaced:
         return Bump()
-    camera = cameras.load(settings.camera)
+    camera = ccds.load(settings.unit)
     rng = stream(settings.seed, "bump", exposure.name)
     x, y = rng.uniform(0.25, 0.75, 2)
     angle = rng.uniform(0, 2 * np.pi)

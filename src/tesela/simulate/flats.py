@@ -62,7 +62,7 @@ def _towards_the_sun(exposure: Exposure, settings: NightSettings) -> np.ndarray:
     """(2,) gradient from the centre to the edges: to one side every evening, more or less."""
     if not settings.twilight_gradient:
         return np.zeros(2)
-    angle = stream(settings.seed, "sun", settings.camera).uniform(0, 2 * np.pi)
+    angle = stream(settings.seed, "sun", settings.unit).uniform(0, 2 * np.pi)
     amount = stream(settings.seed, "sun", exposure.name).uniform(0, 0.5)
     direction = np.array([np.cos(angle), np.sin(angle)])
     return settings.twilight_gradient * amount * direction

@@ -46,9 +46,9 @@ def cards(
     header["HIERARCH OAJ DPR TYPE"] = DPR_TYPE[exposure.kind]
     if exposure.band:
         header["HIERARCH OAJ INS FILT NAME"] = exposure.band
-        header["HIERARCH OAJ INS FILT SERIAL"] = f"{exposure.band}-01"
+        header["HIERARCH OAJ INS FILT SERIAL"] = f"{exposure.band}-{exposure.ccd}"
     header["HIERARCH OAJ INS PIXSCALE"] = camera.pixel_scale_arcsec
-    header["HIERARCH OAJ DET CHIPID"] = camera.ccds[0]
+    header["HIERARCH OAJ DET CHIPID"] = exposure.ccd
     header["HIERARCH OAJ DET NX"] = camera.nx
     header["HIERARCH OAJ DET NY"] = camera.ny
     header["HIERARCH OAJ DET PSZX"] = 10.0

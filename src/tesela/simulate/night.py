@@ -8,6 +8,7 @@ turns on. The 189 frames of the campaign for masters take two minutes on two cor
 
 from __future__ import annotations
 
+import itertools
 import json
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
@@ -30,6 +31,7 @@ from tesela.simulate.settings import (
     bands_of,
     campaign_of,
     of_camera,
+    one_a_ccd,
     tile_centres,
     tile_size_arcsec,
 )
@@ -49,9 +51,9 @@ def make(
     """Simulate a night, or the nights of a campaign, into a folder.
 
     Writes ``raw/<frame>.fits``, ``refcat.parquet`` and the truth: ``objects.parquet``,
-    ``<frame>.npz`` a science frame, ``camera.npz``, ``reference.json``, ``night.json``, and
-    ``injected.parquet`` if there are such stars. The same settings give the same bytes, whatever
-    the number of workers.
+    ``<frame>.npz`` a science frame, ``camera.npz`` (of many CCDs ``camera-<CCD>.npz``),
+    ``reference.json``, ``night.json``, and ``injected.parquet`` if there are such stars. The same
+    settings give the same bytes, whatever the number of workers.
 
     Parameters
     ----------
@@ -76,14 +78,15 @@ def make(
     truths = Path(truth_dir) if truth_dir is not None else Path(out_dir) / "truth"
     for folder in (raw, truths):
         folder.mkdir(parents=True, exist_ok=True)
-    plans = [schedule.plan(night) for night in nights]
+    units = [unit for night in nights for unit in one_a_ccd(night)]
+    plans = [schedule.plan(unit) for unit in units]
     sky = universe_of.make(nights)
     stated = reference.write(Path(out_dir) / "refcat.parquet", nights[0], sky)
-    _write_truth(truths, nights, plans, sky, stated)
+    _write_truth(truths, nights, units, plans, sky, stated)
     jobs = [(i, batch) for i, exposures in enumerate(plans) for batch in _by_band(exposures)]
-    names = [exposure.name for exposures in plans for exposure in exposures]
+    names = [frame.name for frame in sorted(itertools.chain(*plans), key=lambda f: (f.mjd, f.name))]
     done: dict[str, Path] = {}
-    for batch in _run(jobs, _Shared(nights, sky, raw, truths), workers):
+    for batch in _run(jobs, _Shared(tuple(units), sky, raw, truths), workers):
         for path in batch:
             done[path.stem] = path
             if progress is not None:
@@ -105,7 +108,8 @@ def _by_band(exposures: list[Exposure]) -> list[list[Exposure]]:
 class _Shared:
     """What each worker needs once."""
 
-    nights: tuple[NightSettings, ...]
+    units: tuple[NightSettings, ...]
+    """Of each night, or of each of its CCDs."""
     sky: Universe
     raw: Path
     truths: Path
@@ -136,26 +140,32 @@ def _start(shared: _Shared) -> None:
 
 def _make_batch(job: tuple[int, list[Exposure]]) -> list[Path]:
     (i, batch), shared = job, _worker["shared"]
-    settings = shared.nights[i]
+    settings = shared.units[i]
     return [frames.make(e, settings, shared.sky, shared.raw, shared.truths) for e in batch]
 
 
 def _write_truth(
     folder: Path,
     nights: tuple[NightSettings, ...],
+    units: list[NightSettings],
     plans: list[list[Exposure]],
     sky: Universe,
     stated: dict[str, object],
 ) -> None:
     pq.write_table(sky.table(), folder / "objects.parquet")
     truth.write_json(folder / "reference.json", stated)
-    truth.write_json(folder / "night.json", _night(nights, plans))
+    truth.write_json(folder / "night.json", _night(nights, units, plans))
     injecting = [night for night in nights if night.injected_stars]
     if injecting:
         injections.stars(injecting[0]).write(folder / "injected.parquet")
-    unit = detector.build(of_camera(nights[0]))
+    for unit in one_a_ccd(nights[0]):
+        _write_camera(folder / (f"camera-{unit.ccd}.npz" if unit.ccd else "camera.npz"), unit)
+
+
+def _write_camera(path: Path, settings: NightSettings) -> None:
+    unit = detector.build(of_camera(settings))
     np.savez_compressed(
-        folder / "camera.npz",
+        path,
         gain=unit.gain,
         header_gain=unit.header_gain,
         readnoise_e=unit.readnoise_e,
@@ -172,14 +182,24 @@ def _write_truth(
     )
 
 
-def _night(nights: tuple[NightSettings, ...], plans: list[list[Exposure]]) -> dict[str, object]:
+def _night(
+    nights: tuple[NightSettings, ...], units: list[NightSettings], plans: list[list[Exposure]]
+) -> dict[str, object]:
     """What was asked for, and the frames of each night; `settings` are those of the first."""
     settings = max(nights, key=lambda night: night.tiles)
     return {
         "settings": asdict(nights[0]),
         "nights": [
-            {"settings": asdict(night), "frames": [_frame(exposure) for exposure in plan]}
-            for night, plan in zip(nights, plans)
+            {
+                "settings": asdict(night),
+                "frames": [
+                    _frame(exposure)
+                    for unit, plan in zip(units, plans)
+                    if unit.date == night.date
+                    for exposure in plan
+                ],
+            }
+            for night in nights
         ],
         "tile_size_arcsec": tile_size_arcsec(settings),
         "tiles": [

@@ -14,8 +14,8 @@ from tesela.simulate.settings import (
     BANDS,
     NightSettings,
     blank_centres,
+    pointings,
     raster_centre,
-    tile_centres,
     tile_size_arcsec,
 )
 
@@ -50,9 +50,13 @@ class _Plan:
         self, kind: str, band: str, exptime_s: float, name: str, at: tuple[float, float]
     ) -> None:
         stamp = self.clock.strftime("%Y%m%dT%H%M%S")
-        frame = f"{self.camera.telescope_code}-{stamp}-{self.camera.ccds[0]}"
-        ra, dec = at
-        self.frames.append(Exposure(frame, kind, band, self.clock, exptime_s, name, ra, dec))
+        shared = f"{self.camera.telescope_code}-{stamp}"
+        ccd = self.settings.ccd or self.camera.ccds[0]
+        frame = Exposure(
+            f"{shared}-{ccd}", kind, band, self.clock, exptime_s, name, *at, ccd=ccd,
+            shared=shared if len(self.camera.ccds) > 1 else "",
+        )  # fmt: skip
+        self.frames.append(frame)
         self.clock += dt.timedelta(seconds=math.ceil(exptime_s) + READOUT_S)
 
     def add_sky(
@@ -66,7 +70,7 @@ class _Plan:
 
 
 def plan(settings: NightSettings) -> list[Exposure]:
-    """Every frame of the night in order of time.
+    """Every frame of the night, of the CCD at hand, in order of time.
 
     Darks, dome flats and a ramp in the afternoon, biases, sky flats; then the tiles one by one and
     band by band, the raster, the blank fields.
@@ -104,7 +108,7 @@ def _afternoon(night: _Plan) -> None:
 
 def _tiles(night: _Plan) -> None:
     settings = night.settings
-    for name, ra, dec in tile_centres(settings):
+    for name, ra, dec in pointings(settings):
         for band in settings.band_names:
             for i in range(settings.n_dither):
                 angle = 2 * math.pi * (i / settings.n_dither) + 0.3

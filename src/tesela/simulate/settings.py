@@ -17,6 +17,7 @@ from typing import Any
 from tesela import cameras
 from tesela.bands import filters
 from tesela.errors import ConfigError
+from tesela.simulate import ccds
 
 BEHIND_DEG = 45.0
 """Fields of calibration culminate three hours after the tiles."""
@@ -96,6 +97,10 @@ class NightSettings:
     """The same seed and settings give the same bytes, whatever the number of workers."""
     camera: str = "mini80"
     """Name of a camera of ours."""
+    ccds: tuple[str, ...] = ()
+    """Of a camera of many CCDs those that are read; empty means all."""
+    ccd: str = ""
+    """The one of them whose frames are made, see `one_a_ccd`."""
     bands: tuple[str, ...] = ()
     """Bands of the flats and of the tiles; empty means all twelve."""
     date: str = "2017-07-03"
@@ -108,7 +113,8 @@ class NightSettings:
     dec_deg: float = 55.1
     """And its declination."""
     tiles: int = 2
-    """Tiles in a row along RA; with 0 the night is of calibration alone."""
+    """Tiles in a row along RA, or pointings of a camera of many CCDs; with 0 the night is of
+    calibration alone."""
     overlap: float = 0.25
     """Fraction of their width that neighbours share."""
     tile_size_arcsec: float = 0.0
@@ -251,6 +257,24 @@ class NightSettings:
         if (self.injected_stars or self.spoiled_wcs or self.spoiled_zeropoint) and not self.tiles:
             raise _senseless("stars to inject or frames to spoil, and no tile", "a tile")
 
+        self._check_ccds()
+
+    def _check_ccds(self) -> None:
+        known = cameras.load(self.camera).ccds
+        if unknown := [ccd for ccd in (*self.ccds, *filter(None, [self.ccd])) if ccd not in known]:
+            raise _senseless(f"CCDs {' '.join(unknown)}", f"some of {' '.join(known)}")
+        asked = self.raster_bands or self.fringe_bands or self.injected_stars
+        if len(known) > 1 and asked:
+            raise _senseless(
+                f"a raster, blank fields or stars to inject with {self.camera}",
+                "a camera of one CCD for these",
+            )
+
+    @property
+    def unit(self) -> str:
+        """The camera as the CCD at hand has it, see `ccds`."""
+        return f"{self.camera}/{self.ccd}" if self.ccd else self.camera
+
     @property
     def band_names(self) -> tuple[str, ...]:
         """Observed bands in order of wavelength."""
@@ -335,6 +359,14 @@ def tiny(**changes: object) -> NightSettings:
     return replace(small, **changes)  # type: ignore[arg-type]
 
 
+def one_a_ccd(settings: NightSettings) -> tuple[NightSettings, ...]:
+    """The night of each CCD that is read; the night itself for a camera of one."""
+    known = cameras.load(settings.camera).ccds
+    if len(known) == 1:
+        return (settings,)
+    return tuple(replace(settings, ccd=ccd) for ccd in known if ccd in (settings.ccds or known))
+
+
 def tile_size_arcsec(settings: NightSettings) -> float:
     """Width and height of a tile."""
     camera = cameras.load(settings.camera)
@@ -342,14 +374,36 @@ def tile_size_arcsec(settings: NightSettings) -> float:
 
 
 def tile_centres(settings: NightSettings) -> list[tuple[str, float, float]]:
-    """(name, ra_deg, dec_deg) of each tile: a row along RA with the stated overlap."""
-    step = tile_size_arcsec(settings) * (1 - settings.overlap) / 3600.0
+    """(name, ra_deg, dec_deg) of each tile.
+
+    They lie in a row along RA with the stated overlap; of a camera of many CCDs each CCD of each
+    pointing has a tile around it.
+    """
+    if len(cameras.load(settings.camera).ccds) == 1:
+        return pointings(settings)
+    centres = []
+    for _, ra, dec in pointings(settings):
+        for one in one_a_ccd(settings):
+            east, north = ccds.load(one.unit).offset_arcmin
+            centres.append(ccds.look(ra, dec, east * 60, north * 60)[:2])
+    return [(f"SIM-{i + 1:05d}", ra, dec) for i, (ra, dec) in enumerate(centres)]
+
+
+def pointings(settings: NightSettings) -> list[tuple[str, float, float]]:
+    """(name, ra_deg, dec_deg) of each place that the telescope points to, a row along RA."""
+    step = _field_arcsec(settings) * (1 - settings.overlap) / 3600.0
     step /= math.cos(math.radians(settings.dec_deg))
     middle = 0.5 * (settings.tiles - 1)
     return [
         (f"SIM-{i + 1:05d}", (settings.ra_deg + (i - middle) * step) % 360.0, settings.dec_deg)
         for i in range(settings.tiles)
     ]
+
+
+def _field_arcsec(settings: NightSettings) -> float:
+    """Width of what the CCDs that are read see at once."""
+    east = [60 * ccds.load(one.unit).offset_arcmin[0] for one in one_a_ccd(settings)]
+    return max(east) - min(east) + tile_size_arcsec(settings)
 
 
 def raster_centre(settings: NightSettings) -> tuple[float, float]:

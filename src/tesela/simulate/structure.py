@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from tesela import cameras
+from tesela.simulate import ccds
 from tesela.simulate.detector import Detector, build
 from tesela.simulate.settings import NightSettings, of_camera
 from tesela.simulate.streams import stream
@@ -61,8 +61,8 @@ def dark_current(settings: NightSettings) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def _dark_current(settings: NightSettings) -> np.ndarray:
-    camera = cameras.load(settings.camera)
-    rng = stream(settings.seed, "dark", settings.camera)
+    camera = ccds.load(settings.unit)
+    rng = stream(settings.seed, "dark", settings.unit)
     side, middle = rng.integers(0, 2), rng.uniform(0.3, 0.7)
     across = np.arange(camera.nx, dtype=np.float32) / (camera.nx - 1)
     along = np.arange(camera.ny, dtype=np.float32) / (camera.ny - 1)

@@ -124,19 +124,21 @@ def patches(nights: Sequence[NightSettings]) -> list[Patch]:
 def _patch(
     name: str, settings: NightSettings, centre: tuple[float, float], half_width: float = 0.5
 ) -> Patch:
-    """Around a field, or around the row of tiles; `half_width` is in widths of the field."""
+    """Around a field, or around all tiles; `half_width` is in widths of the field."""
     middle, dec = centre
     half_dec = (half_width * tile_size_arcsec(settings) + MARGIN_ARCSEC) / 3600.0
     half_ra = half_dec / math.cos(math.radians(abs(dec)) + math.radians(half_dec))
-    offsets = [0.0]
+    offsets, rows = [0.0], [dec]
     if not name:
-        offsets += [(ra - middle + 180.0) % 360.0 - 180.0 for _, ra, _ in tile_centres(settings)]
+        tiles = tile_centres(settings)
+        offsets += [(ra - middle + 180.0) % 360.0 - 180.0 for _, ra, _ in tiles]
+        rows += [tile_dec for _, _, tile_dec in tiles]
     return Patch(
         name=name,
         ra0=middle + min(offsets) - half_ra,
         ra1=middle + max(offsets) + half_ra,
-        dec0=dec - half_dec,
-        dec1=dec + half_dec,
+        dec0=min(rows) - half_dec,
+        dec1=max(rows) + half_dec,
     )
 
 

@@ -12,7 +12,7 @@ from tesela.flow.plan import coadds, master_frames, master_images, tile_products
 from tesela.flow.plan.choice import Choice, choose, missing_sentence, recorded_calset
 from tesela.flow.plan.reduced import mjd_mid
 from tesela.flow.plan.rules import Need, Rules
-from tesela.ledger import calsets, frames, products, status, tasks, verdicts
+from tesela.ledger import calsets, exposures, frames, products, status, tasks, verdicts
 from tesela.ledger import masters as master_rows
 from tesela.ledger.keys import Configuration, MasterKey
 from tesela.products.masterkind import FULL, IMAGES, KINDS, STANDS_IN
@@ -27,15 +27,17 @@ EXPLAINED = (
 def explain(conn: Connection, rules: Rules, key: str) -> dict[str, Any]:
     """Explain everything called `key`: its state, and the choices behind it.
 
-    Returns a table with `state` (a line a kind), and for a frame `calibrations`, for a coadd
-    `frames`, for a master `frames`, for a release `tiles`.
+    Returns a table with `state` (a line a kind), and for a frame `calibrations`, for an exposure,
+    a coadd or a master `frames`, for a release `tiles`.
     """
     kinds = [kind for kind in EXPLAINED if _is_known(conn, kind, key)]
+    if not kinds and (exposure := exposures.find(conn, key)) is not None:
+        return _of_exposure(conn, exposure)
     if not kinds:
         raise NotFound(
             key,
-            found="no frame or product of that name",
-            expected="a frame, a master's key, a tile, <tile>.<band> or a release",
+            found="no frame, exposure or product of that name",
+            expected="a frame, an exposure, a master's key, a tile, <tile>.<band> or a release",
             do="see `tesela status`",
         )
     answer: dict[str, Any] = {"key": key, "state": []}
@@ -52,6 +54,39 @@ def explain(conn: Connection, rules: Rules, key: str) -> dict[str, Any]:
     if "release" in kinds:
         answer["tiles"] = _release_lines(conn, key)
     return answer
+
+
+def _of_exposure(conn: Connection, exposure: dict[str, Any]) -> dict[str, Any]:
+    """Which frames of it are here, and where each stands."""
+    here = exposures.frames_of(conn, exposure["id"])
+    absent = exposures.missing(exposure, here)
+    of = f" of {len(exposure['ccds'])}" if exposure["ccds"] else ""
+    said = [f"exposure: {len(here)}{of} CCDs here" + (f", no {', '.join(absent)}" * bool(absent))]
+    judged = verdicts.standing(conn, exposures.KIND, exposure["key"])
+    if judged is not None:
+        said.append(f"exposure: flagged by {judged['who']}: {judged['reason']}")
+    kinds = ("raw", "reduced") if exposure["obstype"] == "science" else ("raw",)
+    return {
+        "key": exposure["name"],
+        "state": said,
+        "frames": [
+            {
+                "frame": row["name"],
+                "state": " ".join(filter(None, ("CCD", row["ccd"], row["band"], _serial(row)))),
+                "reason": "; ".join(
+                    line
+                    for kind in kinds
+                    for line in state_lines(conn, kind, row["name"])
+                    if line != "raw: version 1 is current"  # of a raw frame there is no other
+                ),
+            }
+            for row in here
+        ],
+    }
+
+
+def _serial(row: dict[str, Any]) -> str:
+    return f"({row['filter_serial']})" if row["filter_serial"] not in ("", "-") else ""
 
 
 def _is_known(conn: Connection, kind: str, key: str) -> bool:

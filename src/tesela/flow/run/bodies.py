@@ -15,7 +15,7 @@ import tesela
 from tesela import cameras, config
 from tesela.config import Survey
 from tesela.errors import ConfigError
-from tesela.flow.run import calibrations, fallback
+from tesela.flow.run import calibrations, fallback, overrides
 from tesela.flow.run.master_bodies import run_master
 from tesela.flow.run.plain import plain, provenance
 from tesela.flow.run.steps import Order, Outcome, Registry, StepSpec
@@ -39,6 +39,7 @@ from tesela.stages import valueadded as valueadded_stage
 def registry(survey: Survey) -> Registry:
     """The steps with the settings that this survey gives them."""
     stages = _settings(survey)
+    over = {name: _overrides(survey, name) for name in ("master", "reduce")}
     for band, filter_ in survey.filters.items():
         reduce_stage.check(filter_.reference, f"survey.toml.filters.{band}.reference")
     filters = config.as_table(survey.filters)
@@ -62,9 +63,9 @@ def registry(survey: Survey) -> Registry:
     valueadded = {"stage": stages["valueadded"]}
     return Registry(
         [
-            _spec("master", "master", run_master, master, 0.6),
-            _spec("detrend", "detrended", run_detrend, reduce, 1.2),
-            _spec("reduce", "reduced", run_reduce, reduce, 1.5),
+            _spec("master", "master", run_master, master, 0.6, over["master"]),
+            _spec("detrend", "detrended", run_detrend, reduce, 1.2, over["reduce"]),
+            _spec("reduce", "reduced", run_reduce, reduce, 1.5, over["reduce"]),
             _spec("coadd", "coadd", run_coadd, coadd, 1.5),
             _spec("catalog", "catalogue", run_catalog, catalog, 3.0),
             _spec("dual", "dual", run_dual, dual, 0.3),
@@ -96,6 +97,7 @@ def _settings(survey: Survey) -> dict[str, Any]:
             found=f"settings of unknown steps {', '.join(unknown)}",
             expected=", ".join(f"steps.{name}" for name in (*_SETTINGS, "release")),
         )
+    overrides.check_steps(survey)
     tables = {name: dict(survey.steps.get(name, {})) for name in _SETTINGS}
     # The dual catalogue finds the very sources that the single one of its band has.
     tables["dual"].setdefault("detection", tables["catalog"])
@@ -104,8 +106,18 @@ def _settings(survey: Survey) -> dict[str, Any]:
     }
 
 
+def _overrides(survey: Survey, name: str) -> tuple[overrides.Layer, ...]:
+    table = survey.steps.get(name, {})
+    return overrides.layers(survey, name, _SETTINGS[name], table)
+
+
 def _spec(
-    name: str, kind: str, run: Any, settings: Mapping[str, Any], seconds_per_mpix: float
+    name: str,
+    kind: str,
+    run: Any,
+    settings: Mapping[str, Any],
+    seconds_per_mpix: float,
+    over: tuple[overrides.Layer, ...] = (),
 ) -> StepSpec:
     table = config.as_table(settings)
     return StepSpec(
@@ -116,6 +128,7 @@ def _spec(
         settings=table,
         settings_hash=config.fingerprint(table),
         seconds_per_mpix=seconds_per_mpix,
+        overrides=over,
     )
 
 
@@ -136,7 +149,7 @@ def _to_reduce(order: Order) -> tuple[reduce_stage.ReduceInputs, reduce_stage.Re
     facts = FrameFacts.from_dict(raw.facts)
     header, pixels = rawfile.read(Path(raw.path))
     filters = order.settings["filters"]
-    camera = _camera(order, facts.camera).with_header(header, facts.name)
+    camera = _camera(order, facts.camera).for_ccd(facts.ccd).with_header(header, facts.name)
     inputs = reduce_stage.ReduceInputs(
         facts=facts,
         header=header,

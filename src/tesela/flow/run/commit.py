@@ -18,9 +18,9 @@ from tesela.flow.plan import downstream
 from tesela.flow.plan.rules import Rules
 from tesela.flow.run import watch
 from tesela.flow.run.steps import Order, Outcome, Report
-from tesela.ledger import frames, masters, products, queries, tasks
+from tesela.ledger import frames, masters, products, queries, steps, tasks
 from tesela.ledger.engine import Ledger
-from tesela.ledger.keys import MasterKey
+from tesela.ledger.keys import MasterKey, Scope
 from tesela.products import paths
 from tesela.products.files import publish, sync
 from tesela.products.masterkind import IMAGES, KINDS, MASTERS, RAW
@@ -132,6 +132,8 @@ def _commit_rows(
         seconds=report.seconds,
         peak_memory_mb=report.peak_memory_mb,
     )
+    if order.scope:
+        steps.note_settings(conn, order.step, Scope.parse(order.scope), order.settings_hash)
     tiles_before: list[str] = []
     raised: list[str] = []
     if order.kind == "master":
@@ -168,6 +170,7 @@ def _row_of(claim: tasks.Claim, order: Order, report: Report) -> products.NewPro
         data_hash=outcome.data_hash,
         code_version=order.code_version,
         settings_hash=order.settings_hash,
+        scope=order.scope,
         attempt_id=claim.attempt_id,
         warnings=outcome.warnings,
         operations=outcome.operations,

@@ -296,3 +296,5 @@ def register_steps(conn: Connection, registry: Registry) -> None:
             for spec in registry.specs.values()
         ),
     )
+    for spec in registry.specs.values():
+        steps.register_scopes(conn, spec.name, spec.settings_hash_in)

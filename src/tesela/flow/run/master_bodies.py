@@ -83,9 +83,10 @@ def _write(order: Order, master: Master, pages: Mapping[str, bytes]) -> Iterator
 def _common(order: Order, kind: str, camera: str) -> dict[str, Any]:
     """What every builder is given."""
     previous, reference = _compared_with(order, kind)
+    ccd = order.key.split(".")[3]
     return {
         "key": order.key,
-        "camera": cameras.load(camera, paths.cameras_folder(Path(order.site))),
+        "camera": cameras.load(camera, paths.cameras_folder(Path(order.site))).for_ccd(ccd),
         "masters": calibrations.masters_of(order),
         "previous": previous,
         "reference": reference,

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 from tesela.flow.plan.reduced import mjd_mid
 from tesela.flow.plan.rules import PROFILE_OF, Rules
 from tesela.flow.run.steps import InputRef, Order, StepSpec
-from tesela.ledger import calsets, frames, masters, products, tasks
+from tesela.ledger import calsets, frames, masters, products, steps, tasks
 from tesela.ledger.keys import MasterKey
 from tesela.products import paths
 from tesela.products.frame import FrameFacts
@@ -33,6 +33,8 @@ def write_order(
     elif claim.kind == "master":
         taken = [frames.get(conn, row["key"])["mjd_start"] for row in rows if row["kind"] in _TAKEN]
         mjd = statistics.median(taken) if taken else rules.middle(MasterKey.parse(claim.key))
+    scope = steps.scope_of(conn, claim.kind, claim.key)
+    settings, settings_hash = spec.settings_in(scope)
     return Order(
         task_id=claim.task_id,
         attempt=claim.attempt_id,
@@ -41,12 +43,13 @@ def write_order(
         key=claim.key,
         version=products.next_version(conn, claim.kind, claim.key),
         inputs=tuple(_reference(conn, rules, site, row, mjd) for row in rows),
-        settings=dict(spec.settings),
+        settings=settings,
         survey=str(paths.survey_file(site)),
         site=str(site),
         out_dir=str(paths.work_folder(site) / f"{claim.attempt_id}"),
         code_version=spec.code_version,
-        settings_hash=spec.settings_hash,
+        settings_hash=settings_hash,
+        scope="" if scope is None else str(scope),
         memory_mb=spec.memory_mb * 2**claim.memory_faults,
     )
 

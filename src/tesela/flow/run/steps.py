@@ -10,7 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tesela import config
 from tesela.errors import ConfigError
+from tesela.flow.run.overrides import Layer, laid
+from tesela.ledger.keys import Scope
 from tesela.products.monitor import AmpValue
 from tesela.quality.bands import MonitorSettings
 
@@ -57,6 +60,8 @@ class Order:
     """Temporary folder of this attempt alone; outputs are written here."""
     code_version: str = ""
     settings_hash: str = ""
+    scope: str = ""
+    """Camera, project and observation type, where the settings may depend on them."""
     memory_mb: float = 0.0
     """What the step may need, doubled after each death; the local engine sets no limit."""
 
@@ -101,6 +106,20 @@ class StepSpec:
     cores: int = 1
     memory_mb: float = 500.0
     seconds_per_mpix: float = 1.0
+    overrides: tuple[Layer, ...] = ()
+    """Laid over the table `stage` of the settings, in this order, where they hold."""
+
+    def settings_in(self, scope: Scope | None) -> tuple[dict[str, Any], str]:
+        """The settings of a scope and their fingerprint; of None those without any override."""
+        over = [layer for layer in self.overrides if scope and layer.holds_in(scope)]
+        if not over:
+            return dict(self.settings), self.settings_hash
+        settings = {**self.settings, "stage": laid(self.settings["stage"], over)}
+        return settings, config.fingerprint(settings)
+
+    def settings_hash_in(self, scope: Scope) -> str:
+        """The fingerprint of the settings of a scope."""
+        return self.settings_in(scope)[1]
 
 
 class Registry:

@@ -5,13 +5,34 @@ from __future__ import annotations
 from sqlalchemy import text
 
 FRAME_BY_NAME = text("""
-    SELECT f.*, x.key AS exposure, x.telescope, x.camera, x.night, x.obstype, x.flat_kind,
-           x.readout_mode, x.mjd_start, x.exptime_s, x.ra_deg, x.dec_deg, x.airmass, x.object,
-           x.project, p.path, p.version
+    SELECT f.*, x.name AS exposure, x.ccds_json, x.telescope, x.camera, x.night, x.obstype,
+           x.flat_kind, x.readout_mode, x.mjd_start, x.exptime_s, x.ra_deg, x.dec_deg, x.airmass,
+           x.object, x.project, p.path, p.version
     FROM frame f
     JOIN exposure x ON x.id = f.exposure_id
     JOIN product p ON p.id = f.product_id
     WHERE f.name = :name
+""")
+
+EXPOSURES_OF_NAME = text("SELECT * FROM exposure WHERE name = :name ORDER BY key")
+
+FRAMES_OF_EXPOSURE = text("""
+    SELECT f.name, f.ccd, f.band, f.filter_serial, v.reason AS flagged
+    FROM frame f
+    LEFT JOIN verdict v ON v.kind = 'raw' AND v.key = f.name AND v.withdrawn_mjd IS NULL
+    WHERE f.exposure_id = :exposure_id
+    ORDER BY f.ccd, f.name
+""")
+
+# Exposures of the latest nights, and of how many of their CCDs there is a frame.
+EXPOSURE_SIZES = text("""
+    SELECT x.key, x.ccds_json, COUNT(DISTINCT f.ccd) AS arrived
+    FROM exposure x
+    JOIN frame f ON f.exposure_id = x.id
+    WHERE x.night IN (SELECT DISTINCT night FROM exposure ORDER BY night DESC LIMIT :limit)
+      AND x.ccds_json <> '[]'
+    GROUP BY x.id, x.key, x.ccds_json, x.mjd_start
+    ORDER BY x.mjd_start, x.key
 """)
 
 FRAMES_BY_SHA = text("""

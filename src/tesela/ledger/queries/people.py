@@ -30,7 +30,8 @@ WARNED = text("""
 
 # The latest nights, their frames, and how many of these have a reduced image.
 NIGHTS = text("""
-    SELECT x.night, x.obstype, COUNT(*) AS n, COUNT(r.id) AS reduced
+    SELECT x.night, x.obstype, COUNT(*) AS n, COUNT(DISTINCT x.id) AS exposures,
+           COUNT(r.id) AS reduced
     FROM exposure x
     JOIN frame f ON f.exposure_id = x.id
     LEFT JOIN product r ON r.kind = 'reduced' AND r.key = f.name AND r.is_current
@@ -131,13 +132,17 @@ PRODUCTS_OF_KEY = text("""
 """)
 
 VERDICTS_OF_KEY = text("""
-    SELECT kind, value, reason, comment, who, set_mjd, withdrawn_mjd, withdrawn_by FROM verdict
+    SELECT kind, key, value, reason, comment, who, set_mjd, withdrawn_mjd, withdrawn_by FROM verdict
     WHERE key = :key ORDER BY id
 """)
 
 STANDING_VERDICTS = text("""
-    SELECT kind, key, reason, comment, who FROM verdict WHERE withdrawn_mjd IS NULL
-    ORDER BY kind, key
+    SELECT v.kind, v.key, v.reason, v.comment, v.who, x.key AS exposure
+    FROM verdict v
+    LEFT JOIN frame f ON v.kind = 'raw' AND f.name = v.key
+    LEFT JOIN exposure x ON x.id = f.exposure_id
+    WHERE v.withdrawn_mjd IS NULL
+    ORDER BY v.kind, v.key
 """)
 
 REFUSED = text("""

@@ -51,6 +51,8 @@ def describe(path: Path, survey: Survey, cameras: Sequence[Camera]) -> FrameFact
 
     header, pixels = rawfile.read(path, judge)
     camera = _camera(header, cameras, where)
+    ccd = _ccd(header, camera, where)
+    camera = camera.for_ccd(ccd)
     camera.with_header(header, where)
     kind = _image_type(header, camera, where)
     exptime_s = _exposure_time(header, camera, kind, where)
@@ -58,7 +60,6 @@ def describe(path: Path, survey: Survey, cameras: Sequence[Camera]) -> FrameFact
     is_filtered = kind.obstype in ("flat", "science")
     band, serial = _filter(header, camera, survey, where) if is_filtered else ("", "-")
     pointing = _pointing(header, camera, mjd_start, where) if kind.obstype == "science" else None
-    ccd = _ccd(header, camera, where)
     return FrameFacts(
         name=name,
         path=str(path),
@@ -84,7 +85,8 @@ def describe(path: Path, survey: Survey, cameras: Sequence[Camera]) -> FrameFact
         nx=camera.nx,
         ny=camera.ny,
         footprint=_footprint(pointing, camera) if pointing else None,
-        exposure=name.removesuffix(f"-{ccd}") if len(camera.ccds) > 1 else name,
+        exposure=_exposure(header, camera, name, ccd, where),
+        ccds=camera.ccds,
     )
 
 
@@ -290,6 +292,28 @@ def _ccd(header: Header, camera: Camera, where: str) -> str:
     return ccd
 
 
+def _exposure(header: Header, camera: Camera, name: str, ccd: str, where: str) -> str:
+    """What the frames read at once are called together: by a card, else by their names."""
+    card, value = _first(header, camera.header.exposure)
+    if value is None and len(camera.ccds) == 1:
+        return name
+    stated = "" if value is None else str(value).strip()
+    exposure = stated or name.removesuffix(f"-{ccd}")
+    if exposure == name or not _SAFE_NAME.fullmatch(exposure):
+        raise BadInput(
+            where,
+            found=f"{card} = {stated!r}" if stated else f"a name that does not end with -{ccd}",
+            expected="the name of its exposure in letters, digits, '.', '_', '+', '-'"
+            if stated
+            else f"{name}-{ccd}, or a card that names the exposure: {camera.name} has"
+            f" {len(camera.ccds)} CCDs",
+            do="correct the header" if stated else "rename the file",
+        )
+    return exposure
+
+
 def _footprint(pointing: tuple[float, float], camera: Camera) -> tuple[tuple[float, float], ...]:
-    guess = nominal(*pointing, camera.pixel_scale_arcsec, camera.cd_signs, camera.shape)
+    guess = nominal(
+        *pointing, camera.pixel_scale_arcsec, camera.cd_signs, camera.shape, camera.offset_arcmin
+    )
     return tuple((float(ra), float(dec)) for ra, dec in zip(*guess.footprint()))

@@ -32,19 +32,24 @@ def solve_frame(
     if facts.ra_deg is None or facts.dec_deg is None:
         raise QualityError(facts.name, found="no pointing", expected="RA and Dec in the header")
     guess = nominal(
-        facts.ra_deg, facts.dec_deg, camera.pixel_scale_arcsec, camera.cd_signs, camera.shape
+        facts.ra_deg,
+        facts.dec_deg,
+        camera.pixel_scale_arcsec,
+        camera.cd_signs,
+        camera.shape,
+        camera.offset_arcmin,
     )
+    ra_deg, dec_deg = guess.centre
     reach_deg = (
         0.5 * np.hypot(*camera.shape) * camera.pixel_scale_arcsec / 3600
         + settings.max_offset_arcsec / 3600
         + settings.reference_margin_arcmin / 60
     )
-    near = _near(inputs.refcat, facts.ra_deg, facts.dec_deg, reach_deg)
+    near = _near(inputs.refcat, ra_deg, dec_deg, reach_deg)
     if near.size == 0:
         raise QualityError(
             facts.name,
-            found=f"no reference star within {reach_deg:.2f} deg of "
-            f"({facts.ra_deg:.4f}, {facts.dec_deg:.4f})",
+            found=f"no reference star within {reach_deg:.2f} deg of ({ra_deg:.4f}, {dec_deg:.4f})",
             expected="a reference catalogue that covers the field",
             do="add one with `tesela refcat add`, or check the pointing",
         )

@@ -19,6 +19,7 @@ from starlette.routing import Route
 from tesela.errors import BadInput, NotFound, TeselaError
 from tesela.products import paths
 from tesela.web.portal import (
+    exposure,
     frame,
     links,
     master,
@@ -97,6 +98,12 @@ class Portal:
             context = frame.page(self.site, conn, name, look, raw=raw)
         template = "portal/picture.html" if is_fragment(request) else "portal/frame.html"
         return self.pages.render(request, template, context)
+
+    def exposure(self, request: Request) -> Response:
+        """An exposure of many CCDs."""
+        with self.site.ledger.read() as conn:
+            context = exposure.page(self.site, conn, _name(request, "name"))
+        return self.pages.render(request, "portal/exposure.html", context)
 
     def header(self, request: Request) -> Response:
         """The cards of a reduced image."""
@@ -206,6 +213,10 @@ class Portal:
             exact = next((pair for pair in found if pair[1] == words), None)
             if exact is None and words and is_night(conn, words):
                 return RedirectResponse(links.night(words), 303)
+            if exact is None and (keys := product_queries.exposures_named(conn, words)):
+                if len(keys) == 1:
+                    return RedirectResponse(links.exposure(keys[0]), 303)
+                found = [*(("exposure", key) for key in keys), *found]
             kinds = ("master", "coadd", "release", "refcat")
             if exact is None and (of := product_queries.kinds_of(conn, words, kinds)):
                 return RedirectResponse(links.product(of[0], words), 303)
@@ -258,6 +269,7 @@ def create_app(site_folder: Path, settings: PortalSettings | None = None) -> Sta
     answers: Mapping[str, Callable[[Request], Response]] = {
         "/": portal.nights,
         "/night/{night}": portal.night,
+        "/exposure/{name}": portal.exposure,
         "/frame/{name}": portal.frame,
         "/frame/{name}/header": portal.header,
         "/frame/{name}/picture.jpg": portal.frame_picture,

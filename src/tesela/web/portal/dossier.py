@@ -89,6 +89,19 @@ def past(conn: Connection, key: str) -> tuple[list[dict[str, Any]], list[dict[st
     return versions, [{**entry, "time": iso(entry["mjd"])} for entry in happened]
 
 
+def of_exposure(conn: Connection, key: str) -> list[dict[str, Any]]:
+    """Everything that happened to an exposure and its frames, in the order of time."""
+    found = history.of_exposure(conn, key)
+    return [
+        {
+            "time": iso(row["at_mjd"]),
+            "what": f"{row['kind']} {row['what']}" + (f" by {row['who']}" if row["who"] else ""),
+            "detail": ": ".join(part for part in (row["key"], row["detail"]) if part),
+        }
+        for row in found["events"]
+    ]
+
+
 def _of_events(events: Iterable[Row]) -> list[dict[str, Any]]:
     return [
         {

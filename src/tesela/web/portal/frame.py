@@ -15,7 +15,15 @@ from tesela.ledger.clock import iso
 from tesela.pixels.thumbnail import MASK_COLOURS
 from tesela.products import files
 from tesela.products.maskbit import MEANING, UNUSABLE, MaskBit
-from tesela.web.portal import dossier, links, metrics, orientation, product_queries, queries
+from tesela.web.portal import (
+    dossier,
+    exposure,
+    links,
+    metrics,
+    orientation,
+    product_queries,
+    queries,
+)
 from tesela.web.portal.pictures import Look, Mask, Subject
 from tesela.web.portal.site import OpenSite
 from tesela.web.portal.states import STATES
@@ -111,6 +119,7 @@ def page(site: OpenSite, conn: Connection, name: str, look: Look, *, raw: bool) 
     return {
         **picture_part(shown, name, look, is_reduced=current is not None),
         "frame": found,
+        "siblings": exposure.siblings(conn, found),
         "start": iso(found["mjd_start"]),
         "narrow": is_narrow(found["band"]),
         "state": STATES[state["state"]] if state else STATES["new"],

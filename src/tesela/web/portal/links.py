@@ -22,6 +22,11 @@ def frame(name: str) -> str:
     return f"/frame/{quote(name, safe='')}"
 
 
+def exposure(key: str) -> str:
+    """An exposure with its CCDs."""
+    return f"/exposure/{quote(key, safe='')}"
+
+
 def tile(name: str) -> str:
     """A tile in all bands."""
     return f"/tile/{quote(name, safe='')}"
@@ -71,5 +76,7 @@ def with_query(path: str, chosen: Mapping[str, str]) -> str:
 
 
 def any_name(kind: str, name: str) -> str:
-    """The page of something found by name: a frame, a tile or a product."""
+    """The page of something found by name: a frame, an exposure, a tile or a product."""
+    if kind == "exposure":
+        return exposure(name)
     return tile(name) if kind == "tile" else product(kind, name)

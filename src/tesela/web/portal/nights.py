@@ -15,15 +15,14 @@ from urllib.parse import urlencode
 from sqlalchemy.engine import Connection
 
 from tesela.errors import BadInput, NotFound
-from tesela.ledger.clock import iso
-from tesela.web.portal import calibration_queries, links, queries, timeline
+from tesela.web.portal import calibration_queries, exposure, links, queries, timeline
 from tesela.web.portal.alerts import shown_alerts
-from tesela.web.portal.pictures import Look
+from tesela.web.portal.frame_row import shown
 from tesela.web.portal.queries import Row, Selection
 from tesela.web.portal.states import RANK, STATES
 
 ROWS_A_PAGE: Final = 600
-VIEWS: Final = ("table", "pictures")
+VIEWS: Final = ("table", "pictures", "exposures")
 SHOWN_ALERTS: Final = 40
 _TYPES: Final = ("science", "flat", "dark", "bias")
 _MONTH = re.compile(r"(19|2[0-9])[0-9]{2}-(0[1-9]|1[0-2])")
@@ -217,22 +216,36 @@ def table_part(
 ) -> dict[str, Any]:
     """The part of a night's page that filters and sorting change."""
     rows = queries.night_counts(conn, view.chosen.night) if counts is None else counts
-    chosen = view.chosen
-    matching = sum(row["n"] for row in rows if _matches(row, chosen))
-    pages = max(1, -(-matching // ROWS_A_PAGE))
-    offset = (view.page - 1) * ROWS_A_PAGE
+    matching = sum(row["n"] for row in rows if _matches(row, view.chosen))
+    many = queries.has_many_ccds(conn, view.chosen.night)
     return {
         "view": view,
-        "choices": _choices(rows, chosen, bands),
+        "choices": _choices(rows, view.chosen, bands),
         "narrow_bands": {band for band in bands if timeline.is_narrow(band)},
-        "frames": [
-            _shown(row)
-            for row in queries.frames(conn, chosen, bands, limit=ROWS_A_PAGE, offset=offset)
-        ],
+        "views": VIEWS if many or view.view == "exposures" else VIEWS[:-1],
         "matching": matching,
         "total": sum(row["n"] for row in rows),
-        "pages": pages,
-        "first": offset + 1,
+        **(
+            _exposures(conn, view)
+            if view.view == "exposures"
+            else _frames(conn, view, bands, matching)
+        ),
+    }
+
+
+def _frames(conn: Connection, view: View, bands: tuple[str, ...], matching: int) -> dict[str, Any]:
+    offset = (view.page - 1) * ROWS_A_PAGE
+    found = queries.frames(conn, view.chosen, bands, limit=ROWS_A_PAGE, offset=offset)
+    pages = max(1, -(-matching // ROWS_A_PAGE))
+    return {"frames": [shown(row) for row in found], "pages": pages}
+
+
+def _exposures(conn: Connection, view: View) -> dict[str, Any]:
+    n = queries.count_exposures(conn, view.chosen)
+    return {
+        "frames": exposure.rows(conn, view.chosen, view.page),
+        "n_exposures": n,
+        "pages": max(1, -(-n // exposure.EXPOSURES_A_PAGE)),
     }
 
 
@@ -261,18 +274,4 @@ def _choices(rows: list[Row], chosen: Selection, bands: tuple[str, ...]) -> dict
         "types": [(kind, types[kind]) for kind in _TYPES if kind in types],
         "bands": [(band, of_band[band]) for band in bands if band in of_band],
         "states": [(state, states[name]) for name, state in STATES.items() if name in states],
-    }
-
-
-def _shown(row: Row) -> dict[str, Any]:
-    """A frame as its row and its picture show it."""
-    warnings = row["warnings_json"] or "[]"
-    flags = ["stale"] * bool(row["stale"]) + ["warnings"] * (warnings != "[]")
-    return {
-        **row,
-        "state": STATES[row["state"]],
-        "time": iso(row["mjd_start"])[11:19],
-        "flags": flags,
-        "picture": links.picture("reduced", row["name"], row["checksum"][:12], Look()),
-        "narrow": timeline.is_narrow(row["band"]),
     }

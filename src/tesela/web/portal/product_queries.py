@@ -167,6 +167,13 @@ def names_like(conn: Connection, words: str, limit: int) -> list[tuple[str, str]
     return found
 
 
+def exposures_named(conn: Connection, words: str) -> list[str]:
+    """Keys of the exposures of this name or key."""
+    table = schema.exposure
+    query = sa.select(table.c.key).where(sa.or_(table.c.name == words, table.c.key == words))
+    return [row[0] for row in conn.execute(query.order_by(table.c.key))]
+
+
 def kinds_of(conn: Connection, key: str, kinds: Collection[str]) -> list[str]:
     """Kinds of products that carry a key, in any version."""
     query = (

@@ -159,6 +159,8 @@ def is_night(conn: Connection, night: str) -> bool:
 
 
 _COLUMNS = (
+    _frame.c.exposure_id,
+    _frame.c.filter_serial,
     _frame.c.name,
     _frame.c.ccd,
     _frame.c.band,
@@ -244,6 +246,7 @@ def exposures(conn: Connection, night: str) -> list[Row]:
     frames_ = (
         sa.select(
             _exposure.c.id,
+            _exposure.c.key,
             _exposure.c.obstype,
             _exposure.c.object,
             _exposure.c.mjd_start,
@@ -261,6 +264,7 @@ def exposures(conn: Connection, night: str) -> list[Row]:
     c = frames_.c
     query = (
         sa.select(
+            c.key,
             c.obstype,
             c.object,
             c.mjd_start,
@@ -273,8 +277,65 @@ def exposures(conn: Connection, night: str) -> list[Row]:
             sa.func.avg(c.zeropoint_mag).label("zeropoint_mag"),
             sa.func.max(c.rank).label("rank"),
         )
-        .group_by(c.id, c.obstype, c.object, c.mjd_start, c.exptime_s)
+        .group_by(c.id, c.key, c.obstype, c.object, c.mjd_start, c.exptime_s)
         .order_by(c.mjd_start, c.id)
+    )
+    return list(conn.execute(query).mappings())
+
+
+def has_many_ccds(conn: Connection, night: str) -> bool:
+    """Whether an exposure of a night has, or should have, frames of several CCDs."""
+    other = _frame.alias()
+    another = sa.exists().where(
+        other.c.exposure_id == _exposure.c.id, other.c.product_id != _frame.c.product_id
+    )
+    query = (
+        sa.select(_exposure.c.id)
+        .join(_frame, _frame.c.exposure_id == _exposure.c.id)
+        .where(_exposure.c.night == night, sa.or_(_exposure.c.ccds_json.like("%,%"), another))
+        .limit(1)
+    )
+    return conn.execute(query).first() is not None
+
+
+def exposure_row(conn: Connection, exposure_id: int) -> Row | None:
+    """An exposure by its number."""
+    query = sa.select(_exposure).where(_exposure.c.id == exposure_id)
+    return conn.execute(query).mappings().first()
+
+
+def exposures_of(conn: Connection, chosen: Selection, *, limit: int, offset: int = 0) -> list[Row]:
+    """Exposures of a night of which a frame is in the selection, in order of time."""
+    query = (
+        sa.select(_exposure)
+        .where(_exposure.c.id.in_(_ids_of_exposures(chosen)))
+        .order_by(_exposure.c.mjd_start, _exposure.c.id)
+        .limit(limit)
+        .offset(offset)
+    )
+    if chosen.descending:
+        query = query.order_by(None).order_by(_exposure.c.mjd_start.desc(), _exposure.c.id)
+    return list(conn.execute(query).mappings())
+
+
+def count_exposures(conn: Connection, chosen: Selection) -> int:
+    """How many there are of them."""
+    found = _ids_of_exposures(chosen).subquery()
+    return int(conn.scalar(sa.select(sa.func.count()).select_from(found)) or 0)
+
+
+def _ids_of_exposures(chosen: Selection) -> sa.Select[tuple[int]]:
+    selected = sa.select(_frame.c.exposure_id).select_from(_frames_with_state())
+    return selected.where(*_chosen(chosen)).distinct()
+
+
+def frames_of(conn: Connection, exposure_ids: Sequence[int]) -> list[Row]:
+    """All frames of some exposures, by CCD, with their state and what was measured."""
+    query = (
+        sa.select(*_COLUMNS)
+        .select_from(_frames_with_state().join(_raw, _raw.c.id == _frame.c.product_id))
+        .where(_frame.c.exposure_id.in_(exposure_ids))
+        .order_by(_frame.c.ccd, _frame.c.name)
     )
     return list(conn.execute(query).mappings())
 

@@ -36,6 +36,8 @@ _ALL = (
     State("dead", "dead", "bad", "cross", "its reduction failed and will not be tried again"),
 )
 
+ABSENT: Final = State("absent", "not here", "warn", "ring", "no frame of this CCD was taken in")
+"""Of a CCD of an exposure without a frame."""
 STATES: Final[Mapping[str, State]] = {state.name: state for state in _ALL}
 """Of frames."""
 RANK: Final[Mapping[str, int]] = {state.name: rank for rank, state in enumerate(_ALL)}

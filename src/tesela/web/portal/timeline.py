@@ -162,15 +162,19 @@ def _exposure(row: Row, x: Callable[[float], float], top: float) -> str:
 
 
 def _linked(row: Row, words: str, mark: str) -> str:
-    """A mark that leads to the frame and says what it is.
+    """A mark that leads to the frame, or the exposure of several, and says what it is.
 
     The keyboard passes by: the table below has the same links, one a frame.
     """
     return (
         f'<g class="f f-{escape(row["band"])}">'
-        f'<a href="{escape(links.frame(row["name"]))}" tabindex="-1" aria-label="{escape(words)}">'
+        f'<a href="{escape(_target(row))}" tabindex="-1" aria-label="{escape(words)}">'
         f"<title>{escape(words)}</title>{mark}</a></g>"
     )
+
+
+def _target(row: Row) -> str:
+    return links.exposure(row["key"]) if row["n"] > 1 else links.frame(row["name"])
 
 
 def _said(row: Row) -> str:
