@@ -107,6 +107,21 @@ def towards_zenith(
     return east / scale, north / scale
 
 
+def apparent(
+    ra_deg: Floats,
+    dec_deg: Floats,
+    atmosphere: Atmosphere | None,
+    refraction: Refraction | None,
+    centre: tuple[float, float],
+) -> tuple[Floats, Floats]:
+    """Where the air shows the reference stars, degrees; unmoved if nothing was fitted."""
+    if atmosphere is None or refraction is None:
+        return ra_deg, dec_deg
+    toward = towards_zenith(ra_deg, dec_deg, atmosphere.zenith, centre)
+    east, north = refraction.displacement(atmosphere.colour, toward)
+    return ra_deg + east / 3600.0 / np.cos(np.radians(dec_deg)), dec_deg + north / 3600.0
+
+
 def fit(
     dx_arcsec: Floats,
     dy_arcsec: Floats,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from tesela.errors import QualityError
 from tesela.sky import chromatic, fit, tangent
@@ -59,7 +60,7 @@ def refine(
     steps = range(1, degree) if guess.pv is None else []
     air = None if atmosphere is None else _Air(field, atmosphere)
     for wanted in [*steps, *[degree] * _LAST_PASSES]:
-        i, k = _match(field, wcs, radius)
+        i, k = _match(field, wcs, radius, air.tree() if air else field.tree)
         _require_matches(len(i), min_matches)
         seen = _matched(field, i, k)
         stars = air.moved(seen, k) if air else seen
@@ -83,10 +84,18 @@ class _Air:
     def __init__(self, field: Field, atmosphere: chromatic.Atmosphere) -> None:
         self.refraction: chromatic.Refraction | None = None
         self._pivot = atmosphere.pivot
+        self._field = field
         self._colour = np.asarray(atmosphere.colour, dtype=np.float64)[field.i_ref]
         self._directions = chromatic.towards_zenith(
             field.ref_ra, field.ref_dec, atmosphere.zenith, field.guess.centre
         )
+
+    def tree(self) -> cKDTree:
+        """The targets where the air shows them, so that no colour is matched less than another."""
+        if self.refraction is None:
+            return self._field.tree
+        shift = self.refraction.displacement(self._colour, self._directions)
+        return cKDTree(self._field.targets + np.column_stack(shift))
 
     def moved(self, stars: fit.Stars, k: Indices) -> fit.Stars:
         """Stars with their reference positions where the air shows them."""
@@ -133,11 +142,13 @@ def _moved_fit(field: Field, affine: Floats) -> Wcs:
     return fit.fit_once(fit.fit_once(guess.linearised(), grid, 3).linearised(), grid, 3)
 
 
-def _match(field: Field, wcs: Wcs, radius_arcsec: float) -> tuple[Indices, Indices]:
+def _match(
+    field: Field, wcs: Wcs, radius_arcsec: float, targets: cKDTree
+) -> tuple[Indices, Indices]:
     centre = field.guess.centre
     ra, dec = wcs.pix_to_sky(field.stars.x, field.stars.y)
     points = 3600.0 * np.column_stack(tangent.project(ra, dec, *centre))
-    i, k, _ = mutual_nearest(points, field.tree, radius_arcsec)
+    i, k, _ = mutual_nearest(points, targets, radius_arcsec)
     return i, k
 
 
