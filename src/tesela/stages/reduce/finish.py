@@ -61,6 +61,7 @@ def assemble(
             *(_scale_cards(frame) if "zeropoint_mag" in frame.metrics else ()),
             ("SKYSUB", not with_sky, "whether the sky is subtracted from IMAGE"),
             *_metric_cards(frame, settings),
+            *_refraction_cards(frame),
             *operation_cards(frame.operations),
         ],
     )
@@ -126,4 +127,16 @@ def _metric_cards(frame: Frame, settings: ReduceSettings) -> list[Card]:
         ("ASTRRMS1", m["astrometry_rms_ra_arcsec"], "[arcsec] along RA"),
         ("ASTRRMS2", m["astrometry_rms_dec_arcsec"], "[arcsec] along Dec"),
         ("ASTRNUM", m["n_astrometry"], "stars of the astrometric solution"),
+    ]
+
+
+def _refraction_cards(frame: Frame) -> list[Card]:
+    m = frame.metrics
+    if "dcr_mas_per_mag" not in m:
+        return []
+    return [
+        ("DCRCOEF", m["dcr_mas_per_mag"], "[mas/mag] towards the zenith, of redder stars"),
+        ("DCRERR", m["dcr_err_mas_per_mag"], "[mas/mag]"),
+        ("DCRPIVOT", m["dcr_pivot_mag"], "[mag] colour at which the WCS holds"),
+        ("DCRANGLE", m["parallactic_angle_deg"], "[deg] of the zenith, north through east"),
     ]

@@ -78,6 +78,17 @@ class AstrometrySettings:
     """Relative error allowed on the pixel scale."""
     reference_margin_arcmin: float = 3.0
     """Reference stars are taken this far outside the field."""
+    blind_orientation: bool = False
+    """Whether position angle and parity of the camera are unknown: some seconds more a frame."""
+    max_error_px: float = 1.0
+    """A frame is refused if its stars leave the position of a corner as uncertain as this."""
+    max_residual_arcsec: float = 0.07
+    """A frame is refused if the stars of some place lie farther off, in the mean, than this (or 0.1
+    pixel, if that is more)."""
+    dcr_bands: tuple[str, ...] = ("u*", "g*")
+    """Bands (patterns) in which refraction that depends on colour is fitted."""
+    dcr_min_airmass: float = 1.05
+    """It is not fitted nearer to the zenith than this."""
 
 
 @dataclass(frozen=True)
