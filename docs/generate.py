@@ -134,8 +134,8 @@ names them, so a file explains itself.
 
 
 def _settings() -> str:
-    from tesela import config
-    from tesela.cameras import camera
+    from tesela import cameras, config
+    from tesela.cameras.camera import HeaderCards, ImageType
     from tesela.quality.bands import Band, MonitorSettings
     from tesela.stages.calibrate.settings import CalibrateSettings
     from tesela.stages.catalog.dual_settings import DualSettings
@@ -148,7 +148,9 @@ def _settings() -> str:
 
     sections = [
         "## survey.toml",
-        _class_table("Top of the file", config.Survey, skip={"filters", "calibration", "flow"}),
+        _class_table(
+            "Top of the file", config.Survey, skip={"filters", "calibration", "flow", "overrides"}
+        ),
         _class_table("`[filters.BAND]`", config.Filter, skip={"reference"}),
         _class_table("`[filters.BAND.reference]`", config.Reference),
         "### `[grid]`\n\nThe sky grid, the same pixels in every band.\n\n" + _grid(),
@@ -177,11 +179,23 @@ def _settings() -> str:
         _class_table("`[steps.calibrate]`", CalibrateSettings),
         *_nested("steps.valueadded", ValueaddedSettings),
         _class_table("`[steps.release]`", ReleaseSettings),
+        _class_table("`[[overrides]]`, one block each", config.Override),
         "## The TOML of a camera",
-        _class_table("Top of the file", camera.Camera, skip={"amplifiers", "header", "imagetypes"}),
-        _class_table("`[header]`", camera.HeaderCards),
-        _class_table("`[imagetypes]`, one line a value of the card", camera.ImageType),
-        _class_table("`[[amplifiers]]`, one block an output", camera.Amplifier),
+        _class_table(
+            "Top of the file",
+            cameras.Camera,
+            skip={"amplifiers", "detectors", "header", "imagetypes"},
+        ),
+        _class_table("`[header]`", HeaderCards),
+        _class_table("`[imagetypes]`, one line a value of the card", ImageType),
+        _class_table("`[[amplifiers]]`, one block an output", cameras.Amplifier),
+        _class_table(
+            "`[[detectors]]`, one block a CCD where there are several",
+            cameras.Detector,
+            skip={"amplifiers"},
+        ),
+        "### `[[detectors.amplifiers]]`\n\n"
+        "The keys of `[[amplifiers]]`; those of the camera, if there are none.",
     ]
     introduction = """
 Everything that can be set, with its default; "needed" has none. Keys that are not listed here are

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from tesela import cameras, config
+from tesela.flow.run.bodies import registry
+from tesela.ledger.keys import Scope
 from tesela.sky.tiles import TileGrid
 
 ROOT = Path(__file__).parents[2]
@@ -26,6 +28,32 @@ def test_the_camera_of_the_page_is_a_camera(tmp_path: Path) -> None:
     camera = cameras.load("example", tmp_path)
     assert [amplifier.id for amplifier in camera.amplifiers] == [1, 2]
     assert camera.amplifiers[1].flip_x
+
+
+def test_the_focal_plane_of_the_page_is_one(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "howto" / "new-camera.md").read_text(encoding="utf-8")
+    one, many = _TOML.findall(text)
+    top, places = many.split("[header]")
+    whole = one.replace('ccds = ["01"]\n', top.replace('amplifiers_of = "t80cam"', "#"))
+    whole = whole.replace("[header]", "[header]" + places.partition("[[detectors]]")[0])
+    (tmp_path / "example.toml").write_text(whole + places.partition("\n\n")[2])
+    camera = cameras.load("example", tmp_path)
+    assert [detector.ccd for detector in camera.detectors] == ["01", "02"]
+    assert camera.header.exposure == ("EXPID",)
+    assert camera.for_ccd("02").cd_signs[0][0] == pytest.approx(1.0)
+
+
+def test_the_overrides_of_the_page_are_understood() -> None:
+    (table,) = [t for t in _tables("howto/operate.md") if "overrides" in t]
+    survey = config.build(
+        config.Survey,
+        {"name": "x", "cameras": ["jpcam"], "filters": {"r": {}}, "grid": {}, **table},
+        "page",
+    )
+    reduce = registry(survey)["reduce"]
+    settings, _ = reduce.settings_in(Scope.of("jpcam", "open time", "science"))
+    assert settings["stage"]["cosmics"]["sigclip"] == 6.0
+    assert settings["stage"]["psf"]["degree"] == 1
 
 
 def test_the_survey_tables_of_the_page_are_understood() -> None:

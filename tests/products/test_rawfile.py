@@ -91,6 +91,21 @@ def test_one_wrong_bit_is_told_by_the_first_rows(
         rawfile.read(path)
 
 
+def test_a_file_with_many_ccds_is_not_half_read(tmp_path: Path) -> None:
+    path = tmp_path / "exposure.fits"
+    parts = [fits.ImageHDU(drawn()) for _ in range(3)]
+    fits.HDUList([fits.PrimaryHDU(), *parts]).writeto(path)
+    with pytest.raises(BadInput, match="3 images of one size; expected one file a CCD"):
+        rawfile.read(path)
+
+
+def test_a_small_picture_beside_the_frame_does_no_harm(tmp_path: Path) -> None:
+    path = tmp_path / "frame.fits"
+    pixels = drawn()
+    fits.HDUList([fits.PrimaryHDU(pixels), fits.ImageHDU(pixels[:9, :9])]).writeto(path)
+    assert np.array_equal(rawfile.read(path)[1], pixels)
+
+
 def test_a_changed_card_is_told_by_the_checksum(tmp_path: Path) -> None:
     path = plain(tmp_path, drawn())
     content = path.read_bytes()

@@ -49,7 +49,7 @@ def open_source(path: Path, stack: contextlib.ExitStack, *, unpack: bool) -> Sou
     """Open the first image of a file until `stack` ends.
 
     `unpack` writes a gzipped file to a temporary one first; otherwise the library holds all of it
-    in memory. Raises `BadInput` if there is no two-dimensional image.
+    in memory. Raises `BadInput` if there is no two-dimensional image, or several alike.
     """
     is_gzip = path.name.casefold().endswith(".gz")
     if is_gzip and unpack:
@@ -61,7 +61,16 @@ def open_source(path: Path, stack: contextlib.ExitStack, *, unpack: bool) -> Sou
     else:
         name = stack.enter_context(plain_name(path))
     opened = stack.enter_context(contextlib.closing(fitsio.FITS(name)))
-    hdu = next((h for h in opened if h.has_data() and h.get_exttype() == "IMAGE_HDU"), None)
+    images = [h for h in opened if h.has_data() and h.get_exttype() == "IMAGE_HDU"]
+    hdu = images[0] if images else None
+    if alike := [h for h in images[1:] if h.get_dims() == images[0].get_dims()]:
+        # Taking the first would lose the other CCDs of an exposure without a word.
+        raise BadInput(
+            path.name,
+            found=f"{len(alike) + 1} images of one size",
+            expected="one file a CCD",
+            do="split it, and end the name of each file with - and its CCD",
+        )
     if hdu is None or len(hdu.get_dims()) != 2:
         raise BadInput(
             path.name,
