@@ -21,6 +21,7 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 MAX_DEGREE = 3
+CLIP_SIGMA = 3.5
 _STARS_A_TERM = 4  # as many ask no question
 _FEWEST_A_TERM = 2  # as few may be asked whether they want another term
 _BETTER = 6.0  # in Akaike's criterion, before a richer model is believed
@@ -99,20 +100,24 @@ def fit_best(start: Wcs, stars: Stars, wanted: int) -> Fit:
 
 
 def _gain(simple: Fit, other: Fit, stars: Stars) -> float:
-    """How much Akaike's corrected criterion falls from one model to the other."""
-    common = stars.select(simple.used & other.used)
-    n = 2 * len(common)
-    values = []
-    for each in (simple, other):
-        dx, dy = residuals_arcsec(each.wcs, common)
-        square = float(np.sum((dx**2 + dy**2) / common.error_arcsec**2))
-        k = each.n_parameters + 1
-        if n <= k + 1:
-            return -np.inf
-        values.append(
-            n * np.log(max(square, n * _NEGLIGIBLE**2) / n) + 2 * k + 2 * k * (k + 1) / (n - k - 1)
-        )
-    return values[0] - values[1]
+    """How much Akaike's corrected criterion falls from one model to the richer other.
+
+    With the scatter that the richer one leaves. All stars count, those that a fit clipped at the
+    limit of clipping: a corner that the simple model had to leave out speaks against it.
+    """
+    ratio2 = [
+        (dx**2 + dy**2) / stars.error_arcsec**2
+        for dx, dy in (residuals_arcsec(each.wcs, stars) for each in (simple, other))
+    ]
+    n = 2 * int(other.used.sum())
+    if n <= other.n_parameters + 1:
+        return -np.inf
+    scatter2 = max(ratio2[1][other.used].sum() / (n - other.n_parameters), _NEGLIGIBLE**2)
+    chi2 = [np.minimum(each / scatter2, CLIP_SIGMA**2).sum() for each in ratio2]
+    penalty = [
+        2 * k + 2 * k * (k + 1) / (n - k - 1) for k in (simple.n_parameters, other.n_parameters)
+    ]
+    return float(chi2[0] - chi2[1] + penalty[0] - penalty[1])
 
 
 def worst_error_arcsec(fit: Fit, stars: Stars) -> float:
@@ -160,7 +165,7 @@ def fit_clipped(
     degree: int,
     *,
     radial: bool = False,
-    clip_sigma: float = 3.5,
+    clip_sigma: float = CLIP_SIGMA,
     max_passes: int = 10,
 ) -> tuple[Wcs, Flags]:
     """Fit by weighted least squares and leave out, pass by pass, the stars that do not agree.

@@ -20,6 +20,7 @@ Indices = NDArray[np.int64]
 _START_RADIUS_ARCSEC = 10.0
 _MIN_FIT_RADIUS_PX = 0.4
 _LAST_PASSES = 3
+_SHRINK = 0.6
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,9 @@ def refine(
         if air and wanted == degree:
             air.update(wcs, seen, k)
         sigma = fit.robust_sigma(*fit.residuals_arcsec(wcs, stars))
-        radius = float(np.clip(5.0 * sigma, smallest, radius))
+        # Corners that a low degree has to leave out must find their stars again.
+        least = smallest if wanted == degree else _SHRINK * radius
+        radius = float(np.clip(5.0 * sigma, min(least, radius), radius))
     _require_matches(int(found.used.sum()), min_matches)
     dx, dy = fit.residuals_arcsec(wcs, stars.select(found.used))
     return Refined(
