@@ -226,9 +226,7 @@ def _magnitudes(
         )
 
 
-def _shapes(
-    table: dict[str, NDArray], peer: NDArray, star: NDArray[np.bool_]
-) -> Iterator[Result]:
+def _shapes(table: dict[str, NDArray], peer: NDArray, star: NDArray[np.bool_]) -> Iterator[Result]:
     """Differences or ratios of the other columns, of all detections in common."""
     differ = functools.partial(_compare, relative=False)
     ratio = functools.partial(_compare, relative=True)
