@@ -1,9 +1,10 @@
 """Detection and measurement beside source-extractor on one drawn field, at equal settings.
 
-    python benchmarks/sources.py
+    python benchmarks/sources.py [SIDE]
 
-The field has no sky to subtract, both take the same absolute threshold, filter, deblending, masks
-and apertures. The truth is only used to know which detections are stars of 16 to 20 mag.
+The field, of SIDE pixels, has no sky to subtract; both take the same absolute threshold, filter,
+deblending, masks and apertures. The truth is only used to know which detections are stars of 16 to
+20 mag.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import functools
 import resource
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -29,8 +31,8 @@ from scipy.spatial import cKDTree
 from tesela.pixels import apertures, detect
 from tesela.products.columns import APERTURE_DIAMETERS_ARCSEC
 
-SIDE, SIGMA_E, ZERO_MAG, SCALE = 2600, 21.0, 28.2, 0.55
-STARS, GALAXIES = 2600, 2600
+SIGMA_E, ZERO_MAG, SCALE = 21.0, 28.2, 0.55
+DENSITY = 3.8e-4  # of stars, and of galaxies, a pixel: some 30,000 detections in 85 Mpix
 FWHM_PX, BETA = 2.4, 3.2
 DIAMETERS_PX = tuple(d / SCALE for d in (*APERTURE_DIAMETERS_ARCSEC, 6.0))
 MATCH_PX = 0.5
@@ -44,7 +46,7 @@ _PYRAMID = "CONV NORM\n1 2 1\n2 4 2\n1 2 1\n"
 
 @dataclass(frozen=True)
 class Field:
-    """An image, (SIDE, SIDE) electrons, and its stars."""
+    """An image, electrons, and its stars."""
 
     image: NDArray[np.float32]
     x: NDArray[np.float64]
@@ -52,20 +54,20 @@ class Field:
     mag: NDArray[np.float64]
 
 
-def draw(seed: int = 5) -> Field:
+def draw(side: int, seed: int = 5) -> Field:
     """Stars with a Moffat PSF, galaxies under it, photons and a constant noise."""
     rng = np.random.default_rng(seed)
     psf = galsim.Moffat(beta=BETA, fwhm=FWHM_PX)
-    light = np.zeros((SIDE, SIDE), np.float32)
-    x, y = rng.uniform(2, SIDE - 3, (2, STARS))
-    mag = 15.0 + 7.5 * rng.power(2.2, STARS)
+    light, n = np.zeros((side, side), np.float32), round(DENSITY * side**2)
+    x, y = rng.uniform(2, side - 3, (2, n))
+    mag = 15.0 + 7.5 * rng.power(2.2, n)
     for xs, ys, m in zip(x, y, mag, strict=True):
         _add(light, psf, xs, ys, m)
-    for _ in range(GALAXIES):
+    for _ in range(n):
         m = 17.0 + 5.0 * rng.power(3.0)
         profile = galsim.Sersic(n=rng.choice([1.0, 2.0, 4.0]), half_light_radius=rng.gamma(3, 0.7))
         sheared = profile.shear(q=rng.uniform(0.3, 1.0), beta=rng.uniform(0, 180) * galsim.degrees)
-        _add(light, galsim.Convolve(sheared, psf), *rng.uniform(2, SIDE - 3, 2), m)
+        _add(light, galsim.Convolve(sheared, psf), *rng.uniform(2, side - 3, 2), m)
     noise = rng.normal(size=light.shape) * np.sqrt(SIGMA_E**2 + light)
     return Field((light + noise).astype(np.float32), x, y, mag)
 
@@ -81,7 +83,7 @@ def _add(
     stamp = galsim.Image(bounds, dtype=np.float32)
     centre = galsim.PositionD(x, y)
     profile.withFlux(flux).drawImage(stamp, scale=1.0, center=centre)
-    inside = bounds & galsim.BoundsI(0, SIDE - 1, 0, SIDE - 1)
+    inside = bounds & galsim.BoundsI(0, len(image) - 1, 0, len(image) - 1)
     rows = slice(inside.ymin, inside.ymax + 1)
     image[rows, inside.xmin : inside.xmax + 1] += stamp[inside].array
 
@@ -89,8 +91,8 @@ def _add(
 def ours(field: Field) -> tuple[dict[str, NDArray], float, float]:
     """Columns, CPU seconds of detection, and of measurement, kernels warm."""
     variance = SIGMA_E**2 + np.maximum(field.image, 0)
-    for side in (200, SIDE, SIDE):
-        image, plane = field.image[:side, :side].copy(), variance[:side, :side].copy()
+    for side in (200, len(variance), len(variance)):
+        image, plane = (np.ascontiguousarray(p[:side, :side]) for p in (field.image, variance))
         started = time.process_time()
         objects, labels = detect.extract(image, SIGMA_E**2, None)
         between = time.process_time()
@@ -140,13 +142,13 @@ def _command(program: str, name: str) -> list[str]:
     return [program, "field.fits", "-c", "/dev/null", *parts]
 
 
-def results(folder: Path) -> Iterator[Result]:
+def results(folder: Path, side: int = 2600) -> Iterator[Result]:
     """Numbers found, times, then each column of the detections in common."""
     program = shutil.which("source-extractor") or shutil.which("sex")
     if program is None:
-        yield Result("sources", "-", "skipped: source-extractor is not installed")
+        yield Result("source-extractor", "-", "skipped: source-extractor is not installed")
         return
-    field = draw()
+    field = draw(side)
     table, detection_s, measurement_s = ours(field)
     peer, all_s, few_s = theirs(program, field, folder)
     at = np.c_[peer["X_IMAGE"] - 1, peer["Y_IMAGE"] - 1]
@@ -154,12 +156,12 @@ def results(folder: Path) -> Iterator[Result]:
     both = np.flatnonzero(np.isfinite(away))
     yield from _numbers(field, table, peer, len(both))
     yield Result(
-        "sources: detection",
+        "detection",
         f"{detection_s:.2f} CPU s",
         f"source-extractor {few_s:.2f} with positions alone, {few_s / detection_s:.1f} times",
     )
     yield Result(
-        "sources: measurement",
+        "measurement",
         f"{measurement_s:.2f} CPU s",
         f"source-extractor {all_s - few_s:.2f} more for the same columns, "
         f"{(all_s - few_s) / measurement_s:.1f} times",
@@ -175,9 +177,10 @@ def _numbers(
 ) -> Iterator[Result]:
     n = len(table["x"])
     yield Result(
-        "sources: detections in common",
+        "detections in common",
         f"{common}",
-        f"of {n} here and {len(peer)} of source-extractor, within {MATCH_PX} px",
+        f"of {n} here and {len(peer)} of source-extractor, within {MATCH_PX} px; "
+        f"{len(field.image)} px a side",
     )
     bright = field.mag < 20.5
     there = {
@@ -189,7 +192,7 @@ def _numbers(
         for name, places in there.items()
     }
     yield Result(
-        "sources: stars to 20.5 mag not found within 2 px",
+        "stars to 20.5 mag not found within 2 px",
         f"{missed['here']}",
         f"of {bright.sum()}; source-extractor {missed['peer']}",
     )
@@ -219,7 +222,7 @@ def _magnitudes(
         mmag = -2500 * np.log10(one[star] / other[star])
         mmag = mmag[np.isfinite(mmag)]
         yield Result(
-            f"sources: {name}, stars of 16-20 mag",
+            f"{name}, stars of 16-20 mag",
             f"{np.median(mmag):+.2f} mmag",
             f"95 % within {np.percentile(np.abs(mmag), 95):.2f} mmag of source-extractor's; "
             f"{len(mmag)} stars",
@@ -250,7 +253,7 @@ def _shapes(table: dict[str, NDArray], peer: NDArray, star: NDArray[np.bool_]) -
     for bit, name in ((1, "neighbour"), (2, "blended"), (8, "truncated"), (16, "incomplete")):
         here, there = (flags & bit > 0 for flags in (table["flags"], peer["FLAGS"]))
         yield Result(
-            f"sources: flag {bit}, {name}",
+            f"flag {bit}, {name}",
             f"{np.count_nonzero(here)}",
             f"source-extractor {np.count_nonzero(there)}, both {np.count_nonzero(here & there)}",
         )
@@ -262,7 +265,7 @@ def _compare(name: str, one: NDArray, other: NDArray, unit: str = "", *, relativ
     off = one[good] / other[good] - 1 if relative else one[good] - other[good]
     scale, unit = (100.0, "%") if relative else (1.0, unit)
     return Result(
-        f"sources: {name}",
+        f"{name}",
         f"{scale * np.median(off):+.3f} {unit}",
         f"median difference; 95 % within {scale * np.percentile(np.abs(off), 95):.3f} {unit}",
     )
@@ -271,7 +274,7 @@ def _compare(name: str, one: NDArray, other: NDArray, unit: str = "", *, relativ
 def main() -> None:
     """Print the table."""
     with tempfile.TemporaryDirectory(prefix="tesela-bench-") as folder:
-        print(pages.table(results(Path(folder))))
+        print(pages.table(results(Path(folder), *(int(side) for side in sys.argv[1:2]))))
 
 
 if __name__ == "__main__":

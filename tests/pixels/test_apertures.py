@@ -304,3 +304,10 @@ def test_a_crowded_pair_is_measured_apart():
     np.testing.assert_allclose(found["x_win"][order], [36, 44], atol=0.1)
     np.testing.assert_allclose(found["flux_auto"][order], [2e5, 1e5], rtol=0.06)
     assert (objects["flags"] & detect.FLAG_BLENDED).all()
+
+
+def test_an_object_as_large_as_the_image_is_cut_short_and_flagged():
+    image = np.ones((60, 60), np.float32)
+    found = measure(image, as_objects(30, 30, 900.0, 400.0))
+    assert found["flags"][0] & apertures.FLAG_APERTURE_INCOMPLETE
+    assert found["flux_auto"][0] == pytest.approx(3600)

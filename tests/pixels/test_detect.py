@@ -234,3 +234,17 @@ def test_holes_in_a_core_are_flagged():
 def test_a_filter_without_a_middle_is_refused():
     with pytest.raises(ValueError, match="odd sides"):
         find(np.zeros((20, 20), np.float32), kernel=np.ones((2, 3), np.float32))
+
+
+def test_images_without_noise_are_not_special():
+    image = np.zeros((60, 60), np.float32)
+    image[10:15, 10:15], image[30:40:2, 30:34] = 100, 7
+    image[50:55, 50:55] = np.random.default_rng(1).uniform(1, 2, (5, 5))
+    for variance in (0.0, 1e-12, np.zeros(image.shape, np.float32)):
+        objects, _ = detect.extract(image, variance, None)
+        assert 3 <= len(objects["x"]) < 10
+        assert all(np.isfinite(values).all() for values in objects.values())
+    at_the_threshold, _ = detect.extract(
+        image, float(100 / 1.5) ** 2 * (1 - 1e-7), None, kernel=np.ones((1, 1), np.float32)
+    )
+    assert len(at_the_threshold["x"]) == 1

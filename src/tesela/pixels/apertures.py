@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from tesela.pixels.aperture_sums import circles, ellipse, ellipse_form
 from tesela.pixels.profiles import N_GROWTH, N_PROFILE, WINDOW, growth, kron_and_petro, radius_of
-from tesela.pixels.stamps import cut
+from tesela.pixels.stamps import LARGEST_PX, cut
 from tesela.pixels.windowed import (
     PIXEL_VARIANCE,
     core_width,
@@ -111,13 +111,14 @@ def measure(
         pixels; isophotal where the window wandered off) and the axes err_a_win, err_b_win (px) and
         orientation err_theta_win (radians) of their error ellipse; x_iso_err, y_iso_err (px);
         flags (int16; adds 1: neighbour or bad pixels over 10 % of AUTO, 16: AUTO, PETRO or
-        a circle leaves the image).
+        a circle leaves the image or would reach farther than `stamps.LARGEST_PX`).
 
     Notes
     -----
     Errors are ``sqrt(sum f**2 v)`` with f the fraction of the pixel inside; a pixel that stands in
     for its opposite counts twice. Circles use exact overlaps; ellipses the pixels whose centres
-    they hold. Memory: nothing of the image's size.
+    they hold. Memory: nothing of the image's size, up to 270 MB a thread
+    for an object that fills it.
     """
     n = len(objects["x"])
     shape = np.stack([np.asarray(objects[name], np.float64) for name in _SHAPE], axis=1)
@@ -249,12 +250,14 @@ def _measure_some(planes, given, fractions, first, last, scalars, sums, partial,
             continue
         row, label = scalars[n], n + 1
         form = ellipse_form(a, b, theta)
-        reach = max(WINDOW * a, largest) + 1.0
+        most_radii = LARGEST_PX / a
+        inner = min(WINDOW, most_radii)
+        reach = max(inner * a, largest) + 1.0
         stamp = cut(image, variance, bad, labels, label, x, y, reach)
         value, var, state, left, low, n_replaced = stamp
-        kron, petro = kron_and_petro(value, state, x - left, y - low, form, light, count)
-        k_auto = _reach(kron, KRON_FACTOR, KRON_MINIMUM)
-        k_petro = _reach(petro, PETRO_FACTOR, PETRO_MINIMUM)
+        kron, petro = kron_and_petro(value, state, x - left, y - low, form, inner, light, count)
+        k_auto = min(_reach(kron, KRON_FACTOR, KRON_MINIMUM), most_radii)
+        k_petro = min(_reach(petro, PETRO_FACTOR, PETRO_MINIMUM), most_radii)
         if max(k_auto, k_petro) * a > reach:
             reach = max(k_auto, k_petro) * a + 1.0
             stamp = cut(image, variance, bad, labels, label, x, y, reach)
@@ -265,15 +268,15 @@ def _measure_some(planes, given, fractions, first, last, scalars, sums, partial,
         row[0], row[1], row[2] = auto[0], auto[1], kron
         row[3], row[4], row[5] = total[0], total[1], petro
         circles(value, var, xs, ys, radii, subpixels, sums[n])
-        step = WINDOW * a / N_GROWTH
-        growth(value, xs, ys, WINDOW * a, max(most, 0.5) * auto[0], curve)
+        step = inner * a / N_GROWTH
+        growth(value, xs, ys, inner * a, max(most, 0.5) * auto[0], curve)
         for m in range(len(fractions)):
             partial[n, m] = radius_of(curve, step, fractions[m] * auto[0])
         r_half = radius_of(curve, step, 0.5 * auto[0])
         row[6], row[7], row[8], row[9] = r_half, 2.0 * r_half, x, y
-        if np.isfinite(r_half):
-            sigma = window_sigma(r_half)
-            window, far = window_reach(sigma)
+        sigma = window_sigma(r_half)
+        window, far = window_reach(sigma)
+        if np.isfinite(r_half) and window + far <= LARGEST_PX:
             if window + far > reach:
                 stamp = cut(image, variance, bad, labels, label, x, y, window + far + 1.0)
                 value, var, state, left, low, n_replaced = stamp
@@ -286,5 +289,6 @@ def _measure_some(planes, given, fractions, first, last, scalars, sums, partial,
             row[13], row[14], row[15], row[16] = found
         if auto[2] > AFFECTED_FRACTION:
             flags[n] |= FLAG_NEIGHBOUR
-        if max(auto[3], total[3]) > 0.0 or _leaves(image, x, y, largest):
+        cut_short = max(k_auto, k_petro) >= most_radii
+        if cut_short or max(auto[3], total[3]) > 0.0 or _leaves(image, x, y, largest):
             flags[n] |= FLAG_APERTURE_INCOMPLETE

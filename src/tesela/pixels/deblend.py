@@ -16,6 +16,7 @@ from tesela.pixels.moments import OBJECT, measure_parts
 
 PART_AREA = 3  # pixels of a part at the level where it is still whole
 _NOT_YET = -1
+_FLAT = 1.0 + 1e-6  # of the threshold: what is nowhere higher has no levels
 _FAINTEST = 70.0  # exponents beyond this count as no light at all
 _GROWTH_LIMIT = 4.0  # an object's Gaussian is at most this many times its peak
 
@@ -32,7 +33,8 @@ def split(c, n_levels, contrast, min_area, owner):  # type: ignore[no-untyped-de
     owner[:] = 0
     limits, none = np.full(1, threshold), np.zeros(0, OBJECT)
     part_area = min(min_area, PART_AREA)
-    if n < 2 * part_area or n_levels < 2 or _single_peak(x, y, light, place):
+    flat = light.max() <= _FLAT * threshold
+    if flat or n < 2 * part_area or n_levels < 2 or _single_peak(x, y, light, place):
         return measure_parts(c, owner, 1, limits, min_area, none)
     seeds, levels, steps, level = _tree(c, n_levels, contrast, part_area)
     parts = len(seeds)

@@ -23,7 +23,7 @@ from tesela.pixels.apertures import (
     KRON_MINIMUM,
     KRON_WINDOW,
 )
-from tesela.pixels.stamps import cut
+from tesela.pixels.stamps import LARGEST_PX, cut
 
 Floats = NDArray[np.float64]
 _GEOMETRY = ("x", "y", "a", "b", "theta")
@@ -182,6 +182,7 @@ def _measure(image, variance, bad, labels, shape, centres, radii, auto, sums):  
         if not (np.isfinite(x + y + reach + xc + yc) and a > 0.0):
             continue
         form = ellipse_form(a, b, theta)
+        reach = min(reach, LARGEST_PX / a)
         value, var, state, left, low, _ = cut(
             image, variance, bad, labels, k + 1, x, y, reach * a + 1.0
         )

@@ -155,9 +155,10 @@ def _correct(c, owner, found):  # type: ignore[no-untyped-def]  # pragma: no cov
             above[k] += 1
     for k in range(len(found)):
         o = found[k]
-        ratio = o.threshold / (0.5 * (o.threshold + o.peak))
         o.correction = 1.0
-        if ratio > 0.0:
+        middle = 0.5 * (o.threshold + o.peak)
+        if middle > 0.0:
+            ratio = o.threshold / middle
             lost = above[k] - o.n_raw
             if lost >= 0:
                 lost = -1

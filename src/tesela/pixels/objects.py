@@ -19,6 +19,7 @@ from tesela.pixels.meshrows import value_at
 from tesela.pixels.moments import OBJECT
 
 _A_TASK = 512
+_LEAST_THRESHOLD = 1e-30  # where no noise at all was claimed: levels are ratios
 _MERGED_SUMS = ("flux", "filtered_flux", "n_pixels", "n_raw")
 
 
@@ -136,7 +137,7 @@ def _gather(image, mask, kernel, noise, runs, first, last, n):  # type: ignore[n
             place[y[p] + 1, x[p] + 1] = p
             threshold = min(threshold, _threshold_at(noise, image.shape[1], ys[r], i))
             p += 1
-    return (x, y, light, raw, place, threshold), x0, y0
+    return (x, y, light, raw, place, max(threshold, _LEAST_THRESHOLD)), x0, y0
 
 
 @njit(cache=True, nogil=True)

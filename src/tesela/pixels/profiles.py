@@ -24,16 +24,19 @@ N_GROWTH = 64
 
 
 @njit(cache=True, nogil=True)
-def kron_and_petro(value, state, x, y, form, light, count):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Kron and Petrosian radii, NaN where there is none; light and count are (N_PROFILE,) room."""
+def kron_and_petro(value, state, x, y, form, window, light, count):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Kron and Petrosian radii inside `window`, NaN where there is none.
+
+    light and count are (N_PROFILE,) room.
+    """
     weighted = total = 0.0
     light[:] = 0.0
     count[:] = 0
     cxx, cyy, cxy = form[0], form[1], form[2]
-    first, last = ellipse_rows(y, form, WINDOW)
+    first, last = ellipse_rows(y, form, window)
     for j in range(first, last):
         dy = j - y
-        start, stop = ellipse_span(x, dy, form, WINDOW * WINDOW)
+        start, stop = ellipse_span(x, dy, form, window * window)
         for i in range(start, stop):
             if state[j, i] != OWN:
                 continue

@@ -11,6 +11,8 @@ import numpy as np
 from numba import njit
 
 OWN, REPLACED, OUTSIDE = 0, 1, 2
+LARGEST_PX = 2000.0
+"""No aperture of an object reaches farther than this: a stamp is held in memory (270 MB then)."""
 
 
 @njit(cache=True, nogil=True)
