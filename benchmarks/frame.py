@@ -160,14 +160,13 @@ def prepare(folder: Path, part: int) -> Path:
         frame_cut.cut_frames(night / "raw", raw, full, amps)
         text = (night / "survey.toml").read_text(encoding="utf-8")
         survey.write_text(text.replace("t80cam", f"t80part{part}"), encoding="utf-8")
+        own = paths.cameras_folder(folder)
+        own.mkdir(exist_ok=True)
+        toml = frame_cut.camera_toml(full, amps, f"t80part{part}")
+        (own / f"t80part{part}.toml").write_text(toml, encoding="utf-8")
     _say("make its masters")
     with contextlib.redirect_stdout(io.StringIO()):
         init.init(site, survey, as_json=True)
-        if part > 1:
-            own = paths.cameras_folder(site)
-            own.mkdir(exist_ok=True)
-            toml = frame_cut.camera_toml(full, amps, f"t80part{part}")
-            (own / f"t80part{part}.toml").write_text(toml, encoding="utf-8")
         refcat.add("simulated", night / "refcat.parquet", site, as_json=True)
         ingest.ingest([raw], site, as_json=True)
     opened = open_site(site)

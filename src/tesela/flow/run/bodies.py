@@ -40,7 +40,7 @@ from tesela.stages import valueadded as valueadded_stage
 
 
 def registry(survey: Survey, cameras_folder: Path | None = None) -> Registry:
-    """The steps with the settings that this survey gives them, and what they need on its cameras."""
+    """The steps, with the settings that this survey gives them and their needs on its cameras."""
     stages = _settings(survey)
     over = {name: _overrides(survey, name) for name in ("master", "reduce")}
     for band, filter_ in survey.filters.items():
