@@ -44,20 +44,7 @@ def solve_frame(
         camera.shape,
         camera.offset_arcmin,
     )
-    ra_deg, dec_deg = guess.centre
-    reach_deg = (
-        0.5 * np.hypot(*camera.shape) * camera.pixel_scale_arcsec / 3600
-        + settings.max_offset_arcsec / 3600
-        + settings.reference_margin_arcmin / 60
-    )
-    near = _near(inputs.refcat, ra_deg, dec_deg, reach_deg)
-    if near.size == 0:
-        raise QualityError(
-            facts.name,
-            found=f"no reference star within {reach_deg:.2f} deg of ({ra_deg:.4f}, {dec_deg:.4f})",
-            expected="a reference catalogue that covers the field",
-            do="add one with `tesela refcat add`, or check the pointing",
-        )
+    near = _reference_rows(inputs, *guess.centre, settings)
     if _lacks_epoch(inputs.refcat):
         frame.warnings.append("proper motions ignored: the reference catalogue has no ref_epoch")
     ref_ra, ref_dec, ref_err = epoch.catalogue_positions(inputs.refcat, near, facts.mjd_mid)
@@ -91,12 +78,32 @@ def solve_frame(
     table["i_ref"][usable[solution.i_det]] = near[solution.i_ref]
     shown = chromatic.apparent(ref_ra, ref_dec, air, solution.refraction, guess.centre)
     # What is judged is what will be read: the cards, against stars that the fit left out, too.
-    written = Wcs.from_cards(wcs.to_cards(), wcs.shape)
-    found = agree.compare(x, y, written, *shown)
+    found = agree.compare(x, y, Wcs.from_cards(wcs.to_cards(), wcs.shape), *shown)
     record(frame, solution, found, (x, y, snr[usable]), (*shown, mag))
-    limit = max(settings.max_residual_arcsec, _RESIDUAL_PX * camera.pixel_scale_arcsec)
-    agree.require(found, limit)
+    least = _RESIDUAL_PX * camera.pixel_scale_arcsec
+    agree.require(found, max(settings.max_residual_arcsec, least))
     return wcs
+
+
+def _reference_rows(
+    inputs: ReduceInputs, ra_deg: float, dec_deg: float, settings: AstrometrySettings
+) -> NDArray[np.int64]:
+    """Rows of the reference catalogue that the field may hold, wherever it is within reach."""
+    camera = inputs.camera
+    reach_deg = (
+        0.5 * np.hypot(*camera.shape) * camera.pixel_scale_arcsec / 3600
+        + settings.max_offset_arcsec / 3600
+        + settings.reference_margin_arcmin / 60
+    )
+    near = _near(inputs.refcat, ra_deg, dec_deg, reach_deg)
+    if near.size == 0:
+        raise QualityError(
+            inputs.facts.name,
+            found=f"no reference star within {reach_deg:.2f} deg of ({ra_deg:.4f}, {dec_deg:.4f})",
+            expected="a reference catalogue that covers the field",
+            do="add one with `tesela refcat add`, or check the pointing",
+        )
+    return near
 
 
 def _atmosphere(
