@@ -78,7 +78,7 @@ class _Frame:
 
 def _ours(frame: _Frame) -> NDArray[np.bool_]:
     return cosmics.find(
-        frame.image, frame.readnoise_e, frame.known > 0, sky_e=frame.sky_e, fwhm_px=frame.fwhm_px
+        frame.image, frame.readnoise_e, frame.known > 0, sky=frame.sky_e, fwhm_px=frame.fwhm_px
     )
 
 

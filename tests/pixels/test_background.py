@@ -137,3 +137,28 @@ def test_an_image_without_sky_is_refused_with_a_sentence():
 def test_a_mesh_of_the_wrong_shape_is_refused():
     with pytest.raises(ValueError, match=r"expected \(2, 2\)"):
         background.from_mesh(np.zeros((3, 2), np.float32), (128, 128), 64)
+
+
+def test_values_at_places_are_those_of_the_planes() -> None:
+    rng = np.random.default_rng(12)
+    mesh = rng.normal(100, 10, (4, 5)).astype(np.float32)
+    sky = background.Background(mesh, np.abs(mesh) / 10, (300, 400), 80)
+    x, y = rng.uniform(0, 399, 50), rng.uniform(0, 299, 50)
+    near = np.rint(y).astype(int), np.rint(x).astype(int)
+    np.testing.assert_allclose(sky.level_at(x, y), sky.level()[near], rtol=1e-6)
+    np.testing.assert_allclose(sky.rms_at(x, y), sky.rms()[near], rtol=1e-6)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_sky_that_is_subtracted_can_be_put_back(threads: int) -> None:
+    rng = np.random.default_rng(13)
+    image = rng.normal(200, 10, (310, 420)).astype(np.float32)
+    sky = background.measure(image, None, mesh_px=64, threads=threads)
+    assert (
+        sky.mesh_level.tobytes() == background.measure(image, None, mesh_px=64).mesh_level.tobytes()
+    )
+    left = image.copy()
+    background.subtract(left, sky, threads=threads)
+    np.testing.assert_array_equal(left, image - sky.level())
+    background.add(left, sky)
+    np.testing.assert_allclose(left, image, rtol=1e-6)

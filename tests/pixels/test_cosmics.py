@@ -5,6 +5,7 @@ import pytest
 
 from tesela.errors import BadInput
 from tesela.pixels import cosmics, tracks
+from tesela.pixels.background import Background
 
 SKY, READNOISE = 400.0, 3.5
 SIZE = 300
@@ -66,10 +67,10 @@ def test_rays_are_found_and_star_cores_are_not_touched(fwhm_px):
     truth, stars = field(fwhm_px)
     hits = rays(60)
     noise = np.sqrt(truth + READNOISE**2)
-    found = cosmics.find(expose(truth, hits), READNOISE, NO_MASK, sky_e=SKY, fwhm_px=fwhm_px)
+    found = cosmics.find(expose(truth, hits), READNOISE, NO_MASK, sky=SKY, fwhm_px=fwhm_px)
     assert found.dtype == bool
     assert found[hits > 5 * noise].mean() >= 0.95
-    clean = cosmics.find(expose(truth), READNOISE, NO_MASK, sky_e=SKY, fwhm_px=fwhm_px)
+    clean = cosmics.find(expose(truth), READNOISE, NO_MASK, sky=SKY, fwhm_px=fwhm_px)
     cores = [
         clean[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2].any()
         for y, x, snr in stars
@@ -91,20 +92,22 @@ def test_hits_at_the_very_border_are_found():
     places = [(0, 0), (0, 40), (1, 80), (2, 120), (150, 0), (150, 1), (150, 299), (299, 299)]
     for y, x in places:
         image[y, x] += 800
-    found = cosmics.find(image, READNOISE, NO_MASK, sky_e=SKY)
+    found = cosmics.find(image, READNOISE, NO_MASK, sky=SKY)
     assert all(found[place] for place in places)
     assert found.sum() <= 2 * len(places)  # neighbours are taken from 1.35 sigma on
 
 
 def test_sky_is_needed_for_the_noise_and_may_be_a_map_or_still_in_the_image():
     image = expose(np.full((SIZE, SIZE), SKY), rays(20))
-    plain = cosmics.find(image, READNOISE, NO_MASK, sky_e=SKY)
-    mapped = cosmics.find(image, READNOISE, NO_MASK, sky_e=np.full_like(image, SKY))
-    inside = cosmics.find(image + np.float32(SKY), READNOISE, NO_MASK, sky_e=0.0)
+    plain = cosmics.find(image, READNOISE, NO_MASK, sky=SKY)
+    mesh = np.full((1, 1), SKY, np.float32)
+    level = Background(mesh, mesh, image.shape, SIZE)
+    mapped = cosmics.find(image, READNOISE, NO_MASK, sky=level)
+    inside = cosmics.find(image + np.float32(SKY), READNOISE, NO_MASK, sky=0.0)
     assert plain.any()
     assert np.array_equal(plain, mapped)
     assert np.array_equal(plain, inside)
-    assert cosmics.find(image, READNOISE, NO_MASK, sky_e=0.0).sum() > 5 * plain.sum()
+    assert cosmics.find(image, READNOISE, NO_MASK, sky=0.0).sum() > 5 * plain.sum()
 
 
 def test_masked_pixels_are_not_flagged_and_do_not_make_flags():
@@ -114,7 +117,7 @@ def test_masked_pixels_are_not_flagged_and_do_not_make_flags():
     mask[50:70, 50:70] = True
     image[:, 100], image[:, 180], image[200, 200] = -SKY, 5e4, np.nan
     image[50:70, 50:70] = 6e4
-    found = cosmics.find(image, READNOISE, mask, sky_e=SKY)
+    found = cosmics.find(image, READNOISE, mask, sky=SKY)
     assert found.sum() <= 3
 
 
@@ -122,35 +125,35 @@ def test_rim_of_a_saturated_star_is_not_flagged():
     image = np.full((SIZE, SIZE), SKY)
     image[135:166, 135:166] += 3e6 * star(3.0)
     seen = np.minimum(expose(image), 6e4)
-    found = cosmics.find(seen, READNOISE, seen >= 6e4, sky_e=SKY, fwhm_px=3.0)
+    found = cosmics.find(seen, READNOISE, seen >= 6e4, sky=SKY, fwhm_px=3.0)
     assert (seen >= 6e4).sum() > 10
     assert not found[130:171, 130:171].any()
 
 
 def test_nothing_found_in_nothing_and_input_untouched():
     image = np.zeros((SIZE, SIZE), np.float32)
-    assert not cosmics.find(image, READNOISE, NO_MASK, sky_e=0.0).any()
+    assert not cosmics.find(image, READNOISE, NO_MASK, sky=0.0).any()
     assert not image.any()
 
 
 def test_same_input_same_bytes():
     image = expose(field(2.5)[0], rays(30))
-    first, second = (cosmics.find(image, READNOISE, NO_MASK, sky_e=SKY) for _ in range(2))
+    first, second = (cosmics.find(image, READNOISE, NO_MASK, sky=SKY) for _ in range(2))
     assert first.tobytes() == second.tobytes()
 
 
 def test_more_candidates_than_there_was_room_for():
     image = np.zeros((SIZE, SIZE), np.float32)
     image[5:-5:4, 5:-5:4] = 5000  # 5329 lonely hits
-    assert cosmics.find(image, READNOISE, NO_MASK, sky_e=SKY).sum() == 73**2
+    assert cosmics.find(image, READNOISE, NO_MASK, sky=SKY).sum() == 73**2
 
 
 def test_bad_input_is_refused():
     with pytest.raises(BadInput, match="mask"):
-        cosmics.find(np.zeros((20, 20), np.float32), 3.0, np.zeros((20, 19), bool), sky_e=0.0)
+        cosmics.find(np.zeros((20, 20), np.float32), 3.0, np.zeros((20, 19), bool), sky=0.0)
     with pytest.raises(BadInput, match="seeing"):
         cosmics.find(
-            np.zeros((20, 20), np.float32), 3.0, np.zeros((20, 20), bool), sky_e=0.0, fwhm_px=0.0
+            np.zeros((20, 20), np.float32), 3.0, np.zeros((20, 20), bool), sky=0.0, fwhm_px=0.0
         )
 
 
@@ -159,7 +162,7 @@ def test_a_hit_on_the_flank_of_a_star_does_not_eat_the_star():
     image[135:166, 135:166] += 3e5 * star(2.5)
     seen = expose(image)
     seen[150, 153] += 6000
-    found = cosmics.find(seen, READNOISE, NO_MASK, sky_e=SKY, fwhm_px=2.5)
+    found = cosmics.find(seen, READNOISE, NO_MASK, sky=SKY, fwhm_px=2.5)
     assert found[150, 153]
     assert not found[148:153, 148:153].any()
 
@@ -188,7 +191,7 @@ def test_long_curved_tracks_are_followed_over_stars_and_sky(fwhm_px, charge, lea
     truth, stars = field(fwhm_px, n_stars=30, seed=7)
     hits = worms(12, charge=charge)
     noise = np.sqrt(truth + READNOISE**2)
-    found = cosmics.find(expose(truth, hits), READNOISE, NO_MASK, sky_e=SKY, fwhm_px=fwhm_px)
+    found = cosmics.find(expose(truth, hits), READNOISE, NO_MASK, sky=SKY, fwhm_px=fwhm_px)
     assert found[hits > 5 * noise].mean() >= least
     assert (found & (hits < 0.5 * noise)).sum() < 0.1 * (hits > 5 * noise).sum()
     free = [
@@ -223,14 +226,14 @@ def test_a_track_that_ends_on_a_star_does_not_take_the_star_with_it(seed):
     row = 152 + int(rng.integers(0, 2))
     hits[row, 153:175] = 800
     hits[row + 1, 153:175] = 500
-    found = cosmics.find(expose(image, hits), READNOISE, NO_MASK, sky_e=SKY, fwhm_px=2.6)
+    found = cosmics.find(expose(image, hits), READNOISE, NO_MASK, sky=SKY, fwhm_px=2.6)
     assert found[row : row + 2, 156:175].mean() > 0.95
     assert not found[149:152, 149:152].any()
 
 
 def test_stars_survive_a_seeing_taken_too_high():
     truth, stars = field(2.0)
-    found = cosmics.find(expose(truth), READNOISE, NO_MASK, sky_e=SKY, fwhm_px=3.0)
+    found = cosmics.find(expose(truth), READNOISE, NO_MASK, sky=SKY, fwhm_px=3.0)
     cores = [found[y, x] for y, x, snr in stars if snr > 100]
     assert len(cores) > 30
     assert not any(cores)
@@ -241,4 +244,4 @@ def test_dark_neighbours_alone_make_no_hit():
     noise = np.sqrt(SKY + READNOISE**2)
     image[149:152, 149:152] -= 4 * noise
     image[150, 150] = 2 * noise
-    assert not cosmics.find(image, READNOISE, NO_MASK, sky_e=SKY)[149:152, 149:152].any()
+    assert not cosmics.find(image, READNOISE, NO_MASK, sky=SKY)[149:152, 149:152].any()

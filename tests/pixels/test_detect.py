@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+import sep
 from scipy.ndimage import distance_transform_edt
+from scipy.spatial import cKDTree
 
 from tesela.errors import QualityError
 from tesela.pixels import detect
+from tesela.pixels.background import Background
 
 SIGMA = 5.0
 
@@ -126,19 +129,122 @@ def test_an_object_mask_is_the_disc_around_every_object_pixel(grow_px):
     np.testing.assert_array_equal(grown, distance_transform_edt(~seeds) <= grow_px + 1e-9)
 
 
-def test_an_image_all_above_the_threshold_is_refused_with_a_sentence(monkeypatch):
-    def full(*_args, **_kwargs):
-        raise Exception("internal pixel buffer full")  # noqa: TRY002
-
-    monkeypatch.setattr(detect.sep, "extract", full)
-    with pytest.raises(QualityError, match=r"most of it is above 3.0 sigma"):
-        find(np.zeros((20, 20), np.float32))
+def test_an_image_mostly_above_the_threshold_is_refused_with_a_sentence(monkeypatch):
+    monkeypatch.setattr(detect, "_FEW", 100)
+    with pytest.raises(QualityError, match=r"most of it is above 3.0 sigma \(100% of"):
+        find(np.full((20, 20), np.float32(100)))
 
 
-def test_other_failures_of_the_engine_are_not_disguised(monkeypatch):
-    def broken(*_args, **_kwargs):
-        raise MemoryError
+def test_nothing_to_see_gives_nothing():
+    for image in (np.full((30, 40), np.nan, np.float32), np.zeros((30, 40), np.float32)):
+        objects, segmentation = find(image)
+        assert all(len(values) == 0 for values in objects.values())
+        assert not segmentation.any()
+    bright = np.full((30, 40), np.float32(100))
+    objects, segmentation = find(bright, np.ones((30, 40), bool))
+    assert len(objects["x"]) == 0
+    assert not segmentation.any()
 
-    monkeypatch.setattr(detect.sep, "extract", broken)
-    with pytest.raises(MemoryError):
-        find(np.zeros((20, 20), np.float32))
+
+def crowd(seed=8, size=600, n=450):
+    """Stars and their blends, a bright one among them, and some bad pixels."""
+    rng = np.random.default_rng(seed)
+    image = rng.normal(0, SIGMA, (size, size)).astype(np.float32)
+    for x, y, flux in zip(*rng.uniform(0, size, (2, n)), 10 ** rng.uniform(2.5, 4.5, n)):
+        half = 12
+        x0, y0 = max(0, round(x) - half), max(0, round(y) - half)
+        blob(image[y0 : y0 + 2 * half, x0 : x0 + 2 * half], x - x0, y - y0, flux)
+    image += 3e4 / (1 + (np.hypot(*(np.mgrid[:size, :size] - 300)) / 2.5) ** 2) ** 2.5
+    mask = rng.random((size, size)) < 1e-3
+    image[rng.random((size, size)) < 1e-4] = np.nan
+    return image, mask
+
+
+def test_objects_are_those_of_the_reference_implementation():
+    image, mask = crowd()
+    ours, labels = find(image, mask, clean_beta=0.0)
+    clean = np.nan_to_num(image)
+    theirs, segmentation = sep.extract(
+        clean, 3.0, var=np.full(image.shape, SIGMA**2, np.float32), mask=mask | np.isnan(image),
+        filter_kernel=detect.PYRAMID, filter_type="conv", clean=False, segmentation_map=True,
+    )  # fmt: skip
+    assert len(ours["x"]) == len(theirs)
+    away, k = cKDTree(np.c_[theirs["x"], theirs["y"]]).query(np.c_[ours["x"], ours["y"]])
+    assert away.max() < 1e-4
+    blended = (theirs["flag"][k] & 1) > 0
+    assert blended.sum() > 20
+    np.testing.assert_array_equal((ours["flags"] & detect.FLAG_BLENDED) > 0, blended)
+    alone = ~blended
+    np.testing.assert_array_equal(ours["npix"][alone], theirs["npix"][k][alone])
+    np.testing.assert_array_equal(ours["isoarea"][alone], theirs["tnpix"][k][alone])
+    for name, other in (("flux_iso", "flux"), ("peak", "peak"), ("a", "a"), ("b", "b")):
+        np.testing.assert_allclose(ours[name][alone], theirs[other][k][alone], rtol=1e-4)
+    np.testing.assert_array_equal(labels > 0, segmentation > 0)
+
+
+def test_the_number_of_threads_changes_nothing():
+    image, mask = crowd()
+    one, seg1 = find(image, mask)
+    two, seg2 = find(image, mask, threads=3)
+    assert seg1.tobytes() == seg2.tobytes()
+    assert all(one[name].tobytes() == two[name].tobytes() for name in one)
+
+
+def test_what_cleaning_merges_belongs_to_the_brighter_object():
+    image, mask = crowd()
+    whole, _ = find(image, mask, clean_beta=0.0)
+    objects, segmentation = find(image, mask)
+    assert len(objects["x"]) < len(whole["x"])
+    np.testing.assert_array_equal(np.bincount(segmentation.ravel())[1:], objects["npix"])
+    assert objects["npix"].sum() == whole["npix"].sum()
+    assert objects["flux_iso"].sum() == pytest.approx(whole["flux_iso"].sum())
+
+
+def test_a_background_sets_the_threshold_as_its_plane_does():
+    image, mask = crowd()
+    mesh = np.array([[4.0, 5.0, 6.0], [5.0, 7.0, 5.0], [6.0, 5.0, 4.0]], np.float32)
+    sky = Background(np.zeros((3, 3), np.float32), mesh, image.shape, 200)
+    by_mesh, seg1 = detect.extract(image, sky, mask)
+    by_plane, seg2 = detect.extract(image, sky.rms() ** 2, mask)
+    assert np.mean(seg1 != seg2) < 1e-4
+    assert abs(len(by_mesh["x"]) - len(by_plane["x"])) <= 1
+
+
+def test_a_first_look_sees_the_pixels_of_the_final_one():
+    image, mask = crowd()
+    level = np.random.default_rng(3).uniform(80, 120, (3, 3)).astype(np.float32)
+    sky = Background(level, np.full((3, 3), np.float32(SIGMA)), image.shape, 200)
+    above, x, y = detect.rough(image + sky.level(), sky, mask, threshold_sigma=3.0)
+    objects, segmentation = find(image, mask, clean_beta=0.0)
+    assert np.mean(above != (segmentation > 0)) < 1e-4
+    assert above[y, x].all()
+    assert 0 < len(x) <= len(objects["x"])
+    many, *_ = detect.rough(image + sky.level(), sky, mask, threshold_sigma=3.0, threads=2)
+    assert many.tobytes() == above.tobytes()
+
+
+def test_holes_in_a_core_are_flagged():
+    flags = np.zeros(3, np.int16)
+    bad = np.zeros((20, 20), bool)
+    bad[10, 12] = True
+    x, y = np.array([10.0, 10.0, np.nan]), np.array([10.0, 11.0, 5.0])
+    np.testing.assert_array_equal(detect.flag_holes(flags, bad, x, y, 2.0), [1, 0, 0])
+
+
+def test_a_filter_without_a_middle_is_refused():
+    with pytest.raises(ValueError, match="odd sides"):
+        find(np.zeros((20, 20), np.float32), kernel=np.ones((2, 3), np.float32))
+
+
+def test_images_without_noise_are_not_special():
+    image = np.zeros((60, 60), np.float32)
+    image[10:15, 10:15], image[30:40:2, 30:34] = 100, 7
+    image[50:55, 50:55] = np.random.default_rng(1).uniform(1, 2, (5, 5))
+    for variance in (0.0, 1e-12, np.zeros(image.shape, np.float32)):
+        objects, _ = detect.extract(image, variance, None)
+        assert 3 <= len(objects["x"]) < 10
+        assert all(np.isfinite(values).all() for values in objects.values())
+    at_the_threshold, _ = detect.extract(
+        image, float(100 / 1.5) ** 2 * (1 - 1e-7), None, kernel=np.ones((1, 1), np.float32)
+    )
+    assert len(at_the_threshold["x"]) == 1

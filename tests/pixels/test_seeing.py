@@ -57,7 +57,7 @@ def test_it_scales_with_the_light_and_ignores_bad_pixels():
     image, x, y = spots(2.2, 40, 1)
     image = seen(image)
     plain = seeing.of_cores(image, GOOD, x, y, 20 * NOISE)
-    noise = np.full_like(image, 60 * NOISE)
+    noise = np.full(len(x), 60 * NOISE)
     assert seeing.of_cores(3 * image, GOOD, x, y, noise) == pytest.approx(plain, rel=1e-4)
     bad = GOOD.copy()
     bad[np.rint(y[:20]).astype(int), np.rint(x[:20]).astype(int)] = True

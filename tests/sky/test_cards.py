@@ -65,6 +65,25 @@ def test_shape_of_a_compressed_image_is_the_image_s():
     assert Wcs.from_cards(header(), shape=(3, 4)).shape == (3, 4)
 
 
+def test_sip_agrees_with_astropy():
+    cards = header(CTYPE1="RA---TAN-SIP", CTYPE2="DEC--TAN-SIP", A_ORDER=3, B_ORDER=3)
+    cards |= {"A_2_0": 2e-6, "A_0_3": -3e-9, "A_1_1": 1e-6, "B_0_2": -2e-6, "B_2_1": 4e-9,
+              "B_1_2": -1e-9, "A_3_0": 2e-9}  # fmt: skip
+    peer = WCS(fits.Header(list(cards.items())))
+    ours = Wcs.from_cards(cards)
+    x, y = np.array([0.0, 1199.0, 300.0, 10.0]), np.array([0.0, 200.0, 800.0, 899.0])
+    ra, dec = peer.all_pix2world(x, y, 0)
+    assert np.allclose(ours.pix_to_sky(x, y), (ra, dec), rtol=0, atol=1e-11)
+    assert np.allclose(ours.sky_to_pix(ra, dec), (x, y), rtol=0, atol=1e-6)
+    # What we write of it, others read.
+    again = WCS(fits.Header(list(ours.to_cards().items())))
+    assert np.allclose(again.all_pix2world(x, y, 0), (ra, dec), rtol=0, atol=1e-10)
+
+
+def test_sip_without_terms_is_a_plain_tangent_plane():
+    assert Wcs.from_cards(header(CTYPE1="RA---TAN-SIP", CTYPE2="DEC--TAN-SIP")) == FLAT
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -77,6 +96,7 @@ def test_shape_of_a_compressed_image_is_the_image_s():
         ({"CD1_1": float("nan")}, "CD1_1"),
         ({"NAXIS1": None}, "NAXIS1"),
         ({"CTYPE1": "RA---TPV", "CTYPE2": "DEC--TPV", "PV1_40": 1.0}, "degree 7"),
+        ({"CTYPE1": "RA---TAN-SIP", "CTYPE2": "DEC--TAN-SIP", "A_5_3": 1.0}, "A_5_3"),
     ],
 )
 def test_unusable_cards_are_named(changes, message):

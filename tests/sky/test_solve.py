@@ -44,6 +44,10 @@ def test_distortion_is_recovered_to_two_hundredths_of_a_pixel():
     assert field.worst_px(solution.wcs) < 0.02
 
 
+def recipe_scale(field):
+    return field.truth.pixel_scale_arcsec
+
+
 def test_offset_rotation_and_scale_are_reported():
     recipe = Recipe(distortion_px=0.0, dec_deg=0.0)  # meridians are parallel at the equator
     field = make(recipe)
@@ -78,9 +82,15 @@ def test_few_stars_are_enough_for_degree_one():
     assert field.worst_px(solution.wcs) < 0.5
 
 
-def test_degree_two_between():
+def test_few_stars_still_follow_the_distortion():
     field = make(Recipe(n_stars=70, saturated=0.0))
-    assert solve(*field.arguments()).degree == 2
+    solution = solve(*field.arguments())
+    assert solution.n_matched < 40  # too few for all ten terms of a cubic without asking
+    assert solution.degree == 3
+    assert field.worst_px(solution.wcs) < 0.6
+    assert solution.error_arcsec / recipe_scale(field) < 0.3
+    flat = solve(*field.arguments(), degree=1)
+    assert field.worst_px(flat.wcs) > 2 * field.worst_px(solution.wcs)
 
 
 def test_distortion_of_the_guess_is_used():
@@ -94,6 +104,56 @@ def test_distortion_of_the_guess_is_used():
     solution = solve(*field.arguments()[:6], better)
     assert field.worst_px(solution.wcs) < 0.1
     assert solution.scale_ratio == pytest.approx(1 / 1.001, abs=1e-4)
+
+
+@pytest.mark.parametrize("recipe", [Recipe(), Recipe(n_stars=4000, size_px=9216)])
+@pytest.mark.parametrize("part", [0.33, 0.6])
+def test_a_reference_of_a_part_of_the_frame_is_refused(recipe, part):
+    field = make(recipe)
+    x, _ = field.truth.sky_to_pix(field.ref_ra, field.ref_dec)
+    known = x < part * recipe.size_px
+    reference = (field.ref_ra[known], field.ref_dec[known], field.ref_mag[known])
+    with pytest.raises(QualityError, match=r"right quarter.*catalogue does not cover"):
+        solve(*field.arguments()[:3], *reference, field.guess)
+
+
+def test_an_uncertain_corner_is_refused():
+    field = make(Recipe(n_stars=60))
+    assert solve(*field.arguments()).error_arcsec > 0.01
+    with pytest.raises(QualityError, match="corner uncertain"):
+        solve(*field.arguments(), max_error_px=0.02)
+
+
+@pytest.mark.parametrize("turn_deg", [0.0, 90.0, 197.3])
+@pytest.mark.parametrize("mirror", [False, True])
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        Recipe(n_stars=40, missing=0.1, spurious=0.3, distortion_px=0.5),
+        Recipe(n_stars=3000, size_px=9216, distortion_px=9.0),
+        Recipe(n_stars=100, extra_faint=8.0, size_px=4096),
+    ],
+    ids=["sparse", "dense", "deep reference"],
+)
+def test_an_unknown_orientation_is_found_on_request(recipe, turn_deg, mirror):
+    field = make(replace(recipe, rotation_deg=turn_deg, scale_ratio=0.99))
+    x = recipe.size_px - 1 - field.x if mirror else field.x
+    solution = solve(x, *field.arguments()[1:], any_orientation=True)
+    assert solution.flipped == mirror
+    grid_x, grid_y = np.meshgrid(*2 * [np.linspace(0, recipe.size_px - 1, 9)])
+    true_x = recipe.size_px - 1 - grid_x if mirror else grid_x
+    there = field.truth.sky_to_pix(*solution.wcs.pix_to_sky(grid_x, grid_y))
+    assert np.hypot(there[0] - true_x, there[1] - grid_y).max() < 0.8
+
+
+def test_an_unknown_orientation_is_not_invented():
+    recipe = Recipe(n_stars=60)
+    field, other = make(recipe), make(replace(recipe, seed=9))
+    with pytest.raises(QualityError, match="check pointing, equinox, pixel scale and the ref"):
+        solve(
+            field.x, field.y, field.flux, other.ref_ra, other.ref_dec, other.ref_mag, field.guess,
+            any_orientation=True,
+        )  # fmt: skip
 
 
 def test_a_wrong_field_raises_and_says_what_was_found():

@@ -175,13 +175,25 @@ class Exposure:
             {},
             self.raw(),
             camera(),
-            {"BIAS": perfect("BIAS"), "FLAT": perfect("FLAT")},
+            calset({"BIAS": perfect("BIAS"), "FLAT": perfect("FLAT")}),
             stars().refcat(),
             Reference(mag="mag", err="err"),
         )
 
 
-def reduced(exposure: Exposure | None = None, **changes: object) -> reduce.ReduceOutputs:
+def calset(
+    masters: dict[str, Master], unit: Camera | None = None, profile: str = "reduced"
+) -> reduce.Calset:
+    """What frames are corrected with."""
+    return reduce.prepare(masters, unit or camera(), "frame", profile)
+
+
+def reduced(
+    exposure: Exposure | None = None, masters: dict[str, Master] | None = None, **changes: object
+) -> reduce.ReduceOutputs:
     """Reduce a drawn exposure; `changes` replace parts of the inputs."""
     inputs = (exposure or Exposure()).inputs()
+    if masters is not None or "camera" in changes:
+        known = masters or {"BIAS": perfect("BIAS"), "FLAT": perfect("FLAT")}
+        inputs = replace(inputs, calset=calset(known, changes.get("camera")))  # type: ignore[arg-type]
     return reduce.reduce(replace(inputs, **changes), reduce.ReduceSettings())  # type: ignore[arg-type]

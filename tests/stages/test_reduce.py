@@ -185,7 +185,9 @@ def test_flat_and_gain_error_cancel(plain: reduce.ReduceOutputs) -> None:
     half = drawn.SIZE // 2
     settings = reduce.ReduceSettings(sky=SkySettings(mesh_px=half))
     masters = {"BIAS": drawn.perfect("BIAS"), "FLAT": flat}
-    made = reduce.reduce(replace(Exposure(spoil=dim).inputs(), masters=masters), settings)
+    made = reduce.reduce(
+        replace(Exposure(spoil=dim).inputs(), calset=drawn.calset(masters)), settings
+    )
     left, right = np.hsplit(made.image.sky_mesh[0], 2)
     assert left.mean() == pytest.approx(right.mean(), rel=0.005)
     assert made.metrics["zeropoint_mag"] == pytest.approx(plain.metrics["zeropoint_mag"], abs=0.005)

@@ -81,7 +81,7 @@ def test_a_one_sided_illumination_is_taken_out_of_the_photometry() -> None:
     inputs = Exposure(spoil=dim).inputs()
     assert tilt(reduce.reduce(inputs, settings)) == pytest.approx(0.12, abs=0.01)
     lit = with_masters(numbers("ILLUMINATION", map=nodes))
-    made = reduce.reduce(replace(inputs, masters=lit), settings)
+    made = reduce.reduce(replace(inputs, calset=drawn.calset(lit)), settings)
     assert tilt(made) == pytest.approx(0.0, abs=0.01)
     done = operation(made, "illumination")
     assert done["SOURCE"] == "ILLUMINATION" and done["MAP"] == "instrumental - true, mag"
@@ -93,7 +93,7 @@ def test_variance_follows_the_square_of_the_illumination(plain: reduce.ReduceOut
     nodes = np.tile(0.5 * (np.linspace(0, 1, 9) - 0.5), (9, 1))
     masters = with_masters(numbers("ILLUMINATION", map=nodes))
     settings = reduce.ReduceSettings(sky=SkySettings(mesh_px=40))
-    made = reduce.reduce(replace(Exposure().inputs(), masters=masters), settings)
+    made = reduce.reduce(replace(Exposure().inputs(), calset=drawn.calset(masters)), settings)
     free = (made.image.mask == 0) & (plain.image.mask == 0)
     ratio = made.image.variance / plain.image.variance / 10 ** (0.8 * f)
     for side in (X < 60, X > drawn.SIZE - 60):
@@ -202,7 +202,9 @@ def test_unequal_crosstalk_leaves_no_step_between_amplifiers(source: str) -> Non
     if source == "master":
         masters |= with_masters(masters["FLAT"], numbers("CROSSTALK", matrix=UNEQUAL))
         camera = drawn.camera()
-    inputs = replace(Exposure(spoil=spoil).inputs(), masters=masters, camera=camera)
+    inputs = replace(
+        Exposure(spoil=spoil).inputs(), calset=drawn.calset(masters, camera), camera=camera
+    )
     detrended = reduce.detrend(inputs, reduce.ReduceSettings()).image
     free, half = detrended.mask == 0, drawn.SIZE // 2
     left, right = (

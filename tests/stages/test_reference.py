@@ -82,6 +82,8 @@ def calibrated(snr: np.ndarray, refcat: dict[str, np.ndarray], **reference: Any)
     sources = Sources(
         {
             "i_ref": np.arange(len(snr)),
+            "x_win": np.linspace(0.0, 90.0, len(snr)),
+            "y_win": np.linspace(90.0, 0.0, len(snr)),
             "flags": np.zeros(len(snr), np.int16),
             "flux_psf": flux,
             "flux_psf_err": flux / snr,

@@ -77,13 +77,13 @@ def magnitudes(refcat: Columns, rows: NDArray[np.int64], reference: Named) -> tu
         If the catalogue lacks a column that the survey names.
     """
     if reference.transform:
-        inputs = {n: _column(refcat, column, rows) for n, column in reference.columns.items()}
+        inputs = {n: column(refcat, named, rows) for n, named in reference.columns.items()}
         mag, err = transform.apply(reference.transform, inputs)
         return np.asarray(mag), np.asarray(err)
-    mag = _column(refcat, reference.mag, rows)
+    mag = column(refcat, reference.mag, rows)
     if not reference.err:
         return mag, np.full(len(rows), _DEFAULT_ERROR_MAG)
-    err = _column(refcat, reference.err, rows)
+    err = column(refcat, reference.err, rows)
     return mag, np.where(err >= 0, err, _UNKNOWN_ERROR_MAG)
 
 
@@ -92,11 +92,11 @@ def colours(refcat: Columns, rows: NDArray[np.int64], reference: Named) -> Float
     if reference.colour_coefficient is None:
         return None
     blue, red = reference.colour
-    return _column(refcat, blue, rows) - _column(refcat, red, rows)
+    return column(refcat, blue, rows) - column(refcat, red, rows)
 
 
-def _column(refcat: Columns, name: str, rows: NDArray[np.int64]) -> Floats:
-    """A column of numbers that the survey names."""
+def column(refcat: Columns, name: str, rows: NDArray[np.int64]) -> Floats:
+    """Rows (n,) of a column of numbers that the survey names; `QualityError` if it is not there."""
     if name not in refcat or refcat[name].dtype.kind not in "fiu":
         have = sorted(n for n, values in refcat.items() if values.dtype.kind in "fiu")
         raise QualityError(

@@ -92,6 +92,8 @@ class Camera:
     defaults: dict[str, str] = field(default_factory=dict)
     """Facts that no card tells: serial, readout_mode, ccd."""
     longitude_deg: float = 0.0
+    latitude_deg: float | None = None
+    """None: no refraction that depends on colour is fitted."""
     crosstalk: tuple[tuple[float, ...], ...] = ()
     """Matrix C[victim][aggressor]; empty if not known."""
 

@@ -59,10 +59,15 @@ def run(
     from tesela.flow.run.bodies import registry
     from tesela.flow.run.controller import Controller
     from tesela.flow.run.engines import LocalEngine
+    from tesela.products import paths
 
     engine = LocalEngine(workers or opened.survey.flow.workers)
     controller = Controller(
-        opened.folder, opened.ledger, opened.rules, registry(opened.survey), engine
+        opened.folder,
+        opened.ledger,
+        opened.rules,
+        registry(opened.survey, paths.cameras_folder(opened.folder)),
+        engine,
     )
     quiet = None if as_json else _said_now_and_then()
     with progress_bar(as_json) as bar:

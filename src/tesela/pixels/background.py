@@ -18,6 +18,7 @@ from scipy.interpolate import CubicSpline
 from scipy.ndimage import median_filter
 
 from tesela.errors import QualityError
+from tesela.pixels import threads as threading
 
 N_BINS = 2048
 N_SAMPLE = 1024
@@ -58,6 +59,18 @@ class Background:
         # A spline may undershoot between steep neighbours; a noise of zero would be a lie.
         return np.maximum(plane, np.float32(0.5) * self.mesh_rms.min())
 
+    def rows(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """The level as splines along the rows: see `spline_rows`."""
+        return spline_rows(self.mesh_level, self.shape, self.mesh_px)
+
+    def level_at(self, x: NDArray[np.number], y: NDArray[np.number]) -> NDArray[np.float64]:
+        """Sky level of the pixels nearest to (x, y), (n,)."""
+        return _at(self.mesh_level, self, x, y)
+
+    def rms_at(self, x: NDArray[np.number], y: NDArray[np.number]) -> NDArray[np.float64]:
+        """Sky noise of the pixels nearest to (x, y), (n,), at least half the least cell."""
+        return np.maximum(_at(self.mesh_rms, self, x, y), 0.5 * float(self.mesh_rms.min()))
+
     @property
     def median_level(self) -> float:
         """One number for the frame's sky."""
@@ -76,6 +89,7 @@ def measure(
     mesh_px: int = 128,
     filter_meshes: int = 3,
     min_good_fraction: float = MIN_GOOD_FRACTION,
+    threads: int = 1,
 ) -> Background:
     """Measure the sky of an image.
 
@@ -91,6 +105,8 @@ def measure(
         Side of the median filter over cells (1 = none).
     min_good_fraction : float
         A cell with a smaller part of its pixels unmasked takes its neighbours' level.
+    threads : int
+        Rows of cells are shared between them.
 
     Returns
     -------
@@ -104,9 +120,14 @@ def measure(
     ny, nx = image.shape
     edges_y, edges_x = _edges(ny, _cells(ny, mesh_px)), _edges(nx, _cells(nx, mesh_px))
     bad = np.zeros(image.shape, bool) if mask is None else np.ascontiguousarray(mask, bool)
-    level, rms = _mesh_statistics(
-        np.ascontiguousarray(image, np.float32), bad, edges_y, edges_x, min_good_fraction
-    )
+    pixels = np.ascontiguousarray(image, np.float32)
+
+    def cells(rows: tuple[int, int]) -> NDArray[np.float64]:
+        edges = edges_y[rows[0] : rows[1] + 1]
+        return np.stack(_mesh_statistics(pixels, bad, edges, edges_x, min_good_fraction))
+
+    parts = threading.bands(len(edges_y) - 1, threads)
+    level, rms = np.concatenate(threading.each(cells, parts, threads), axis=1)
     known = np.isfinite(level)
     if not known.any():
         raise QualityError(
@@ -142,6 +163,19 @@ def from_mesh(
     (ny, nx) float32
         Natural bicubic spline through the centres of the cells, linear outside them.
     """
+    plane = np.empty(shape, np.float32)
+    _expand_rows(*spline_rows(mesh, shape, mesh_px), plane)
+    return plane
+
+
+def spline_rows(
+    mesh: NDArray[np.float32], shape: tuple[int, int], mesh_px: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """The splines along the rows of the plane of a mesh, for kernels that need no whole plane.
+
+    Parameters as `from_mesh`. Returns the nodes (mx,), their values in every row (ny, mx) and the
+    second derivatives there (ny, mx), as `spline_row` takes them.
+    """
     ny, nx = shape
     expected = (_cells(ny, mesh_px), _cells(nx, mesh_px))
     if mesh.shape != expected:
@@ -151,7 +185,39 @@ def from_mesh(
         )
     columns = _spline_values(_centres(ny, mesh.shape[0]), np.asarray(mesh, np.float64), ny)
     centres = _centres(nx, mesh.shape[1])
-    return _expand_rows(centres, columns, _second_derivatives(centres, columns), nx)
+    return centres, columns, _second_derivatives(centres, columns)
+
+
+def subtract(image: NDArray[np.float32], sky: Background, *, threads: int = 1) -> None:
+    """Subtract the level of `sky` from `image` (ny, nx) in place, without a plane of it."""
+    _add(image, sky, np.float32(-1), threads)
+
+
+def add(image: NDArray[np.float32], sky: Background, *, threads: int = 1) -> None:
+    """Put the level of `sky` back into `image` (ny, nx), in place."""
+    _add(image, sky, np.float32(1), threads)
+
+
+def _add(image: NDArray[np.float32], sky: Background, sign: np.float32, threads: int) -> None:
+    centres, columns, second = sky.rows()
+
+    def band(rows: tuple[int, int]) -> None:
+        y0, y1 = rows
+        _add_rows(centres, columns[y0:y1], second[y0:y1], sign, image[y0:y1])
+
+    threading.each(band, threading.bands(len(image), threads), threads)
+
+
+def _at(
+    mesh: NDArray[np.float32], of: Background, x: NDArray[np.number], y: NDArray[np.number]
+) -> NDArray[np.float64]:
+    ny, nx = of.shape
+    column = np.clip(np.rint(x), 0, nx - 1).astype(np.int64)
+    row = np.clip(np.rint(y), 0, ny - 1).astype(np.int64)
+    centres, columns, second = spline_rows(mesh, of.shape, of.mesh_px)
+    found = np.empty(len(row), np.float64)
+    _pick(centres, columns, second, row, column, nx, found)
+    return found
 
 
 def _cells(size: int, mesh_px: int) -> int:
@@ -184,7 +250,9 @@ def _spline_values(
     if len(centres) == 1:
         return np.repeat(mesh, size, axis=0)
     rows = np.ascontiguousarray(mesh.T)
-    return _expand_rows64(centres, rows, _second_derivatives(centres, rows), size).T.copy()
+    plane = np.empty((len(rows), size), np.float64)
+    _expand_rows(centres, rows, _second_derivatives(centres, rows), plane)
+    return plane.T.copy()
 
 
 def _fill(mesh: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -200,7 +268,7 @@ def _fill(mesh: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray[np.flo
     return filled
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _mesh_statistics(image, bad, edges_y, edges_x, min_good):  # type: ignore[no-untyped-def]  # pragma: no cover
     my, mx = len(edges_y) - 1, len(edges_x) - 1
     level = np.full((my, mx), np.nan)
@@ -223,7 +291,7 @@ def _mesh_statistics(image, bad, edges_y, edges_x, min_good):  # type: ignore[no
     return level, rms
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _clipped_mode(values, counts):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Level and sigma of one cell from its clipped histogram."""
     n = len(values)
@@ -279,45 +347,64 @@ def _clipped_mode(values, counts):  # type: ignore[no-untyped-def]  # pragma: no
     return low + mode * width, sigma * width / CLIPPED_STD
 
 
-@njit(cache=True)
-def _spline_row(centres, values, second, out):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Evaluate one natural cubic spline at 0, 1, 2 ... len(out) - 1."""
-    n = len(centres)
+@njit(cache=True, nogil=True)
+def spline_row(centres, values, second, out):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Evaluate one natural cubic spline at 0, 1, 2 ... len(out) - 1, linear beyond its nodes."""
+    n, size = len(centres), len(out)
     if n == 1:
         out[:] = values[0]
         return
-    k = 0
-    for x in range(len(out)):
-        while k < n - 2 and x > centres[k + 1]:
-            k += 1
-        h = centres[k + 1] - centres[k]
-        slope = (values[k + 1] - values[k]) / h
-        if x < centres[0]:
+    # A loop an interval, without branches, which the compiler can vectorise.
+    start = 0
+    for k in range(n + 1):
+        end = size if k == n else min(int(np.floor(centres[k])) + 1, size)
+        left = min(max(k - 1, 0), n - 2)
+        h = centres[left + 1] - centres[left]
+        slope = (values[left + 1] - values[left]) / h
+        if k == 0:
             edge = slope - h * (2.0 * second[0] + second[1]) / 6.0
-            out[x] = values[0] + edge * (x - centres[0])
-        elif x > centres[n - 1]:
+            for x in range(start, end):
+                out[x] = values[0] + edge * (x - centres[0])
+        elif k == n:
             edge = slope + h * (second[n - 2] + 2.0 * second[n - 1]) / 6.0
-            out[x] = values[n - 1] + edge * (x - centres[n - 1])
+            for x in range(start, end):
+                out[x] = values[n - 1] + edge * (x - centres[n - 1])
         else:
-            b = (x - centres[k]) / h
-            a = 1.0 - b
-            bend = (a * a * a - a) * second[k] + (b * b * b - b) * second[k + 1]
-            out[x] = a * values[k] + b * values[k + 1] + bend * h * h / 6.0
+            inverse = 1.0 / h
+            low, high = second[left] * h * h / 6.0, second[left + 1] * h * h / 6.0
+            for x in range(start, end):
+                b = (x - centres[left]) * inverse
+                a = 1.0 - b
+                bend = (a * a * a - a) * low + (b * b * b - b) * high
+                out[x] = a * values[left] + b * values[left + 1] + bend
+        start = max(start, end)
 
 
-@njit(cache=True)
-def _expand_rows(centres, values, second, size):  # type: ignore[no-untyped-def]  # pragma: no cover
-    plane = np.empty((values.shape[0], size), np.float32)
-    row = np.empty(size, np.float64)
+@njit(cache=True, nogil=True)
+def _pick(centres, values, second, row, column, nx, out):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Single values of a plane, a row of it at a time for points in order of their rows."""
+    line = np.empty(nx, np.float64)
+    last = -1
+    for k in np.argsort(row):
+        if row[k] != last:
+            last = row[k]
+            spline_row(centres, values[last], second[last], line)
+        out[k] = line[column[k]]
+
+
+@njit(cache=True, nogil=True)
+def _expand_rows(centres, values, second, plane):  # type: ignore[no-untyped-def]  # pragma: no cover
+    row = np.empty(plane.shape[1], np.float64)
     for j in range(values.shape[0]):
-        _spline_row(centres, values[j], second[j], row)
+        spline_row(centres, values[j], second[j], row)
         plane[j] = row
-    return plane
 
 
-@njit(cache=True)
-def _expand_rows64(centres, values, second, size):  # type: ignore[no-untyped-def]  # pragma: no cover
-    plane = np.empty((values.shape[0], size), np.float64)
+@njit(cache=True, nogil=True)
+def _add_rows(centres, values, second, sign, image):  # type: ignore[no-untyped-def]  # pragma: no cover
+    row = np.empty(image.shape[1], np.float64)
     for j in range(values.shape[0]):
-        _spline_row(centres, values[j], second[j], plane[j])
-    return plane
+        spline_row(centres, values[j], second[j], row)
+        for x in range(image.shape[1]):
+            # As a plane of float32 would: a sky that was subtracted can be put back.
+            image[j, x] += sign * np.float32(row[x])

@@ -7,42 +7,58 @@ from numba import njit
 
 MAX_REACH_PX = 32
 MIN_GOOD = 5
+SAMPLE = 1_000_000
 
 
-def fill(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def fill(image: np.ndarray, mask: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
     """Return a copy of `image` with its masked pixels replaced by their neighbours.
 
     A masked pixel takes the mean of the unmasked pixels of the 5x5 around it, weighted by the
     inverse of their distance. Where there is none, a grid of 9 x 9 pixels around it grows by
     doubling (half widths 4, 8, 16, 32 px) until it holds five unmasked pixels, whose median is
-    taken; failing that, the median of all unmasked pixels; 0 if every pixel is masked.
+    taken; failing that, the median of the unmasked pixels; 0 if every pixel is masked.
 
     Parameters
     ----------
     image : (ny, nx) float32
         Masked pixels may hold anything, NaN included.
     mask : (ny, nx) bool, True = replace
+    out : (ny, nx) float32, C-contiguous, optional
+        Filled and returned; may be `image` itself.
 
     Returns
     -------
     (ny, nx) float32; unmasked pixels are unchanged to the last bit.
     """
-    result = np.array(image, dtype=np.float32, order="C")
+    result = np.empty(image.shape, np.float32) if out is None else out
+    if result is not image:
+        result[...] = image
     flags = np.ascontiguousarray(mask, dtype=np.bool_)
-    if not flags.any():
-        return result
-    if flags.all():
-        return np.zeros_like(result)
     where = np.flatnonzero(flags)
-    far = where[~_from_neighbours(result.copy(), flags, where, result)]
+    if not where.size:
+        return result
+    if where.size == flags.size:
+        result[...] = 0
+        return result
+    far = where[~_from_neighbours(flags, where, result)]
     if far.size:
-        good = result[~flags]
-        _from_far(flags, far, np.float32(np.median(good)), result)
+        _from_far(flags, far, _typical(result, flags), result)
     return result
 
 
+def _typical(image: np.ndarray, flags: np.ndarray) -> np.float32:
+    """Median of the unmasked pixels, of a sample where there are many."""
+    step = max(1, int(np.sqrt(image.size / SAMPLE)))
+    for every in (step, 1):
+        good = image[::every, ::every][~flags[::every, ::every]]
+        if good.size:
+            break
+    return np.float32(np.median(good))
+
+
 @njit(cache=True)
-def _from_neighbours(image, mask, where, out):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _from_neighbours(mask, where, image):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Fill in place: masked pixels are written and only unmasked ones are read."""
     ny, nx = image.shape
     found = np.zeros(where.size, dtype=np.bool_)
     for k in range(where.size):
@@ -55,7 +71,7 @@ def _from_neighbours(image, mask, where, out):  # type: ignore[no-untyped-def]  
                     total += weight * image[j, i]
                     weights += weight
         if weights > 0:
-            out[y, x] = total / weights
+            image[y, x] = total / weights
             found[k] = True
     return found
 

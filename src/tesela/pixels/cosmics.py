@@ -14,7 +14,9 @@ import numpy as np
 from numba import njit
 
 from tesela.errors import BadInput
-from tesela.pixels import badpixels, tracks
+from tesela.pixels import background, badpixels, tracks
+from tesela.pixels import threads as threading
+from tesela.pixels.background import Background
 from tesela.pixels.neighbourhood import BLOCK, PAD, laplacian, median, noise, window
 
 SAMPLE = 8
@@ -42,12 +44,13 @@ def find(
     readnoise_e: float,
     mask: np.ndarray,
     *,
-    sky_e: float | np.ndarray,
+    sky: float | Background,
     sigclip: float = 4.5,
     sigfrac: float = 0.3,
     objlim: float = 5.0,
     fwhm_px: float = 2.5,
     max_iterations: int = 4,
+    threads: int = 1,
 ) -> np.ndarray:
     """Find the pixels hit by cosmic rays.
 
@@ -59,7 +62,7 @@ def find(
     mask : (ny, nx) bool, True = bad or saturated
         Never flagged and, replaced by their neighbours, never a cause of flags. Detected objects
         do not belong here: cosmic rays fall on galaxies too.
-    sky_e : float or (ny, nx) float32, electrons
+    sky : float or Background, electrons
         The sky that was subtracted (0 for an image that still has it): it makes the noise.
     sigclip : float
         Least significance of a hit, in noises.
@@ -72,6 +75,8 @@ def find(
         rather too low than too high.
     max_iterations : int
         Hits are removed and their surroundings judged again at most so many times.
+    threads : int
+        Rows of the dense pass are shared between them.
 
     Returns
     -------
@@ -79,17 +84,14 @@ def find(
     the image mirrored beyond its border.
     """
     _check(image, mask, fwhm_px)
-    flags = mask | ~np.isfinite(image)
-    total = _without_holes(np.asarray(image + np.asarray(sky_e, np.float32), np.float32), flags)
-    frame = np.pad(total, PAD, mode="reflect")
-    closed = np.pad(flags, PAD, mode="reflect")
+    frame, closed = _padded(image, mask, sky, threads)
     noise2 = np.float32(max(readnoise_e, 1e-3) ** 2)
     limit = np.float32(object_limit(objlim, fwhm_px))
     found = np.zeros(frame.shape, np.uint8)
     seen = np.zeros(frame.shape, np.uint8)
-    where = _candidates(frame, _low_noise(frame, noise2), np.float32(sigclip))
-    default = np.float32(np.median(total[::SAMPLE, ::SAMPLE]))
-    floor = _blocks(frame, 50)
+    where = _candidates_of(frame, _low_noise(frame, noise2), np.float32(sigclip), threads)
+    default = np.float32(np.median(frame[PAD:-PAD:SAMPLE, PAD:-PAD:SAMPLE]))
+    floor = _blocks(frame, 50.0)
     cut = tracks.cuts(fwhm_px)
     for _ in range(max_iterations):
         hits = _judge(frame, where, closed, noise2, np.float32(sigclip), limit)
@@ -123,16 +125,53 @@ def _check(image: np.ndarray, mask: np.ndarray, fwhm_px: float) -> None:
         )
 
 
-def _without_holes(total: np.ndarray, flags: np.ndarray) -> np.ndarray:
+def _padded(
+    image: np.ndarray, mask: np.ndarray, sky: float | Background, threads: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The image with its sky, mirrored beyond its borders and without holes, and its flags."""
+    shape = (image.shape[0] + 2 * PAD, image.shape[1] + 2 * PAD)
+    frame, closed = np.empty(shape, np.float32), np.empty(shape, np.bool_)
+    inner = frame[PAD:-PAD, PAD:-PAD]
+    inner[...] = image
+    np.isfinite(inner, out=closed[PAD:-PAD, PAD:-PAD])
+    np.logical_not(closed[PAD:-PAD, PAD:-PAD], out=closed[PAD:-PAD, PAD:-PAD])
+    closed[PAD:-PAD, PAD:-PAD] |= mask
+    if isinstance(sky, Background):
+        background.add(inner, sky, threads=threads)
+    else:
+        inner += np.float32(sky)
+    _reflect(frame)
+    _reflect(closed)
+    _raise_holes(frame, closed)
+    _reflect(frame)
+    return frame, closed
+
+
+def _raise_holes(frame: np.ndarray, closed: np.ndarray) -> None:
     """Raise dark masked pixels to their neighbours: beside a hole everything looks like a peak.
 
     Bright ones stay: they can only lower the Laplacian of their neighbours, whereas a saturated
     star filled from outside would get a rim.
     """
-    filled = badpixels.fill(total, flags)
-    keep = flags & np.isfinite(total) & (total > filled)
-    filled[keep] = total[keep]
-    return filled
+    where = np.flatnonzero(closed)
+    had = frame.ravel()[where]
+    badpixels.fill(frame, closed, out=frame)
+    keep = np.isfinite(had) & (had > frame.ravel()[where])
+    frame.ravel()[where[keep]] = had[keep]
+
+
+def _candidates_of(
+    frame: np.ndarray, low2: np.ndarray, sigclip: np.float32, threads: int
+) -> np.ndarray:
+    """Flat indices of pixels that may be hits, in order."""
+    ny = frame.shape[0]
+
+    def band(rows: tuple[int, int]) -> np.ndarray:
+        return np.asarray(
+            _candidates(frame, low2, sigclip, max(rows[0], PAD), min(rows[1], ny - PAD))
+        )
+
+    return np.concatenate(threading.each(band, threading.bands(ny, threads), threads))
 
 
 def _low_noise(frame: np.ndarray, noise2: np.float32) -> np.ndarray:
@@ -145,12 +184,7 @@ def _blocks(frame: np.ndarray, percentile: float) -> np.ndarray:
     rows = -(-frame.shape[0] // BLOCK)
     columns = -(-frame.shape[1] // BLOCK)
     low = np.empty((rows, columns), np.float32)
-    for j in range(rows):
-        for i in range(columns):
-            block = frame[
-                j * BLOCK : (j + 1) * BLOCK : SAMPLE, i * BLOCK : (i + 1) * BLOCK : SAMPLE
-            ]
-            low[j, i] = np.percentile(block, percentile)
+    _fill_blocks(frame, percentile / 100.0, low)
     return low
 
 
@@ -203,14 +237,33 @@ def _fine_structure(d, y, x, noise2, t, s):  # type: ignore[no-untyped-def]  # p
 
 
 @njit(cache=True)
-def _candidates(d, low2, sigclip):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Flat indices of pixels whose Laplacian passes even with the least noise of their block."""
+def _fill_blocks(d, part, low):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Percentiles, linear between the values of the sample."""
     ny, nx = d.shape
+    t = np.empty((BLOCK // SAMPLE) ** 2, np.float32)
+    for j in range(low.shape[0]):
+        for i in range(low.shape[1]):
+            n = 0
+            for y in range(j * BLOCK, min((j + 1) * BLOCK, ny), SAMPLE):
+                for x in range(i * BLOCK, min((i + 1) * BLOCK, nx), SAMPLE):
+                    t[n] = d[y, x]
+                    n += 1
+            values = np.sort(t[:n])
+            place = part * (n - 1)
+            k = min(int(place), n - 2) if n > 1 else 0
+            upper = values[min(k + 1, n - 1)]
+            low[j, i] = values[k] + (place - k) * (upper - values[k])
+
+
+@njit(cache=True, nogil=True)
+def _candidates(d, low2, sigclip, y0, y1):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Flat indices of pixels whose Laplacian passes even with the least noise of their block."""
+    nx = d.shape[1]
     row = np.empty(nx, np.float32)
     room = 4096
     where = np.empty(room, np.int64)
     n = 0
-    for y in range(PAD, ny - PAD):
+    for y in range(y0, y1):
         for x in range(PAD, nx - PAD):
             row[x] = laplacian(d, y, x)
         for column in range(low2.shape[1]):

@@ -7,6 +7,7 @@ import numpy.typing as npt
 from numba import njit
 
 from tesela.errors import BadInput
+from tesela.pixels import threads as threading
 from tesela.pixels.sections import as_sections, per_amplifier
 
 UNSOLVED_SIGMA = 3.0
@@ -21,6 +22,7 @@ def correct(
     *,
     saturated: np.ndarray | None = None,
     readnoise_e: npt.ArrayLike = 0.0,
+    threads: int = 1,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Subtract I_b -= sum_a C[b, a] I_a at equal read-out positions.
 
@@ -41,6 +43,8 @@ def correct(
         True = saturated.
     readnoise_e : (n_amp,) or float, electrons
         A victim is unsolved where |C| times the saturated aggressor exceeds three of these.
+    threads : int
+        Rows are shared between them.
 
     Returns
     -------
@@ -74,18 +78,26 @@ def correct(
     result = source.copy()
     top = np.zeros((1, 1), dtype=np.bool_) if saturated is None else saturated
     limits = UNSOLVED_SIGMA * per_amplifier(readnoise_e, n_amp, "read noise")
-    _subtract(source, sections, coupling, flips[0], flips[1], top, limits, result, unsolved)
+
+    def band(rows: tuple[int, int]) -> None:
+        _subtract(
+            source, sections, coupling, flips[0], flips[1], top, limits, result, unsolved, *rows
+        )
+
+    threading.each(band, threading.bands(int(sizes[0, 1]), threads), threads)
     return result, unsolved
 
 
-@njit(cache=True)
-def _subtract(image, dest, coupling, flip_x, flip_y, top, limit, out, unsolved):  # type: ignore[no-untyped-def]  # pragma: no cover
+@njit(cache=True, nogil=True)
+def _subtract(  # type: ignore[no-untyped-def]  # pragma: no cover
+    image, dest, coupling, flip_x, flip_y, top, limit, out, unsolved, first, last
+):
     n_amp = dest.shape[0]
-    width, height = dest[0, 1] - dest[0, 0], dest[0, 3] - dest[0, 2]
+    width = dest[0, 1] - dest[0, 0]
     any_top = top.shape == image.shape
     ghost = np.empty(width, dtype=np.float32)
     doubt = np.empty(width, dtype=np.bool_)
-    for j in range(height):
+    for j in range(first, last):
         for victim in range(n_amp):
             ghost[:] = 0
             doubt[:] = False

@@ -1,19 +1,21 @@
-"""Finding objects: connected pixels above a threshold, deblended (engine: sep).
+"""Finding objects: connected pixels above a threshold, deblended and labelled.
 
-The method and the meaning of the columns are those of Bertin & Arnouts 1996 (A&AS 117, 393) in
-the implementation of Barbary 2016 (JOSS 1, 58). Flags carry SExtractor's values.
+The method and the meaning of the columns are those of Bertin & Arnouts 1996 (A&AS 117, 393). Flags
+carry SExtractor's values.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
-import sep
-from numba import njit
 from numpy.typing import NDArray
 
 from tesela.errors import QualityError
+from tesela.pixels import isophotes, objects, touching
+from tesela.pixels.background import Background
+from tesela.pixels.isophotes import Noise
+from tesela.pixels.meshrows import NOTHING, expand
 
 FLAG_NEIGHBOUR: Final = 1
 FLAG_BLENDED: Final = 2
@@ -21,17 +23,42 @@ FLAG_SATURATED: Final = 4
 FLAG_TRUNCATED: Final = 8
 FLAG_APERTURE_INCOMPLETE: Final = 16
 
-PYRAMID = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]], np.float32) / np.float32(16)
-BAD_FRACTION = 0.1  # of an object's area, from which bad pixels at its side are flagged
-_DEBLEND_LIMIT = 65536
-_PIXEL_STACK = 3_000_000
+PYRAMID: Final = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]], np.float32) / np.float32(16)
+BAD_FRACTION: Final = 0.1  # of an object's area, from which bad pixels at its side are flagged
+MOST_ABOVE: Final = 0.25  # of the image above the threshold, from which it is no image of a sky
+CLEAN_BETA: Final = 1.0
 
-Objects = dict[str, NDArray[np.generic]]
+_FEW = 3_000_000  # pixels above the threshold that are never too many
+_LEAST_SIGMA = 0.5  # of the least cell of a mesh: a spline may undershoot between steep cells
+
+_PUBLISHED: Final[dict[type, dict[str, str]]] = {
+    np.float64: {
+        "x": "x",
+        "y": "y",
+        "a": "a",
+        "b": "b",
+        "theta": "theta",
+        "flux_iso": "flux",
+        "flux_filtered": "filtered_flux",
+        "peak": "peak",
+        "threshold": "threshold",
+    },
+    np.int32: {
+        "npix": "n_pixels",
+        "isoarea": "n_raw",
+        "xmin": "xmin",
+        "xmax": "xmax",
+        "ymin": "ymin",
+        "ymax": "ymax",
+    },
+}
+
+Objects = dict[str, NDArray[Any]]
 
 
 def extract(
     image: NDArray[np.float32],
-    variance: NDArray[np.float32] | float,
+    variance: NDArray[np.float32] | Background | float,
     mask: NDArray[np.bool_] | None,
     *,
     threshold_sigma: float = 1.5,
@@ -40,6 +67,8 @@ def extract(
     deblend_contrast: float = 0.005,
     kernel: float | NDArray[np.float32] | None = None,
     saturated: NDArray[np.bool_] | None = None,
+    clean_beta: float = CLEAN_BETA,
+    threads: int = 1,
 ) -> tuple[Objects, NDArray[np.int32]]:
     """Detect the objects of a sky-subtracted image.
 
@@ -47,8 +76,9 @@ def extract(
     ----------
     image : (ny, nx) float32
         Sky subtracted. NaN counts as masked.
-    variance : (ny, nx) float32 or float
-        Variance of the *sky* noise, units of the image squared: it sets the threshold.
+    variance : (ny, nx) float32, Background or float
+        Variance of the *sky* noise, units of the image squared: it sets the threshold. Of a
+        background only the noise is used, without ever being expanded into a plane.
     mask : (ny, nx) bool or None
         True = bad: such a pixel belongs to no object.
     threshold_sigma : float
@@ -59,49 +89,98 @@ def extract(
         FWHM (px) of a Gaussian detection filter, the filter itself, or None for the 3 x 3 pyramid.
     saturated : (ny, nx) bool or None
         Saturated pixels (a subset of good or bad ones): objects holding or touching one get flag 4.
+    clean_beta : float
+        As CLEAN_PARAM; 0 cleans nothing.
+    threads : int
+        Bands of rows and components are shared out among so many; the result does not depend on it.
 
     Returns
     -------
     objects : dict of (n,) arrays
-        x, y (0-based, float64), a, b, theta (radians counter-clockwise from +x), npix, flux_iso,
-        peak, xmin, xmax, ymin, ymax, threshold, flags (int16). Sorted by nothing: row k is label
+        x, y (0-based, float64; barycentre of the filtered pixels, of the core's where objects were
+        divided), a, b, theta (radians counter-clockwise from +x), npix (above the threshold after
+        filtering), isoarea (of them, before filtering too), flux_iso, flux_filtered (after), peak,
+        xmin, xmax, ymin, ymax,
+        threshold, flags (int16). Ordered by the first pixels of their components: row k is label
         k + 1.
     segmentation : (ny, nx) int32
         0 = sky, else the label.
+
+    Raises
+    ------
+    QualityError
+        If a quarter of the image is above the threshold.
+
+    Notes
+    -----
+    Memory beyond the segmentation follows the pixels above the threshold (some 40 bytes each).
     """
-    data, bad = _clean(image, mask)
-    noise = np.require(np.broadcast_to(variance, image.shape), np.float32, ["C", "W"])
-    sep.set_extract_pixstack(max(_PIXEL_STACK, image.size // 4))
-    sep.set_sub_object_limit(_DEBLEND_LIMIT)
-    try:
-        found, segmentation = sep.extract(
-            data,
-            threshold_sigma,
-            var=noise,
-            mask=bad,
-            minarea=min_area_px,
-            filter_kernel=_filter(kernel),
-            filter_type="conv",
-            deblend_nthresh=deblend_nthresh,
-            deblend_cont=deblend_contrast,
-            clean=True,
-            clean_param=1.0,
-            segmentation_map=True,
-        )
-    except Exception as error:  # the engine raises bare Exception for a full pixel stack
-        if "pixel buffer" not in str(error) and "deblending" not in str(error):
-            raise
-        raise QualityError(
-            f"detection in an image of {image.shape[0]} x {image.shape[1]} px",
-            found=f"most of it is above {threshold_sigma} sigma ({error})",
-            expected="a sky-subtracted image and its noise",
-            do="look at the sky level and the variance",
-        ) from error
-    segmentation = np.ascontiguousarray(segmentation, np.int32)
-    return _columns(found, segmentation, bad, saturated), segmentation
+    data, bad, weights = _plain(image), _known(mask), _filter(kernel)
+    noise = _noise(variance, threshold_sigma)
+    components, above = isophotes.find(
+        data, bad, weights, noise, min_area_px=min_area_px, threads=threads
+    )
+    _refuse_bright(above, image.shape, threshold_sigma)
+    found, segmentation = objects.objects_of(
+        data,
+        bad,
+        weights,
+        noise,
+        components,
+        min_area_px=min_area_px,
+        n_levels=deblend_nthresh,
+        contrast=deblend_contrast,
+        clean_beta=clean_beta,
+        threads=threads,
+    )
+    flags = _flags(found, segmentation, data, bad, saturated)
+    return _columns(found, flags), segmentation
 
 
-def object_mask(segmentation: NDArray[np.int32], *, grow_px: float) -> NDArray[np.bool_]:
+def rough(
+    image: NDArray[np.float32],
+    sky: Background,
+    mask: NDArray[np.bool_] | None,
+    *,
+    threshold_sigma: float = 1.5,
+    min_area_px: int = 5,
+    threads: int = 1,
+) -> tuple[NDArray[np.bool_], NDArray[np.int32], NDArray[np.int32]]:
+    """A cheap first look: what stands above a sky that is still in the image.
+
+    Parameters
+    ----------
+    image : (ny, nx) float32
+        With its sky. NaN counts as masked.
+    sky : Background
+        Level and noise, expanded a row at a time.
+    mask, threshold_sigma, min_area_px, threads
+        As in `extract`; the filter is the 3 x 3 pyramid.
+
+    Returns
+    -------
+    above : (ny, nx) bool
+        Pixels of connected groups of at least `min_area_px`; nothing is deblended.
+    x, y : (n,) int32
+        The pixel at which each group is highest after filtering.
+    """
+    noise = _noise(sky, threshold_sigma)
+    level = expand(sky.mesh_level, image.shape)
+    components, _ = isophotes.find(
+        _plain(image),
+        _known(mask),
+        PYRAMID,
+        noise,
+        min_area_px=min_area_px,
+        level=level,
+        threads=threads,
+    )
+    return isophotes.paint(components, image.shape), components.peak_x, components.peak_y
+
+
+def object_mask(
+    segmentation: NDArray[np.int32] | NDArray[np.bool_], *, grow_px: float
+) -> NDArray[np.bool_]:
     """All pixels within `grow_px` of an object.
 
     Parameters
@@ -116,9 +195,7 @@ def object_mask(segmentation: NDArray[np.int32], *, grow_px: float) -> NDArray[n
     (ny, nx) bool
         True = object.
     """
-    reach = int(np.floor(grow_px))
-    half_width = np.floor(np.sqrt(np.maximum(grow_px**2 - np.arange(reach + 1) ** 2, 0.0)))
-    return _dilate(np.ascontiguousarray(segmentation != 0), half_width.astype(np.int64))
+    return touching.grown(segmentation, grow_px)
 
 
 def flag_holes(
@@ -140,30 +217,55 @@ def flag_holes(
     reach_px : float
         Radius of the core.
     """
-    cored = object_mask(bad.astype(np.int32), grow_px=reach_px)
     ny, nx = bad.shape
     ix = np.clip(np.rint(np.nan_to_num(x)), 0, nx - 1).astype(np.int64)
     iy = np.clip(np.rint(np.nan_to_num(y)), 0, ny - 1).astype(np.int64)
-    return np.where(cored[iy, ix], flags | FLAG_NEIGHBOUR, flags).astype(np.int16)
+    cored = touching.near(bad, ix, iy, reach_px)
+    return np.where(cored, flags | FLAG_NEIGHBOUR, flags).astype(np.int16)
 
 
-def _clean(
-    image: NDArray[np.float32], mask: NDArray[np.bool_] | None
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Image without NaN, and the mask that knows where they were."""
-    data = np.ascontiguousarray(image, np.float32)
-    unknown = ~np.isfinite(data)
-    if unknown.any():
-        data = np.where(unknown, np.float32(0), data)
-    bad = unknown if mask is None else unknown | np.asarray(mask, bool)
-    return np.require(data, requirements="W"), np.require(bad, requirements=["C", "W"])
+def _plain(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.ascontiguousarray(image, np.float32)
+
+
+def _known(mask: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
+    """The mask, or one pixel that stands for none."""
+    return np.zeros((1, 1), bool) if mask is None else np.ascontiguousarray(mask, bool)
+
+
+def _noise(variance: NDArray[np.float32] | Background | float, threshold_sigma: float) -> Noise:
+    """The threshold in the form that was given."""
+    nothing = np.zeros((1, 1), np.float32)
+    if isinstance(variance, Background):
+        rows = expand(variance.mesh_rms, variance.shape)
+        least = _LEAST_SIGMA * float(variance.mesh_rms.min())
+        return Noise(float(threshold_sigma), 0.0, nothing, rows, least)
+    if np.ndim(variance) == 0:
+        return Noise(float(threshold_sigma), float(np.sqrt(variance)), nothing, NOTHING, 0.0)
+    plane = np.ascontiguousarray(variance, np.float32)
+    return Noise(float(threshold_sigma), 0.0, plane, NOTHING, 0.0)
+
+
+def _refuse_bright(above: int, shape: tuple[int, ...], threshold_sigma: float) -> None:
+    """Refuse an image of which too much stands above the threshold to be objects."""
+    pixels = shape[0] * shape[1]
+    if above <= max(_FEW, MOST_ABOVE * pixels):
+        return
+    raise QualityError(
+        f"detection in an image of {shape[0]} x {shape[1]} px",
+        found=f"most of it is above {threshold_sigma} sigma ({above / pixels:.0%} of the pixels)",
+        expected="a sky-subtracted image and its noise",
+        do="look at the sky level and the variance",
+    )
 
 
 def _filter(kernel: float | NDArray[np.float32] | None) -> NDArray[np.float32]:
     if kernel is None:
         return PYRAMID
     if isinstance(kernel, np.ndarray):
-        return np.ascontiguousarray(kernel, np.float32)
+        if any(side % 2 == 0 for side in kernel.shape):
+            raise ValueError(f"detection filter of {kernel.shape} px: expected odd sides")
+        return np.ascontiguousarray(kernel / np.abs(kernel).sum(), np.float32)
     sigma = float(kernel) / 2.35482
     half = max(1, round(2.0 * sigma))
     offset = np.arange(-half, half + 1)
@@ -172,77 +274,33 @@ def _filter(kernel: float | NDArray[np.float32] | None) -> NDArray[np.float32]:
     return (gaussian / gaussian.sum()).astype(np.float32)
 
 
-def _columns(
+def _flags(
     found: NDArray[np.void],
     segmentation: NDArray[np.int32],
+    image: NDArray[np.float32],
     bad: NDArray[np.bool_],
     saturated: NDArray[np.bool_] | None,
-) -> Objects:
-    """Our columns from the engine's, with SExtractor's flags."""
-    flags = np.zeros(len(found), np.int16)
-    flags[(found["flag"] & sep.OBJ_MERGED) != 0] |= FLAG_BLENDED
-    flags[(found["flag"] & sep.OBJ_TRUNC) != 0] |= FLAG_TRUNCATED
-    touched = count_touching(segmentation, bad, len(found))
-    flags[touched > BAD_FRACTION * found["npix"]] |= FLAG_NEIGHBOUR
-    if saturated is not None:
-        flags[count_touching(segmentation, saturated, len(found)) > 0] |= FLAG_SATURATED
-    objects: Objects = {
-        name: np.ascontiguousarray(found[name], np.float64)
-        for name in ("x", "y", "a", "b", "theta")
-    }
-    objects["npix"] = np.ascontiguousarray(found["npix"], np.int32)
-    objects["flux_iso"] = np.ascontiguousarray(found["flux"], np.float64)
-    objects["peak"] = np.ascontiguousarray(found["peak"], np.float64)
-    objects["threshold"] = np.ascontiguousarray(found["thresh"], np.float64)
-    for name in ("xmin", "xmax", "ymin", "ymax"):
-        objects[name] = np.ascontiguousarray(found[name], np.int32)
-    objects["flags"] = flags
-    return objects
-
-
-def count_touching(
-    segmentation: NDArray[np.int32], pixels: NDArray[np.bool_], n: int
-) -> NDArray[np.int64]:
-    """How many of `pixels` lie in, or next to, each object."""
-    ys, xs = np.nonzero(pixels)
+) -> NDArray[np.int16]:
+    """SExtractor's flags of detection."""
     ny, nx = segmentation.shape
-    labels = np.zeros((9, len(ys)), np.int32)
-    for k in range(9):
-        y, x = ys + k // 3 - 1, xs + k % 3 - 1
-        inside = (y >= 0) & (y < ny) & (x >= 0) & (x < nx)
-        labels[k, inside] = segmentation[y[inside], x[inside]]
-    labels.sort(axis=0)
-    labels[1:][labels[1:] == labels[:-1]] = 0  # one pixel counts once for one object
-    return np.bincount(labels.ravel(), minlength=n + 1)[1 : n + 1]
+    flags = np.zeros(len(found), np.int16)
+    flags[found["blended"]] |= FLAG_BLENDED
+    low = (found["xmin"] == 0) | (found["ymin"] == 0)
+    flags[low | (found["xmax"] == nx - 1) | (found["ymax"] == ny - 1)] |= FLAG_TRUNCATED
+    touched = touching.count(segmentation, bad, len(found), image)
+    flags[touched > BAD_FRACTION * found["n_pixels"]] |= FLAG_NEIGHBOUR
+    if saturated is not None:
+        full = touching.count(segmentation, np.ascontiguousarray(saturated, bool), len(found))
+        flags[full > 0] |= FLAG_SATURATED
+    return flags
 
 
-@njit(cache=True)
-def _dilate(seed, half_width):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Dilate by a disc: column distances first, then spans along the rows."""
-    ny, nx = seed.shape
-    reach = len(half_width) - 1
-    far = reach + 1
-    distance = np.full((ny, nx), far, np.int32)
-    for y in range(ny):
-        for x in range(nx):
-            if seed[y, x]:
-                distance[y, x] = 0
-            elif y > 0:
-                distance[y, x] = min(far, distance[y - 1, x] + 1)
-    for y in range(ny - 2, -1, -1):
-        for x in range(nx):
-            distance[y, x] = min(distance[y, x], distance[y + 1, x] + 1)
-    grown = np.zeros((ny, nx), np.bool_)
-    for y in range(ny):
-        end = -1
-        for x in range(nx):
-            if distance[y, x] <= reach:
-                end = max(end, x + half_width[distance[y, x]])
-            grown[y, x] = x <= end
-        end = nx
-        for x in range(nx - 1, -1, -1):
-            if distance[y, x] <= reach:
-                end = min(end, x - half_width[distance[y, x]])
-            if x >= end:
-                grown[y, x] = True
-    return grown
+def _columns(found: NDArray[np.void], flags: NDArray[np.int16]) -> Objects:
+    """The published columns."""
+    columns: Objects = {
+        ours: np.ascontiguousarray(found[name], kind)
+        for kind, names in _PUBLISHED.items()
+        for ours, name in names.items()
+    }
+    columns["flags"] = flags
+    return columns

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from numba import njit
 
 from tesela.errors import BadInput
+from tesela.pixels import threads as threading
 from tesela.pixels.sections import as_raw, as_sections, per_amplifier, same_sizes
 
 NOTHING = np.empty((0, 0), np.float32)
@@ -44,6 +45,7 @@ def apply(
     exptime_s: float = 0.0,
     linearity: np.ndarray = NOTHING,
     pivot_adu: float = 1.0,
+    threads: int = 1,
 ) -> np.ndarray:
     """Return the trimmed image in electrons: (x (1 + p(x)) gain - dark exptime) / flat.
 
@@ -72,6 +74,8 @@ def apply(
         The coefficients c_k.
     pivot_adu : float
         The level to which they refer.
+    threads : int
+        Amplifiers are shared between them.
 
     Returns
     -------
@@ -88,10 +92,15 @@ def apply(
     unit = _Unit.checked(data, dest, level, gain, linearity, pivot_adu, (raw.shape, shape))
     image = np.zeros(shape, dtype=np.float32) if out is None else out
     planes = [np.ascontiguousarray(plane, dtype=np.float32) for plane in (bias, dark, flat)]
-    _detrend(
-        raw, unit.data, unit.dest, unit.level, unit.gain, unit.coefficients, unit.inverse_pivot,
-        planes[0], planes[1], planes[2], np.float32(exptime_s), image,
-    )  # fmt: skip
+
+    def amplifiers(part: tuple[int, int]) -> None:
+        a = slice(*part)
+        _detrend(
+            raw, unit.data[a], unit.dest[a], unit.level[a], unit.gain[a], unit.coefficients[a],
+            unit.inverse_pivot, planes[0], planes[1], planes[2], np.float32(exptime_s), image,
+        )  # fmt: skip
+
+    threading.each(amplifiers, threading.bands(len(unit.data), threads), threads)
     return image
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from tesela.pixels.aperture_sums import circles, ellipse, ellipse_form, ellipse_fraction
 from tesela.pixels.apertures import (
     AFFECTED_FRACTION,
     FLAG_APERTURE_INCOMPLETE,
@@ -21,11 +22,8 @@ from tesela.pixels.apertures import (
     KRON_FACTOR,
     KRON_MINIMUM,
     KRON_WINDOW,
-    circle,
-    ellipse_form,
-    ellipse_fraction,
-    pixel,
 )
+from tesela.pixels.stamps import LARGEST_PX, cut
 
 Floats = NDArray[np.float64]
 _GEOMETRY = ("x", "y", "a", "b", "theta")
@@ -77,19 +75,19 @@ def apertures(
         an ellipse is not finite.
     """
     shape, centres = _shape(objects, reach), _stack(objects, ("x_win", "y_win"))
-    radii = 0.5 * np.asarray(diameters_px, np.float64)
+    radii, place = np.unique(0.5 * np.asarray(diameters_px, np.float64), return_inverse=True)
     auto = np.full((len(shape), 4), np.nan)
-    circles = np.full((len(shape), len(radii), 2), np.nan)
+    sums = np.full((len(shape), len(radii), 2), np.nan)
     image, variance, bad, labels = _planes(image, variance, mask, segmentation)
-    _measure(image, variance, bad, labels, shape, centres, radii, auto, circles)
+    _measure(image, variance, bad, labels, shape, centres, radii, auto, sums)
     flags = np.zeros(len(shape), np.int16)
     flags[auto[:, 2] > AFFECTED_FRACTION] |= FLAG_NEIGHBOUR
     flags[auto[:, 3] > 0] |= FLAG_APERTURE_INCOMPLETE
     return {
         "flux_auto": np.ascontiguousarray(auto[:, 0]),
         "flux_auto_err": np.ascontiguousarray(auto[:, 1]),
-        "flux_aper": np.ascontiguousarray(circles[:, :, 0]),
-        "flux_aper_err": np.ascontiguousarray(circles[:, :, 1]),
+        "flux_aper": np.ascontiguousarray(sums[:, place, 0]),
+        "flux_aper_err": np.ascontiguousarray(sums[:, place, 1]),
         "flags": flags,
     }
 
@@ -148,33 +146,11 @@ def _planes(
     )
 
 
-@njit(cache=True)
-def _ellipse(image, variance, bad, labels, label, x, y, form, k2):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Flux, error, fraction replaced, fraction outside."""
-    cxx, cyy, cxy, a = form
-    reach = np.sqrt(k2) * a + 1.0
-    flux = power = area = replaced = outside = 0.0
-    for j in range(int(np.floor(y - reach)), int(np.ceil(y + reach)) + 1):
-        for i in range(int(np.floor(x - reach)), int(np.ceil(x + reach)) + 1):
-            dx, dy = i - x, j - y
-            if dx * dx + dy * dy > reach * reach:
-                continue
-            fraction = ellipse_fraction(dx, dy, cxx, cyy, cxy, k2)
-            if fraction > 0.0:
-                value, var, state = pixel(image, variance, bad, labels, label, i, j, x, y)
-                flux += fraction * value
-                power += fraction * fraction * var
-                area += fraction
-                replaced += fraction * (state == 1)
-                outside += fraction * (state == 2)
-    return flux, np.sqrt(power), replaced / area, outside / area
-
-
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _region(image, variance, bad, labels, label, x, y, form, k2):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Flux, error, effective pixels, fraction lost, fraction taken."""
     ny, nx = image.shape
-    cxx, cyy, cxy, a = form
+    cxx, cyy, cxy, a, _ = form
     reach = np.sqrt(k2) * a + 1.0
     flux = power = pixels = area = lost = taken = 0.0
     for j in range(int(np.floor(y - reach)), int(np.ceil(y + reach)) + 1):
@@ -197,22 +173,28 @@ def _region(image, variance, bad, labels, label, x, y, form, k2):  # type: ignor
     return flux, np.sqrt(power), pixels, lost / area, taken / area
 
 
-@njit(cache=True)
-def _measure(image, variance, bad, labels, shape, centres, radii, auto, circles):  # type: ignore[no-untyped-def]  # pragma: no cover
+@njit(cache=True, nogil=True)
+def _measure(image, variance, bad, labels, shape, centres, radii, auto, sums):  # type: ignore[no-untyped-def]  # pragma: no cover
+    largest = radii[len(radii) - 1] if len(radii) > 0 else 0.0
     for k in range(shape.shape[0]):
         x, y, a, b, theta, reach = shape[k]
         xc, yc = centres[k]
         if not (np.isfinite(x + y + reach + xc + yc) and a > 0.0):
             continue
         form = ellipse_form(a, b, theta)
-        auto[k] = np.array(_ellipse(image, variance, bad, labels, k + 1, x, y, form, reach * reach))
-        for m in range(len(radii)):
-            circles[k, m, 0], circles[k, m, 1] = circle(
-                image, variance, bad, labels, k + 1, xc, yc, radii[m]
-            )
+        reach = min(reach, LARGEST_PX / a)
+        value, var, state, left, low, _ = cut(
+            image, variance, bad, labels, k + 1, x, y, reach * a + 1.0
+        )
+        found = ellipse(value, var, state, x - left, y - low, form, reach)
+        auto[k, 0], auto[k, 1], auto[k, 2], auto[k, 3] = found
+        value, var, state, left, low, _ = cut(
+            image, variance, bad, labels, k + 1, xc, yc, largest + 1.0
+        )
+        circles(value, var, xc - left, yc - low, radii, 0, sums[k])
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _sum_regions(image, variance, bad, labels, shape, sums):  # type: ignore[no-untyped-def]  # pragma: no cover
     for k in range(shape.shape[0]):
         x, y, a, b, theta, reach = shape[k]

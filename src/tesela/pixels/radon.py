@@ -7,11 +7,14 @@ additions a row. A trail that ends inside the frame shows best in the shorter su
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
+
+from tesela.pixels import threads as threading
 
 TURNS = (0.0, 0.025, -0.025, 0.05, -0.05)
 FULL = 0.5
@@ -29,7 +32,12 @@ class Line:
 
 
 def brightest_lines(
-    signal: np.ndarray, weight: np.ndarray, *, min_length: int, min_weight: float
+    signal: np.ndarray,
+    weight: np.ndarray,
+    *,
+    min_length: int,
+    min_weight: float,
+    threads: int = 1,
 ) -> list[Line]:
     """Return the line of highest sum(signal) / sqrt(sum(weight)) of each piece of the image.
 
@@ -46,19 +54,25 @@ def brightest_lines(
         Shortest piece, along the axis nearer to its direction.
     min_weight : float
         Weight a line must hold.
+    threads : int
+        The four quadrants of directions are shared between them.
 
     Returns
     -------
     list of Line, highest `snr` first
     """
-    lines = []
-    for steep in (False, True):
-        for falling in (False, True):
-            planes = [_turn(plane, steep, falling) for plane in (signal, weight)]
-            best = _transform(planes[0], planes[1], min_length, np.float32(min_weight))
-            for snr, c0, length, h, rise in best:
-                lines.append(_line(snr, (c0, length, h, rise), planes[0].shape, steep, falling))
-    return sorted(lines, key=lambda line: -line.snr)
+
+    def quadrant(turned: tuple[bool, bool]) -> list[Line]:
+        planes = [_turn(plane, *turned) for plane in (signal, weight)]
+        best = _transform(planes[0], planes[1], min_length, np.float32(min_weight))
+        return [
+            _line(snr, (c0, length, h, rise), planes[0].shape, *turned)
+            for snr, c0, length, h, rise in best
+        ]
+
+    quadrants = [(steep, falling) for steep in (False, True) for falling in (False, True)]
+    found = threading.each(quadrant, quadrants, threads)
+    return sorted(itertools.chain(*found), key=lambda line: -line.snr)
 
 
 def scatter_alongside(
@@ -137,7 +151,7 @@ def _line(
     return Line(x0=c0, y0=h, x1=c1, y1=h1, snr=snr)
 
 
-@njit(cache=True, fastmath=True)
+@njit(cache=True, nogil=True, fastmath=True)
 def _join(old, new, blocks, half, n_rows, pad):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Sums over `half` columns -> sums over twice as many, for the first `blocks` pairs."""
     for block in range(blocks):
@@ -156,7 +170,7 @@ def _join(old, new, blocks, half, n_rows, pad):  # type: ignore[no-untyped-def] 
                 out[h] += second[h + high]
 
 
-@njit(cache=True, fastmath=True)
+@njit(cache=True, nogil=True, fastmath=True)
 def _best_of(signal, weight, block, length, n_rows, pad, min_weight):  # type: ignore[no-untyped-def]  # pragma: no cover
     best = np.float32(0)
     best_h = best_rise = 0
@@ -169,7 +183,7 @@ def _best_of(signal, weight, block, length, n_rows, pad, min_weight):  # type: i
     return np.sqrt(best), best_h, best_rise
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _transform(signal, weight, min_length, min_weight):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Rows of (snr, first column, columns, row at the first column, rise over the columns)."""
     n_columns, n_rows = signal.shape

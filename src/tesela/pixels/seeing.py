@@ -19,9 +19,10 @@ PIXEL_FWHM2 = 8 * math.log(2) / 12
 def of_cores(
     image: NDArray[np.float32],
     bad: NDArray[np.bool_],
-    x: NDArray[np.float64],
-    y: NDArray[np.float64],
-    least: float | NDArray[np.float32],
+    x: NDArray[np.number],
+    y: NDArray[np.number],
+    least: float | NDArray[np.floating],
+    level: float | NDArray[np.floating] = 0.0,
 ) -> float | None:
     """FWHM of the sharp stars among objects, with the pixel taken out; rather low than high.
 
@@ -33,24 +34,26 @@ def of_cores(
     Parameters
     ----------
     image : (ny, nx) float32
-        Sky-subtracted. Bad pixels may hold anything, NaN included.
+        Bad pixels may hold anything, NaN included.
     bad : (ny, nx) bool, True = bad or saturated
         Peaks that have one among their eight neighbours are left out.
     x, y : (n,) float64, pixels
         Centres of objects.
-    least : float or (ny, nx) float32, units of the image
-        Peaks above this are used.
+    least : float or (n,), units of the image
+        Peaks so far above the sky are used.
+    level : float or (n,), units of the image
+        Of the sky that is still in the image at each object.
 
     Returns
     -------
     float, pixels; None where there are fewer than five such peaks. It is the FWHM along the
     sharper of the two axes.
     """
-    peak_y, peak_x = _peaks(image, x, y)
-    limit = np.broadcast_to(least, image.shape)[peak_y, peak_x]
+    peak_y, peak_x, inside = _peaks(image, x, y)
+    limit, sky = (np.broadcast_to(v, len(x))[inside] for v in (least, level))
     near = np.arange(-1, 2)
     rows, columns = peak_y[:, None, None] + near[:, None], peak_x[:, None, None] + near
-    stamps = image[rows, columns]
+    stamps = image[rows, columns] - sky[:, None, None]
     good = ~bad[rows, columns].any(axis=(1, 2)) & (stamps[:, 1, 1] > limit)
     light = stamps[good].astype(np.float64)
     light = light[(light > 0).all(axis=(1, 2))]
@@ -68,9 +71,10 @@ def of_cores(
 
 
 def _peaks(
-    image: NDArray[np.float32], x: NDArray[np.float64], y: NDArray[np.float64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The brightest of the nine pixels about each centre, those at the border left out."""
+    image: NDArray[np.float32], x: NDArray[np.number], y: NDArray[np.number]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """The brightest of the nine pixels about each centre; those at the border are left out, as the
+    third says."""
     row, column = np.rint(y).astype(np.int64), np.rint(x).astype(np.int64)
     ny, nx = image.shape
     inside = (row > 1) & (row < ny - 2) & (column > 1) & (column < nx - 2)
@@ -78,7 +82,7 @@ def _peaks(
     j, i = (v.ravel() for v in np.mgrid[-1:2, -1:2])
     values = np.nan_to_num(image[row[:, None] + j, column[:, None] + i], nan=-np.inf)
     best = values.argmax(axis=1)
-    return row + j[best], column + i[best]
+    return row + j[best], column + i[best], inside
 
 
 def _densest(values: NDArray[np.float64]) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final, Literal
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 OBJECT_CODE: Final = 64
@@ -123,22 +124,10 @@ def _block_mean(
     image: NDArray[np.float32], factor: int
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Mean of the finite pixels of every block, and where there are none."""
-    values = image if np.isfinite(image).all() else np.where(np.isfinite(image), image, 0)
-    total = _block_sum(values, factor)
-    if values is image:
-        count = _block_sum(np.ones((1, image.shape[1]), np.float32), factor)
-        rows = _block_sum(np.ones((image.shape[0], 1), np.float32), factor)
-        count = rows * count
-    else:
-        count = _block_sum(np.isfinite(image), factor)
+    shape = (-(-image.shape[0] // factor), -(-image.shape[1] // factor))
+    total, count = np.zeros(shape), np.zeros(shape, np.int64)
+    _sum_blocks(np.ascontiguousarray(image, np.float32), factor, total, count)
     return total / np.maximum(count, 1), count == 0
-
-
-def _block_sum(plane: NDArray[np.generic], factor: int) -> NDArray[np.float64]:
-    """Sums over factor x factor blocks, partial ones at the far edges included."""
-    rows = np.add.reduceat(plane, np.arange(0, plane.shape[0], factor), axis=0, dtype=np.float32)
-    starts = np.arange(0, plane.shape[1], factor)
-    return np.add.reduceat(rows, starts, axis=1, dtype=np.float64)
 
 
 def _sky(values: NDArray[np.float64]) -> tuple[float, float]:
@@ -158,15 +147,44 @@ def _overlay(
     colours: Mapping[int, tuple[int, int, int]],
 ) -> None:
     """Tint the picture, the most harmless code first so that defects lie on top."""
-    for code in sorted(colours, reverse=True):
-        chosen = (mask & code) != 0
-        if not chosen.any():
+    codes = np.array(sorted(colours, reverse=True), np.uint8)
+    count = np.zeros((len(codes), *picture.shape[:2]), np.int32)
+    _count_codes(np.ascontiguousarray(mask), factor, codes, count)
+    for code, pixels in zip(map(int, codes), count):
+        fraction = np.minimum(pixels / factor**2, 1.0)
+        if not fraction.any():
             continue
-        fraction = np.minimum(_block_sum(chosen, factor) / factor**2, 1.0)
         strength = 0.35 if code == OBJECT_CODE else 0.85
         alpha = (strength * np.sqrt(fraction))[..., None]
         picture *= 1.0 - alpha
         picture += alpha * np.array(colours[code], np.float64)
+
+
+@njit(cache=True)
+def _sum_blocks(image, factor, total, count):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Sums and numbers of the finite pixels of factor x factor blocks, partial ones included."""
+    ny, nx = image.shape
+    for y in range(ny):
+        for block in range(total.shape[1]):
+            part = 0.0
+            n = 0
+            for x in range(block * factor, min((block + 1) * factor, nx)):
+                if np.isfinite(image[y, x]):
+                    part += image[y, x]
+                    n += 1
+            total[y // factor, block] += part
+            count[y // factor, block] += n
+
+
+@njit(cache=True)
+def _count_codes(mask, factor, codes, count):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Pixels that have each code in every block."""
+    for y in range(mask.shape[0]):
+        for x in range(mask.shape[1]):
+            if mask[y, x]:
+                for k in range(codes.size):
+                    if mask[y, x] & codes[k]:
+                        count[k, y // factor, x // factor] += 1
 
 
 def _finish(picture: NDArray[np.float64]) -> NDArray[np.uint8]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -12,6 +13,7 @@ from scipy.ndimage import uniform_filter
 
 from tesela.errors import BadInput
 from tesela.pixels import radon
+from tesela.pixels import threads as threading
 from tesela.pixels.streak import Streak, refine
 
 CLIP_SIGMA = 4.0
@@ -54,6 +56,28 @@ class Trail:
     surface_brightness: float
 
 
+@dataclass(frozen=True)
+class Found(Sequence[Trail]):
+    """The trails of a frame.
+
+    Attributes
+    ----------
+    trails : tuple of Trail
+    strongest : float
+        Signal-to-noise ratio of the best line of the frame outside objects, of a trail or not:
+        chance alone gives 5 to 6.
+    """
+
+    trails: tuple[Trail, ...]
+    strongest: float
+
+    def __len__(self) -> int:
+        return len(self.trails)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.trails[index]
+
+
 def find(
     image: np.ndarray,
     mask: np.ndarray,
@@ -63,7 +87,8 @@ def find(
     bin: int | None = None,  # noqa: A002 - the word observers use
     threshold: float = 7.0,
     max_trails: int = 5,
-) -> list[Trail]:
+    threads: int = 1,
+) -> Found:
     """Find straight trails in a sky-subtracted image.
 
     The image in units of its noise, clipped at 4 sigma, is binned and summed along all lines and
@@ -99,7 +124,8 @@ def find(
 
     Returns
     -------
-    list of Trail, in the order found (the more significant first, but for overlaps)
+    Found
+        A sequence of `Trail`, in the order found (the more significant first, but for overlaps).
     """
     if image.ndim != 2 or mask.shape != image.shape:
         raise BadInput(
@@ -109,21 +135,19 @@ def find(
         )
     step = bin or (8 if image.size > BIG_FRAME_PX else 4)
     if min(image.shape) < 32 * step:
-        return []  # too small for a line to stand out
+        return Found((), 0.0)  # too small for a line to stand out
     bad = mask | ~np.isfinite(image)
     hidden = bad if objects is None else bad | objects
-    search = _Search(
-        image, noise, bad, hidden, step, threshold, _binned(image, hidden, noise, step, CLIP_SIGMA)
-    )
+    binned, shown = _binned(image, bad, hidden, noise, step, threads)
+    search = _Search(image, noise, bad, hidden, step, threshold, binned, threads)
     trails: list[Trail] = []
     if objects is not None:
         # Those brighter than the noise: with stars they form objects, and would hide the faint.
-        shown = _binned(image, bad, noise, step, BRIGHT_CLIP_SIGMA)
         search.into(
             trails, max_trails, *shown, search.look_among_objects, MAX_REFINED_AMONG_OBJECTS
         )
     search.into(trails, max_trails, search.signal, search.weight, search.look)
-    return trails
+    return Found(tuple(trails), search.strongest)
 
 
 class _Search:
@@ -138,7 +162,9 @@ class _Search:
         step: int,
         threshold: float,
         binned: tuple[np.ndarray, np.ndarray],
+        threads: int,
     ) -> None:
+        self.threads, self.strongest = threads, 0.0
         self.image, self.noise, self.step = image, noise, step
         self.bad, self.hidden = bad.copy(), hidden.copy()
         self.signal, self.weight = binned
@@ -182,7 +208,10 @@ class _Search:
             weight,
             min_length=max(int(self.shortest / self.step), 8),
             min_weight=0.5 * self.shortest * self.step,
+            threads=self.threads,
         )
+        if lines and signal is self.signal:
+            self.strongest = max(self.strongest, lines[0].snr)
         closed = np.zeros(signal.shape, np.bool_)
         refined = 0
         for line in lines:
@@ -242,7 +271,7 @@ class _Search:
         return x0, y0, x1, y1
 
 
-def paint(trails: list[Trail], shape: tuple[int, int], grow_px: float = 0.0) -> np.ndarray:
+def paint(trails: Sequence[Trail], shape: tuple[int, int], grow_px: float = 0.0) -> np.ndarray:
     """Return the (ny, nx) bool mask of pixels within width / 2 + `grow_px` of a trail's axis."""
     mask = np.zeros(shape, np.bool_)
     for trail in trails:
@@ -301,18 +330,36 @@ def _scatter_beside(streak: Streak, signal: np.ndarray, weight: np.ndarray, step
     return max(1.0, radon.scatter_alongside(signal, weight, (x0, y0, x1, y1), width, clear))
 
 
+Sums = tuple[np.ndarray, np.ndarray]
+"""Of the values in each bin, and how many they are."""
+
+
 def _binned(
-    image: np.ndarray, bad: np.ndarray, noise: float | np.ndarray, step: int, clip_sigma: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Sums and counts of the unmasked, clipped image in units of noise, large scales removed."""
+    image: np.ndarray,
+    bad: np.ndarray,
+    hidden: np.ndarray,
+    noise: float | np.ndarray,
+    step: int,
+    threads: int,
+) -> tuple[Sums, Sums]:
+    """The image in units of noise, clipped and binned, large scales removed: where no object
+    hides it, and with the objects, clipped harder."""
     plane = np.ascontiguousarray(np.atleast_2d(np.asarray(noise, dtype=np.float32)))
     pixels = np.ascontiguousarray(image, dtype=np.float32)
-    signal, weight = _sum_bins(pixels, bad, plane, step, np.float32(clip_sigma))
-    size = min(BACKGROUND_BINS, min(signal.shape) | 1)
-    level = uniform_filter(signal, size, mode="constant")
-    level /= np.maximum(uniform_filter(weight, size, mode="constant"), 0.05 * step**2)
-    signal -= level * weight
-    return signal, weight
+    ny, nx = image.shape[0] // step, image.shape[1] // step
+    sums = np.zeros((4, ny, nx), np.float32)
+    clips = np.float32(CLIP_SIGMA), np.float32(BRIGHT_CLIP_SIGMA)
+
+    def band(rows: tuple[int, int]) -> None:
+        _sum_bins(pixels, bad, hidden, plane, step, clips, rows[0], rows[1], sums)
+
+    threading.each(band, threading.bands(ny, threads), threads)
+    for signal, weight in (sums[:2], sums[2:]):
+        size = min(BACKGROUND_BINS, min(signal.shape) | 1)
+        level = uniform_filter(signal, size, mode="constant")
+        level /= np.maximum(uniform_filter(weight, size, mode="constant"), 0.05 * step**2)
+        signal -= level * weight
+    return (sums[0], sums[1]), (sums[2], sums[3])
 
 
 def _share_closed(line: radon.Line, closed: np.ndarray) -> float:
@@ -338,23 +385,29 @@ def _binned_paint(streak: Streak, shape: tuple[int, int], step: int) -> np.ndarr
     return mask
 
 
-@njit(cache=True)
-def _sum_bins(image, bad, noise, step, clip):  # type: ignore[no-untyped-def]  # pragma: no cover
-    ny, nx = image.shape[0] // step, image.shape[1] // step
-    signal = np.zeros((ny, nx), np.float32)
-    weight = np.zeros((ny, nx), np.float32)
+@njit(cache=True, nogil=True)
+def _sum_bins(image, bad, hidden, noise, step, clips, y0, y1, sums):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Fill rows [y0, y1) of the sums: signal and weight outside objects, then of all."""
+    nx = sums.shape[2]
     whole = noise.size == 1
-    sigma = noise[0, 0]
-    for y in range(ny * step):
-        for x in range(nx * step):
-            if bad[y, x]:
-                continue
-            if not whole:
-                sigma = noise[y, x]
-            value = image[y, x] / sigma
-            signal[y // step, x // step] += min(max(value, -clip), clip)
-            weight[y // step, x // step] += np.float32(1)
-    return signal, weight
+    clip, bright = clips
+    for y in range(y0 * step, y1 * step):
+        row = y // step
+        for column in range(nx):
+            signal = weight = shown = number = np.float32(0)
+            for x in range(column * step, (column + 1) * step):
+                if bad[y, x]:
+                    continue
+                value = image[y, x] / (noise[0, 0] if whole else noise[y, x])
+                shown += min(max(value, -bright), bright)
+                number += np.float32(1)
+                if not hidden[y, x]:
+                    signal += min(max(value, -clip), clip)
+                    weight += np.float32(1)
+            sums[0, row, column] += signal
+            sums[1, row, column] += weight
+            sums[2, row, column] += shown
+            sums[3, row, column] += number
 
 
 @njit(cache=True)

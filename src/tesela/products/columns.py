@@ -95,7 +95,13 @@ _SHAPE = (
     Column("ellipticity", "float32", "", "src.ellipticity", "1 - b/a"),
     Column("flux_radius", "float32", "pix", "phys.angSize", "Radius with half of flux_auto"),
     Column("fwhm", "float32", "pix", "phys.angSize", "Full width at half maximum"),
-    Column("isoarea", "int32", "pix2", "phys.angArea", "Pixels above the detection isophote"),
+    Column(
+        "isoarea",
+        "int32",
+        "pix2",
+        "phys.angArea",
+        "Pixels above the detection isophote, before and after filtering",
+    ),
 )
 _KRON = Column(
     "kron_radius",
@@ -136,9 +142,28 @@ SINGLE = _by_name(
     ),
     Column("flux_aper_err", "float32", _INST, "stat.error;phot.flux", "Errors of flux_aper", _N),
     Column("flux_iso", "float32", _INST, "phot.flux", "Flux above the detection isophote"),
+    Column("flux_iso_err", "float32", _INST, "stat.error;phot.flux", "Error of flux_iso"),
+    Column("flux_petro", "float32", _INST, "phot.flux", "Flux in the Petrosian ellipse"),
+    Column("flux_petro_err", "float32", _INST, "stat.error;phot.flux", "Error of flux_petro"),
+    Column(
+        "petro_radius",
+        "float32",
+        "",
+        "phys.angSize",
+        "Petrosian radius in units of a and b; PETRO reaches 2 of it, at least 3.5 a; NaN where "
+        "the profile is too flat",
+    ),
     Column("peak", "float32", _INST, "phot.flux;stat.max", "Brightest pixel above the background"),
     _KRON,
     *_SHAPE,
+    Column(
+        "flux_radii",
+        "float32",
+        "pix",
+        "phys.angSize",
+        "Radii with 0.2, 0.5 and 0.8 of flux_auto",
+        3,
+    ),
     _FLAGS,
     _MASK_FLAGS,
     _WEIGHT,

@@ -25,6 +25,11 @@ from tesela.products.files import Card, Hdu
 
 Table = dict[str, NDArray[Any]]
 
+STEPS_IN_NOISE = 16
+"""Steps of a reduced image in the noise of its sky: they add 1/3000 to its variance."""
+STEPS_IN_VARIANCE = 100
+"""Steps of the variance in that of the sky."""
+
 _SCALE_CARDS = ("MAGZP", "MAGZPERR", "COLCOEF", "COLPIVOT")
 _WCS_CARD = re.compile(r"CRVAL[12]|CRPIX[12]|CD[12]_[12]|PV[12]_\d+")
 
@@ -191,13 +196,34 @@ class ReducedImage:
     cards: list[Card]
 
     def write(self, path: Path) -> None:
-        """Write the six extensions."""
+        """Write the six extensions; image and variance in steps far below the noise of the sky.
+
+        Every pixel of IMAGE keeps its value to 1/32 of that noise, of VARIANCE to 1/200 of that of
+        the sky; the steps are in the headers.
+        """
+        sky_variance = float(np.median(self.sky_mesh[1]))
+        fine = float(np.sqrt(max(sky_variance, 0.0)) / STEPS_IN_NOISE)
+        coarse = max(sky_variance, 0.0) / STEPS_IN_VARIANCE
+        unit, unit2 = ("BUNIT", "electron", ""), ("BUNIT", "electron2", "")
+        note = "values are stored in such steps"
         files.write_fits(
             path,
             [
-                Hdu("IMAGE", self.image, [("BUNIT", "electron", ""), *self.cards]),
+                Hdu(
+                    "IMAGE",
+                    self.image,
+                    [unit, ("TSL STEP", fine, note), *self.cards],
+                    compress=True,
+                    step=fine,
+                ),
                 Hdu("MASK", self.mask, maskbit.cards(), compress=True),
-                Hdu("VARIANCE", self.variance, [("BUNIT", "electron2", "")]),
+                Hdu(
+                    "VARIANCE",
+                    self.variance,
+                    [unit2, ("TSL STEP", coarse, note)],
+                    compress=True,
+                    step=coarse,
+                ),
                 Hdu(
                     "SKY",
                     self.sky_mesh,
@@ -223,7 +249,8 @@ class ReducedImage:
         )
 
     def data_hash(self) -> str:
-        """Hash of pixels, sky, PSF, source list and the numbers that scale and place them."""
+        """Hash of pixels (as they were before they are stored in steps), sky, PSF, source list and
+        the numbers that scale and place them."""
         return files.data_hash(
             {
                 "IMAGE": self.image,

@@ -101,6 +101,11 @@ def picture(image: Path) -> Path:
     return image.with_suffix(".jpg")
 
 
+def preview(image: Path) -> Path:
+    """The image and its mask at several scales, beside it."""
+    return image.with_suffix(".preview.fz")
+
+
 def validation(release: Path) -> Path:
     """What the last validation of a release found, beside its folder."""
     return release.with_name(f"{release.name}.validation.json")

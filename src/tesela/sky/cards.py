@@ -1,5 +1,8 @@
 """FITS header cards of a tangent-plane or TPV world coordinate system, written and read.
 
+TPV is written in full, PVi_0 and PVi_1 included: readers that expect SCAMP's older cards (RA---TAN
+with PV) understand it as well. SIP is read.
+
 Greisen & Calabretta 2002, A&A 395, 1061 for the cards; TPV as in the FITS registry of conventions.
 """
 
@@ -14,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tesela.errors import BadInput
-from tesela.sky import tpv
+from tesela.sky import sip, tpv
 
 Floats = NDArray[np.float64]
 
@@ -62,11 +65,11 @@ def write(crval: Floats, crpix: Floats, cd: Floats, pv: Floats | None) -> dict[s
 def read(header: Mapping[str, Any], shape: tuple[int, int] | None) -> Numbers:
     """Read the cards; see `Wcs.from_cards`."""
     ctypes = [str(header.get(f"CTYPE{axis}", "")).strip().upper() for axis in (1, 2)]
-    if ctypes not in (["RA---TAN", "DEC--TAN"], ["RA---TPV", "DEC--TPV"]):
+    if ctypes not in ([f"RA---{kind}", f"DEC--{kind}"] for kind in ("TAN", "TPV", "TAN-SIP")):
         raise BadInput(
             "WCS cards CTYPE1, CTYPE2",
             found=f"{ctypes[0]!r}, {ctypes[1]!r}",
-            expected="RA---TAN, DEC--TAN or RA---TPV, DEC--TPV in this order",
+            expected="RA---TAN, DEC--TAN, or with TPV or TAN-SIP for TAN, in this order",
             do="give the frame a tangent-plane WCS or leave it to the astrometric solution",
         )
     frame = str(header.get("RADESYS", "ICRS")).strip().upper()
@@ -74,11 +77,17 @@ def read(header: Mapping[str, Any], shape: tuple[int, int] | None) -> Numbers:
         raise BadInput(
             "WCS card RADESYS", found=repr(frame), expected="ICRS, or FK5 of equinox 2000"
         )
+    cd = _read_matrix(header)
+    pv = _read_pv(header, declared=ctypes[0].endswith("TPV"))
+    if ctypes[0].endswith("SIP"):
+        # SIP moves pixels, TPV the plane: who writes both means the same twice.
+        terms = sip.coefficients(header)
+        pv = sip.to_pv(terms, cd) if terms else None
     return Numbers(
         crval=np.array([_number(header, "CRVAL1"), _number(header, "CRVAL2")]),
         crpix=np.array([_number(header, "CRPIX1") - 1.0, _number(header, "CRPIX2") - 1.0]),
-        cd=_read_matrix(header),
-        pv=_read_pv(header, declared=ctypes[0].endswith("TPV")),
+        cd=cd,
+        pv=pv,
         shape=shape if shape is not None else _read_shape(header),
     )
 

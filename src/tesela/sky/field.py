@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -46,6 +46,17 @@ class Field:
     i_ref: Indices
     tree: cKDTree
     window: pattern.Window
+
+    def brightest(self, n_targets: int) -> Field:
+        """This field with the brightest reference stars alone."""
+        if n_targets >= len(self.targets):
+            return self
+        targets = self.targets[:n_targets]
+        return replace(
+            self, targets=targets, tree=cKDTree(targets), ref_ra=self.ref_ra[:n_targets],
+            ref_dec=self.ref_dec[:n_targets], ref_error_arcsec=self.ref_error_arcsec[:n_targets],
+            i_ref=self.i_ref[:n_targets],
+        )  # fmt: skip
 
 
 def prepare(

@@ -38,6 +38,8 @@ _AFFINE_BUYS = 3  # an affine transform has six free numbers: it can force three
 _MAX_CANDIDATES = 3000  # pairs of a detection and a reference star that vote pairwise
 _MAX_DIFFERENCES = 150_000  # pairs that enter the histograms of shifts
 _VOTERS = 80
+_SKIPPED = (0.1, 0.0, 0.25)  # part of the detections, the brightest, that a glance leaves out
+N_GLANCES = 4 * len(_SKIPPED)
 _MAX_JUDGED = 500
 _MIN_RADIUS_PX = 0.8
 _DISPLACEMENTS = np.exp(2j * np.pi * np.arange(6) / 6)
@@ -54,13 +56,16 @@ class Verdict:
     chance_log10: float
 
 
-def search(field: Field, min_matches: int) -> Verdict | None:
+def search(field: Field, min_matches: int, *, glance: int | None = None) -> Verdict | None:
     """Judge proposals until one is certain; the best, or None when not even one could be judged.
 
-    The caller compares its chance with MAX_CHANCE_LOG10.
+    A glance, by its number below N_GLANCES, takes the votes of one window of brightness alone:
+    much cheaper, for trying many guesses in turn.
+    The caller compares the chance with MAX_CHANCE_LOG10.
     """
+    proposals = _proposals(field) if glance is None else _at_a_glance(field, glance)
     best: Verdict | None = None
-    for proposal in _proposals(field):
+    for proposal in proposals:
         verdict = _judge(field, proposal, min_matches)
         if verdict is None:
             continue
@@ -84,11 +89,32 @@ def _proposals(field: Field) -> Iterator[pattern.Similarity]:
 
     # The brightest detections may lack counterparts (saturated) and the reference may begin
     # fainter or brighter: slide both windows of brightness until a pattern is found.
-    n_targets = int(np.clip(_MAX_CANDIDATES / (_VOTERS * near), 40, None))
-    for start_point in (0, len(points) // 10, len(points) // 4):
-        voters = points[start_point : start_point + _VOTERS]
+    n_targets = _window_of_targets(field, _MAX_CANDIDATES)
+    for skipped in (0.0, 0.1, 0.25):
         for start in range(0, max(len(targets) - n_targets // 2, 1), max(n_targets // 2, 1))[:12]:
-            yield from pattern.by_pairs(voters, targets[start : start + n_targets], window)
+            yield from _by_pairs(field, skipped, start, n_targets)
+
+
+def _at_a_glance(field: Field, glance: int) -> list[pattern.Similarity]:
+    n_targets = _window_of_targets(field, _MAX_CANDIDATES // 2)
+    step, which = divmod(glance, len(_SKIPPED))
+    start = step * max(n_targets // 2, 1)
+    if start >= max(len(field.targets) - n_targets // 2, 1):
+        return []
+    return _by_pairs(field, _SKIPPED[which], start, n_targets)
+
+
+def _window_of_targets(field: Field, n_candidates: int) -> int:
+    """So many targets give the voters that many candidates in all."""
+    near = np.pi * field.window.reach**2 / _area(field.targets)
+    return int(np.clip(n_candidates / (_VOTERS * near), 40, None))
+
+
+def _by_pairs(field: Field, skipped: float, start: int, n_targets: int) -> list[pattern.Similarity]:
+    """Votes of detections after that part of the brightest, with a window of targets."""
+    first = int(skipped * len(field.points))
+    voters = field.points[first : first + _VOTERS]
+    return pattern.by_pairs(voters, field.targets[start : start + n_targets], field.window)
 
 
 def _area(points: Floats) -> float:

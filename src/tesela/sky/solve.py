@@ -3,27 +3,32 @@
 1. *Prepare*: both catalogues in the tangent plane of the guess (`field`).
 2. *Find and judge*: shifts of all stars, then votes of pairs of stars (`pattern`), propose
    similarities; one that chance cannot explain is accepted (`judge`, which states the criterion).
-3. *Fit*: degree 1, 2, 3 (`fit`), matching anew before each with a radius that follows the scatter.
+   Where the orientation is not known, guesses turned all around are tried (`orientation`).
+3. *Fit*: degree 1, 2, 3 (`refine`, `fit`), matching anew before each with a radius that follows
+   the scatter; on request with the chromatic refraction (`chromatic`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tesela.errors import QualityError
-from tesela.sky import fit, judge, tangent
+from tesela.sky import chromatic, coverage, judge, orientation, tangent
 from tesela.sky.field import Field, prepare
-from tesela.sky.match import mutual_nearest
+from tesela.sky.refine import Refined, refine
 from tesela.sky.wcs import Wcs
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
-_START_RADIUS_ARCSEC = 10.0
-_MIN_FIT_RADIUS_PX = 0.4
+_MANY = 3
+_SEARCHED = 8  # guesses searched in full: all right angles of an unknown orientation
+_GLANCE_REFERENCE = 20_000  # brightest reference stars where guesses are many
 
 
 @dataclass(frozen=True)
@@ -46,11 +51,15 @@ class Solution:
         Logarithm of the probability that chance gave this match (see the module's criterion).
     degree : int
         Degree of the polynomial, lower than asked when stars are few.
+    error_arcsec : float
+        Error an axis of the fitted position at the worst corner of the image.
     offset_arcsec, rotation_deg, scale_ratio : float
         Solution against guess: distance between their field centres, position angle (solution
         minus guess, each at its own centre), pixel scale (solution over guess).
     flipped : bool
         The image turned out to be the mirror image of the guess.
+    refraction : chromatic.Refraction or None
+        Fitted if asked for and if enough stars have colours. The residuals are what it leaves.
     """
 
     wcs: Wcs
@@ -64,10 +73,12 @@ class Solution:
     n_chance: float
     chance_log10: float
     degree: int
+    error_arcsec: float
     offset_arcsec: float
     rotation_deg: float
     scale_ratio: float
     flipped: bool
+    refraction: chromatic.Refraction | None
 
 
 def solve(
@@ -88,7 +99,10 @@ def solve(
     max_scale_error: float = 0.02,
     floor_px: float = 0.02,
     min_matches: int = 8,
+    max_error_px: float = 1.0,
     allow_flip: bool = False,
+    any_orientation: bool = False,
+    atmosphere: chromatic.Atmosphere | None = None,
 ) -> Solution:
     """Solve the astrometry of a frame.
 
@@ -114,33 +128,40 @@ def solve(
         How wrong the guess may be.
     min_matches : int
         Fewest stars in the final fit.
+    max_error_px : float
+        Largest error an axis that the fitted position may have at a corner of the image.
     allow_flip : bool
         Try the mirror images of the guess too.
+    any_orientation : bool
+        The guess's position angle and parity may be anything; some seconds more.
+    atmosphere : chromatic.Atmosphere, optional
+        Fit the chromatic refraction too.
 
     Raises
     ------
     QualityError
-        Too few stars, or no match that chance could not explain.
+        Too few stars, no match that chance could not explain, or a match that leaves a part of the
+        frame uncertain (`coverage`, `fit.worst_error_arcsec`).
     """
+    detections, reference = (x, y, flux), (ref_ra, ref_dec, ref_mag)
     errors = (x_err, y_err, ref_err_arcsec)
-    guesses = [guess, *_mirrored(guess)] if allow_flip else [guess]
+    limits = (max_offset_arcsec, max_rotation_deg, max_scale_error)
+    guesses = _guesses(guess, max_rotation_deg, allow_flip, any_orientation)
+    # Every guess is another throw of the dice.
+    limit = judge.MAX_CHANCE_LOG10 - float(np.log10(len(guesses)))
+    full = partial(
+        prepare, detections, reference, errors=errors, floor_px=floor_px, limits=limits
+    )  # fmt: skip
     best: judge.Verdict | None = None
-    for trial in guesses:
-        field = prepare(
-            (x, y, flux),
-            (ref_ra, ref_dec, ref_mag),
-            trial,
-            errors,
-            floor_px,
-            (max_offset_arcsec, max_rotation_deg, max_scale_error),
-        )
-        _require_stars(field, min_matches)
-        verdict = judge.search(field, min_matches)
-        if verdict is not None and verdict.chance_log10 < judge.MAX_CHANCE_LOG10:
-            return _finish(field, verdict, guess, degree, min_matches)
+    for verdict, trial in _search(full, guesses, min_matches):
+        if verdict is not None and verdict.chance_log10 < limit:
+            field = full(trial)
+            refined = refine(field, verdict.affine, verdict.radius, degree, min_matches, atmosphere)
+            _require_everywhere(field, refined, max_error_px)
+            return _describe(field, verdict, guess, refined)
         if best is None or (verdict is not None and verdict.chance_log10 < best.chance_log10):
             best = verdict
-    raise _unconvincing(len(np.ravel(x)), len(np.ravel(ref_ra)), best, allow_flip)
+    raise _unconvincing(len(np.ravel(x)), len(np.ravel(ref_ra)), best, len(guesses), limit)
 
 
 # -- preparation ------------------------------------------------------------------------------
@@ -160,83 +181,34 @@ def _require_stars(field: Field, min_matches: int) -> None:
             )
 
 
-def _mirrored(guess: Wcs) -> list[Wcs]:
-    """The guess seen in a mirror, about either axis of the image's centre."""
-    flat = guess.linearised()
-    return [replace(flat, cd=flat.cd * np.array(signs)) for signs in ([-1.0, 1.0], [1.0, -1.0])]
+def _guesses(guess: Wcs, max_rotation_deg: float, allow_flip: bool, anywhere: bool) -> list[Wcs]:
+    if anywhere:
+        return orientation.every(guess, max_rotation_deg)
+    return [guess, *orientation.mirrored(guess)] if allow_flip else [guess]
 
 
-# -- final fit --------------------------------------------------------------------------------
+def _search(
+    make: Callable[[Wcs], Field], guesses: list[Wcs], min_matches: int
+) -> Iterator[tuple[judge.Verdict | None, Wcs]]:
+    """The verdict on one guess after the other; many are glanced at before a few are searched."""
+    if len(guesses) > _MANY:
+        fields = [make(guess).brightest(_GLANCE_REFERENCE) for guess in guesses]
+        for glance in range(judge.N_GLANCES):
+            for field in fields:
+                _require_stars(field, min_matches)
+                yield judge.search(field, min_matches, glance=glance), field.guess
+    for guess in guesses[:_SEARCHED]:
+        field = make(guess)
+        _require_stars(field, min_matches)
+        yield judge.search(field, min_matches), guess
 
 
-def _finish(
-    field: Field, verdict: judge.Verdict, guess: Wcs, degree: int, min_matches: int
-) -> Solution:
-    wcs = _to_wcs(field, verdict.affine)
-    radius = min(_START_RADIUS_ARCSEC, 2.0 * verdict.radius)
-    smallest = _MIN_FIT_RADIUS_PX * guess.pixel_scale_arcsec
-    # A guess that knows the distortion must not lose it on the way.
-    steps = range(1, degree + 1) if guess.pv is None else [degree]
-    for wanted in [*steps, degree, degree]:
-        i, k = _match(field, wcs, radius)
-        _require_matches(len(i), min_matches)
-        stars = _matched(field, i, k)
-        wcs, used = fit.fit_clipped(wcs, stars, fit.affordable_degree(len(stars), wanted))
-        sigma = fit.robust_sigma(*fit.residuals_arcsec(wcs, stars))
-        radius = float(np.clip(5.0 * sigma, smallest, radius))
-    _require_matches(int(used.sum()), min_matches)
-    dx, dy = fit.residuals_arcsec(wcs, stars.select(used))
-    return _describe(field, verdict, guess, wcs, (i[used], k[used]), (dx, dy))
+# -- the answer --------------------------------------------------------------------------------
 
 
-def _to_wcs(field: Field, affine: Floats) -> Wcs:
-    """The guess moved by the affine of the plane, as an undistorted WCS."""
-    flat = field.guess.linearised()
-    if field.guess.pv is not None:
-        # Keep the guess's distortion: move its tangent plane instead of dropping it.
-        return _moved_fit(field, affine)
-    matrix = affine[1:].T
-    cd = matrix @ flat.cd
-    return Wcs(
-        flat.crval, flat.crpix - np.linalg.solve(cd, affine[0] / 3600.0), cd, None, flat.shape
-    )
-
-
-def _moved_fit(field: Field, affine: Floats) -> Wcs:
-    """Cubic through the moved positions of a grid of pixels."""
-    guess = field.guess
-    ny, nx = guess.shape
-    x, y = (g.ravel() for g in np.meshgrid(np.linspace(0, nx - 1, 12), np.linspace(0, ny - 1, 12)))
-    plane = 3600.0 * np.column_stack(tangent.project(*guess.pix_to_sky(x, y), *guess.centre))
-    moved = (np.column_stack([np.ones(len(plane)), plane]) @ affine) / 3600.0
-    ra, dec = tangent.deproject(moved[:, 0], moved[:, 1], *guess.centre)
-    grid = fit.Stars(x, y, ra, dec, np.ones(len(x)))
-    return fit.fit_once(fit.fit_once(guess.linearised(), grid, 3).linearised(), grid, 3)
-
-
-def _match(field: Field, wcs: Wcs, radius_arcsec: float) -> tuple[Indices, Indices]:
-    centre = field.guess.centre
-    ra, dec = wcs.pix_to_sky(field.stars.x, field.stars.y)
-    points = 3600.0 * np.column_stack(tangent.project(ra, dec, *centre))
-    i, k, _ = mutual_nearest(points, field.tree, radius_arcsec)
-    return i, k
-
-
-def _matched(field: Field, i: Indices, k: Indices) -> fit.Stars:
-    error = np.hypot(field.stars.error_arcsec[i], field.ref_error_arcsec[k])
-    return fit.Stars(field.stars.x[i], field.stars.y[i], field.ref_ra[k], field.ref_dec[k], error)
-
-
-def _describe(
-    field: Field,
-    verdict: judge.Verdict,
-    guess: Wcs,
-    wcs: Wcs,
-    pairs: tuple[Indices, Indices],
-    residuals: tuple[Floats, Floats],
-) -> Solution:
-    dx, dy = residuals
-    i, k = pairs
+def _describe(field: Field, verdict: judge.Verdict, guess: Wcs, refined: Refined) -> Solution:
+    wcs, i, k = refined.wcs, refined.i, refined.k
+    dx, dy = refined.dx_arcsec, refined.dy_arcsec
     bright = np.argsort(i, kind="stable")[: max(len(i) // 3, 1)]  # detections are sorted by flux
     before, after = guess.linearised(), wcs.linearised()
     turn = after.position_angle_deg - before.position_angle_deg
@@ -252,29 +224,43 @@ def _describe(
         n_chance=verdict.n_chance,
         chance_log10=verdict.chance_log10,
         degree=1 if wcs.pv is None else 3 if wcs.pv[:, 7:11].any() else 2,
+        error_arcsec=refined.error_arcsec,
         offset_arcsec=float(3600.0 * tangent.separation_deg(*guess.centre, *wcs.centre)),
         rotation_deg=float((turn + 180.0) % 360.0 - 180.0),
         scale_ratio=after.pixel_scale_arcsec / before.pixel_scale_arcsec,
         flipped=after.parity != before.parity,
+        refraction=refined.refraction,
     )
+
+
+def _require_everywhere(field: Field, refined: Refined, max_error_px: float) -> None:
+    """Refuse a solution that stars hold on one side of the frame alone."""
+    flat = refined.wcs.linearised()
+    size = np.array([flat.shape[1], flat.shape[0]])
+
+    def places(x: Floats, y: Floats) -> Floats:
+        return (np.column_stack([x, y]) + 0.5) / size
+
+    detections = places(field.stars.x, field.stars.y)
+    reference = places(*flat.sky_to_pix(field.ref_ra, field.ref_dec))
+    coverage.require(detections, reference, detections[refined.i])
+    error_px = refined.error_arcsec / flat.pixel_scale_arcsec
+    if error_px > max_error_px:
+        raise QualityError(
+            "astrometric solution",
+            found=f"{len(refined.i)} stars leave the position of a corner uncertain by "
+            f"{error_px:.1f} px",
+            expected=f"at most {max_error_px:g} px",
+            do="check the exposure's depth and the reference catalogue, or ask for a lower degree",
+        )
 
 
 def _rms(values: Floats) -> float:
     return float(np.sqrt(np.mean(values**2)))
 
 
-def _require_matches(n: int, min_matches: int) -> None:
-    if n < min_matches:
-        raise QualityError(
-            "astrometric solution",
-            found=f"{n} stars survive the fit",
-            expected=f"at least {min_matches}",
-            do="check the detections and the reference catalogue of this field",
-        )
-
-
 def _unconvincing(
-    n_det: int, n_ref: int, best: judge.Verdict | None, flipped: bool
+    n_det: int, n_ref: int, best: judge.Verdict | None, n_guesses: int, limit: float
 ) -> QualityError:
     if best is None:
         found = f"no pattern of {n_det} detections among {n_ref} reference stars"
@@ -284,10 +270,11 @@ def _unconvincing(
             f"where chance gives {best.n_chance:.1f} (log10 of the chance of the whole search "
             f"{best.chance_log10:.1f})"
         )
-    mirror = "" if flipped else ", parity (the image may be mirrored)"
+    mirror = ", parity (the image may be mirrored)" if n_guesses == 1 else ""
+    turned = ", rotation" if n_guesses <= _MANY else ""
     return QualityError(
         "astrometric solution",
         found=found,
-        expected=f"a match whose chance is below 10^{judge.MAX_CHANCE_LOG10:.0f}",
-        do=f"check pointing, equinox, pixel scale, rotation{mirror} and the reference catalogue",
+        expected=f"a match whose chance is below 10^{limit:.0f}",
+        do=f"check pointing, equinox, pixel scale{turned}{mirror} and the reference catalogue",
     )

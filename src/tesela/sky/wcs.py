@@ -94,7 +94,7 @@ class Wcs:
 
     @classmethod
     def from_cards(cls, header: Mapping[str, Any], shape: tuple[int, int] | None = None) -> Wcs:
-        """Read RA---TAN or RA---TPV cards; `shape` overrides NAXIS2, NAXIS1 (or ZNAXISn).
+        """Read RA---TAN, RA---TPV or RA---TAN-SIP cards; `shape` overrides NAXISn or ZNAXISn.
 
         Tangent-plane CTYPEs that come with PV cards for both axes are read as TPV, as SCAMP writes
         them. Raises BadInput for other projections and for missing or unusable cards.

@@ -8,6 +8,8 @@ reference catalogues, which many frames share.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,13 @@ import tesela
 from tesela import cameras, config
 from tesela.config import Survey
 from tesela.errors import ConfigError
-from tesela.flow.run import calibrations, fallback, overrides
+from tesela.flow.run import calibrations, fallback, needs, overrides
 from tesela.flow.run.master_bodies import run_master
+from tesela.flow.run.needs import NEEDS
 from tesela.flow.run.plain import plain, provenance
 from tesela.flow.run.steps import Order, Outcome, Registry, StepSpec
 from tesela.flow.run.tile_bodies import run_calibrate, run_dual, run_load, run_valueadded
-from tesela.products import paths, rawfile
+from tesela.products import paths, preview, rawfile
 from tesela.products.columns import band_order
 from tesela.products.files import Card, write_jpeg
 from tesela.products.frame import FrameFacts
@@ -36,8 +39,8 @@ from tesela.stages import reduce as reduce_stage
 from tesela.stages import valueadded as valueadded_stage
 
 
-def registry(survey: Survey) -> Registry:
-    """The steps with the settings that this survey gives them."""
+def registry(survey: Survey, cameras_folder: Path | None = None) -> Registry:
+    """The steps, with the settings that this survey gives them and their needs on its cameras."""
     stages = _settings(survey)
     over = {name: _overrides(survey, name) for name in ("master", "reduce")}
     for band, filter_ in survey.filters.items():
@@ -61,17 +64,18 @@ def registry(survey: Survey) -> Registry:
     dual = {"stage": stages["dual"], **grid, **bands, "detection_band": survey.detects_in}
     calibrate = {"stage": stages["calibrate"], **bands, "filters": filters}
     valueadded = {"stage": stages["valueadded"]}
+    spec = partial(_spec, survey, cameras_folder)
     return Registry(
         [
-            _spec("master", "master", run_master, master, 0.6, over["master"]),
-            _spec("detrend", "detrended", run_detrend, reduce, 1.2, over["reduce"]),
-            _spec("reduce", "reduced", run_reduce, reduce, 1.5, over["reduce"]),
-            _spec("coadd", "coadd", run_coadd, coadd, 1.5),
-            _spec("catalog", "catalogue", run_catalog, catalog, 3.0),
-            _spec("dual", "dual", run_dual, dual, 0.3),
-            _spec("calibrate", "zeropoints", run_calibrate, calibrate, 0.05),
-            _spec("valueadded", "valueadded", run_valueadded, valueadded, 0.1),
-            _spec("load", "science", run_load, {**grid, **bands}, 0.05),
+            spec("master", "master", run_master, master, over["master"]),
+            spec("detrend", "detrended", run_detrend, reduce, over["reduce"]),
+            spec("reduce", "reduced", run_reduce, reduce, over["reduce"]),
+            spec("coadd", "coadd", run_coadd, coadd),
+            spec("catalog", "catalogue", run_catalog, catalog),
+            spec("dual", "dual", run_dual, dual),
+            spec("calibrate", "zeropoints", run_calibrate, calibrate),
+            spec("valueadded", "valueadded", run_valueadded, valueadded),
+            spec("load", "science", run_load, {**grid, **bands}),
         ],
         settings_of(survey.monitors),
     )
@@ -112,14 +116,16 @@ def _overrides(survey: Survey, name: str) -> tuple[overrides.Layer, ...]:
 
 
 def _spec(
+    survey: Survey,
+    cameras_folder: Path | None,
     name: str,
     kind: str,
     run: Any,
     settings: Mapping[str, Any],
-    seconds_per_mpix: float,
     over: tuple[overrides.Layer, ...] = (),
 ) -> StepSpec:
     table = config.as_table(settings)
+    need = NEEDS[name]
     return StepSpec(
         name,
         kind,
@@ -127,7 +133,9 @@ def _spec(
         code_version=tesela.__version__,
         settings=table,
         settings_hash=config.fingerprint(table),
-        seconds_per_mpix=seconds_per_mpix,
+        cores=survey.flow.cores if need.shared else 1,
+        memory_mb=needs.memory_mb(need, survey, cameras_folder),
+        seconds_per_mpix=need.seconds_per_mpix,
         overrides=over,
     )
 
@@ -149,14 +157,16 @@ def _to_reduce(order: Order) -> tuple[reduce_stage.ReduceInputs, reduce_stage.Re
     facts = FrameFacts.from_dict(raw.facts)
     header, pixels = rawfile.read(Path(raw.path))
     filters = order.settings["filters"]
+    camera = _camera(order, facts.camera).for_ccd(facts.ccd).with_header(header, facts.name)
     inputs = reduce_stage.ReduceInputs(
         facts=facts,
         header=header,
         pixels=pixels,
-        camera=_camera(order, facts.camera).for_ccd(facts.ccd).with_header(header, facts.name),
-        masters=calibrations.masters_of(order),
+        camera=camera,
+        calset=calibrations.calset_of(order, camera, facts.name),
         refcat=calibrations.refcat(order.of_kind("refcat")[0].path),
         reference=config.build(config.Reference, filters[facts.band]["reference"], facts.band),
+        threads=order.cores,
     )
     return inputs, config.build(
         reduce_stage.ReduceSettings, order.settings["stage"], "steps.reduce"
@@ -176,15 +186,19 @@ def _written(
     made.image.cards.extend(fallback.cards(fallbacks))
     made.image.cards.extend(provenance(order))
     temporary = order.out("image.fits")
-    made.image.write(temporary)
+    with ThreadPoolExecutor(1) as pool:  # hashing and compressing hardly hinder each other
+        digest = pool.submit(made.image.data_hash)
+        made.image.write(temporary)
     write_jpeg(paths.picture(temporary), made.picture)
+    preview.write(paths.preview(temporary), made.preview, float(made.metrics["sky_rms_e"]))
     final = path(facts.name, facts.night, order.version)
     return Outcome(
         files=(
             (str(temporary), str(final)),
             (str(paths.picture(temporary)), str(paths.picture(final))),
+            (str(paths.preview(temporary)), str(paths.preview(final))),
         ),
-        data_hash=made.image.data_hash(),
+        data_hash=digest.result(),
         metrics=plain({**made.metrics, "fallback_days": days}),
         warnings=(*made.warnings, *calibrations.substitutes(order), *map(str, fallbacks)),
         operations=_operations_of(made.image.cards),

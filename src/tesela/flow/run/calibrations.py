@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
+from tesela.cameras import Camera
 from tesela.flow.run.steps import InputRef, Order
 from tesela.products.catalogue import Table, read_parquet
 from tesela.products.images import Master
 from tesela.products.masterkind import STANDS_IN
+from tesela.stages.reduce import Calset, prepare
 
 
 def masters_of(order: Order) -> dict[str, Master]:
@@ -41,10 +43,26 @@ def members(order: Order) -> Iterator[InputRef]:
             yield from calset.members
 
 
-@lru_cache(maxsize=8)
 def read(path: str) -> Master:
-    """A master's file; many frames share it, and a frame has up to eight of them."""
+    """A master's file."""
     return Master.read(Path(path))
+
+
+def calset_of(order: Order, camera: Camera, name: str) -> Calset:
+    """What the order's frame is corrected with; kept for the next one, which mostly has the same.
+
+    One calset is kept and no master: a plane of each would be most of a worker's memory.
+    """
+    key = (order.kind, tuple(ref.path for ref in members(order)), camera)
+    for known, calset in _KEPT:
+        if known == key:
+            return calset
+    _KEPT.clear()  # before the next is read, or both would be there at once
+    _KEPT.append((key, prepare(masters_of(order), camera, name, order.kind)))
+    return _KEPT[0][1]
+
+
+_KEPT: list[tuple[tuple[str, tuple[str, ...], Camera], Calset]] = []
 
 
 @lru_cache(maxsize=2)

@@ -50,6 +50,7 @@ def write_order(
         code_version=spec.code_version,
         settings_hash=settings_hash,
         scope="" if scope is None else str(scope),
+        cores=spec.cores,
         memory_mb=spec.memory_mb * 2**claim.memory_faults,
     )
 

@@ -290,7 +290,11 @@ def _science(stage: _Stage) -> reduce.ReduceInputs:
         {},
         _raw(_scene(stars), stage.camera, 31),
         stage.camera,
-        {kind: stage.results[kind] for kind in KINDS if kind in stage.results},
+        reduce.prepare(
+            {kind: stage.results[kind] for kind in KINDS if kind in stage.results},
+            stage.camera,
+            "science",
+        ),
         refcat,
         Reference(mag="mag", err="err"),
     )

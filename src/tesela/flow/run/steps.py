@@ -62,6 +62,8 @@ class Order:
     settings_hash: str = ""
     scope: str = ""
     """Camera, project and observation type, where the settings may depend on them."""
+    cores: int = 1
+    """Threads that the step may use; its result does not depend on them."""
     memory_mb: float = 0.0
     """What the step may need, doubled after each death; the local engine sets no limit."""
 

@@ -11,7 +11,7 @@ from tesela.products.catalogue import Table
 from tesela.products.columns import SINGLE
 from tesela.stages.catalog.detection import Field, Sources
 
-_RENAMED = {"x": "x_win", "y": "y_win", "fwhm": "fwhm_px", "isoarea": "npix"}
+_RENAMED = {"x": "x_win", "y": "y_win", "fwhm": "fwhm_px"}
 
 
 def assemble(field: Field, sources: Sources) -> Table:

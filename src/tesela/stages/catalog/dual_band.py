@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from tesela.pixels import detect, forced, psf
+from tesela.pixels import detect, forced, psf, touching
 from tesela.products.columns import MASKED, MEASURED, NOT_DETECTED, NOT_OBSERVED
 from tesela.stages.catalog import dual_colour, errors
 from tesela.stages.catalog.detection import (
@@ -176,9 +176,7 @@ def _columns(
 def _flags(reference: Reference, field: Field, table: dict[str, NDArray[Any]]) -> NDArray[np.int16]:
     """Blended and truncated are the detection's; bad, saturated and incomplete the band's."""
     flags = reference.sources.table["flags"] & _FROM_DETECTION | table["flags"]
-    touched = detect.count_touching(
-        reference.sources.segmentation, field.saturated, len(table["x"])
-    )
+    touched = touching.count(reference.sources.segmentation, field.saturated, len(table["x"]))
     flags = np.where(touched > 0, flags | detect.FLAG_SATURATED, flags).astype(np.int16)
     ny, nx = field.image.shape
     core_px = 0.5 * float(field.model.fwhm_px(nx / 2, ny / 2))

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter
 
 from tesela.pixels import noise
+from tesela.pixels.apertures import KRON_FACTOR, KRON_MINIMUM, PETRO_FACTOR
 from tesela.pixels.noise import NoiseModel
+from tesela.products.catalogue import Table
 from tesela.stages.catalog.detection import Field, Sources
 from tesela.stages.catalog.settings import CatalogSettings
 
@@ -79,11 +81,22 @@ def apply(field: Field, sources: Sources, model: NoiseModel) -> SkyAt:
     for k, radius in enumerate(sources.diameters_px / 2):
         area = noise.effective_pixels(radius)
         table["flux_aper_err"][:, k] = sky.replace(table["flux_aper_err"][:, k], area, model)
-    auto = np.pi * table["a"] * table["b"] * np.square(np.maximum(table["kron_radius"] * 2.5, 3.5))
-    auto = np.where(np.isfinite(auto) & (auto > 0), auto, 1.0)
-    table["flux_auto_err"] = sky.replace(table["flux_auto_err"], auto, model)
+    table["flux_auto_err"] = sky.replace(
+        table["flux_auto_err"], _ellipse(table, table["kron_radius"] * KRON_FACTOR), model
+    )
+    if "flux_petro_err" in table:
+        petro = _ellipse(table, table["petro_radius"] * PETRO_FACTOR)
+        table["flux_petro_err"] = sky.replace(table["flux_petro_err"], petro, model)
+        own = np.maximum(table["npix"], 1).astype(np.float64)
+        table["flux_iso_err"] = sky.replace(table["flux_iso_err"], own, model)
     table["flux_psf_err"] = sky.replace(table["flux_psf_err"], psf_area(field), model)
     return sky
+
+
+def _ellipse(table: Table, reach: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Pixels in ellipses that reach so many isophotal radii, at least AUTO's and PETRO's least."""
+    area = np.pi * table["a"] * table["b"] * np.square(np.maximum(reach, KRON_MINIMUM))
+    return np.where(np.isfinite(area) & (area > 0), area, 1.0)
 
 
 def psf_area(field: Field) -> float:

@@ -14,7 +14,7 @@ from tesela.pixels.psf_model import PsfModel
 from tesela.products.files import Card
 from tesela.products.images import Coadd, Operation, Psf, Table, operation_cards
 from tesela.products.maskbit import MaskBit
-from tesela.stages.coadd import scales
+from tesela.stages.coadd import positions, scales
 from tesela.stages.coadd.ratios import psf_ratios
 from tesela.stages.coadd.settings import CoaddInput, CoaddInputs, CoaddOutputs, CoaddSettings
 from tesela.stages.coadd.warp import Warped, warp
@@ -28,8 +28,10 @@ def coadd(inputs: CoaddInputs, settings: CoaddSettings) -> CoaddOutputs:
     Memory: image, weight and mask of the tile for every input. Raises `QualityError` if no input
     has a pixel in the tile or the PSF cannot be measured.
     """
-    frames = sorted(inputs.frames, key=lambda frame: frame.name)
+    named = sorted(inputs.frames, key=lambda frame: frame.name)
+    frames, misplaced = positions.consistent(named, settings, inputs.wcs.pixel_scale_arcsec)
     zeros, residuals, warnings = scales.zero_points(frames, settings)
+    warnings = [*misplaced, *warnings]
     magzp = float(np.median(zeros))
     warped = [
         warp(

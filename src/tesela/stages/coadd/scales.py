@@ -17,8 +17,9 @@ from scipy.sparse.csgraph import connected_components
 from tesela.sky import match
 from tesela.stages.coadd.settings import CoaddInput, CoaddSettings
 
-_FEWEST = 5
+FEWEST = 5
 _FLOOR_MAG = 0.003
+_MAJORITY = 3
 
 
 def zero_points(
@@ -43,11 +44,24 @@ def zero_points(
     design = np.array([_row(len(frames), a, b) for a, b in zip(i, j)])
     solved = np.linalg.lstsq(design / sigma[:, None], value / sigma, rcond=None)[0]
     groups = _groups(len(frames), i, j)
+    warnings = _lonely(frames, groups)
     for group in np.unique(groups):
-        mine = groups == group
-        # Differences leave each group's level open: its own zero points set it.
-        solved[mine] += np.sum((weight * (own - solved))[mine]) / weight[mine].sum()
-    return solved, value - design @ solved, _lonely(frames, groups)
+        mine = np.flatnonzero(groups == group)
+        # Differences leave each group's level open: its own zero points set it, but for one that
+        # the stars it shares with the others contradict.
+        off = (own - solved)[mine]
+        off -= np.median(off)
+        wrong = np.abs(off) > np.maximum(settings.max_zeropoint_mag, 5 * weight[mine] ** -0.5)
+        if len(mine) < _MAJORITY or np.count_nonzero(~wrong) < _MAJORITY - 1:
+            wrong[:] = False
+        level = mine[~wrong]
+        solved[mine] += np.sum((weight * (own - solved))[level]) / weight[level].sum()
+        warnings += [
+            f"{frames[k].name}: its zero point is {own[k] - solved[k]:+.3f} mag off what its stars "
+            "have in the other frames: not used"
+            for k in mine[wrong]
+        ]
+    return solved, value - design @ solved, warnings
 
 
 def _groups(n: int, i: NDArray[np.int64], j: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -66,17 +80,17 @@ def _difference(
     a: CoaddInput, b: CoaddInput, settings: CoaddSettings
 ) -> tuple[float, float] | None:
     """ZP_a - ZP_b = m_inst,b - m_inst,a of common stars (median) and its error."""
-    stars = [_stars(frame, settings.common_star_snr) for frame in (a, b)]
+    found = [stars(frame, settings.common_star_snr) for frame in (a, b)]
     i, j, _ = match.nearest(
-        stars[0]["ra"],
-        stars[0]["dec"],
-        stars[1]["ra"],
-        stars[1]["dec"],
+        found[0]["ra"],
+        found[0]["dec"],
+        found[1]["ra"],
+        found[1]["dec"],
         settings.common_star_radius_arcsec,
     )
-    if len(i) < _FEWEST:
+    if len(i) < FEWEST:
         return None
-    delta = stars[1]["mag"][j] - stars[0]["mag"][i]
+    delta = found[1]["mag"][j] - found[0]["mag"][i]
     middle = np.median(delta)
     spread = max(1.4826 * float(np.median(np.abs(delta - middle))), 1e-4)
     kept = np.abs(delta - middle) < 3 * spread
@@ -85,11 +99,12 @@ def _difference(
     return float(np.median(delta[kept])), float(error)
 
 
-def _stars(frame: CoaddInput, min_snr: float) -> dict[str, NDArray[np.float64]]:
+def stars(frame: CoaddInput, min_snr: float) -> dict[str, NDArray[np.float64]]:
+    """Clean stars of a frame: ra and dec (deg), instrumental magnitude."""
     table = frame.image.sources
     flux, err = table["flux_psf"].astype(float), table["flux_psf_err"].astype(float)
     good = (table["flags"] == 0) & (flux > min_snr * err) & np.isfinite(err)
-    if np.count_nonzero(good) < _FEWEST:
+    if np.count_nonzero(good) < FEWEST:
         good = ((table["flags"] & 12) == 0) & (flux > 10 * err) & np.isfinite(err)
     return {
         "ra": table["ra"][good],
@@ -103,7 +118,7 @@ def _lonely(frames: Sequence[CoaddInput], groups: NDArray[np.int64]) -> list[str
         return []
     size = np.bincount(groups)
     return [
-        f"{frame.name} shares fewer than {_FEWEST} stars with the others: own zero point kept"
+        f"{frame.name} shares fewer than {FEWEST} stars with the others: own zero point kept"
         for frame, group in zip(frames, groups)
         if size[group] == 1
     ]

@@ -28,6 +28,10 @@ class CoaddSettings:
     """Stars that scale the inputs to each other."""
     common_star_radius_arcsec: float = 1.0
     """How near they must be to be the same."""
+    max_offset_px: float = 0.3
+    """A frame whose stars lie farther from those of the others is left out."""
+    max_zeropoint_mag: float = 0.05
+    """A frame whose own zero point is farther from what its stars say does not set the level."""
     detect_sigma: float = 3.0
     """Detection threshold of the stars of the PSF and of the sources to protect."""
     psf_degree: int = 2

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tesela.bands import reference as bands
 from tesela.config import Reference
 from tesela.errors import QualityError
 from tesela.products.images import Table
-from tesela.sky import epoch, solve
+from tesela.sky import agree, chromatic, epoch, solve
 from tesela.sky.nominal import nominal
 from tesela.sky.wcs import Wcs
+from tesela.stages.reduce.astrometry_record import record
 from tesela.stages.reduce.frame import Frame
 from tesela.stages.reduce.measure import Sources
 from tesela.stages.reduce.settings import AstrometrySettings, ReduceInputs
 
 _MIN_SNR = 8.0
-_BRIGHT_SNR = 50.0
+_SPOILED = 12  # flags: saturated, or cut by the edge
+_RESIDUAL_PX = 0.1
+_HORIZON_DEG = 80.0
 
 
 def solve_frame(
@@ -39,29 +44,18 @@ def solve_frame(
         camera.shape,
         camera.offset_arcmin,
     )
-    ra_deg, dec_deg = guess.centre
-    reach_deg = (
-        0.5 * np.hypot(*camera.shape) * camera.pixel_scale_arcsec / 3600
-        + settings.max_offset_arcsec / 3600
-        + settings.reference_margin_arcmin / 60
-    )
-    near = _near(inputs.refcat, ra_deg, dec_deg, reach_deg)
-    if near.size == 0:
-        raise QualityError(
-            facts.name,
-            found=f"no reference star within {reach_deg:.2f} deg of ({ra_deg:.4f}, {dec_deg:.4f})",
-            expected="a reference catalogue that covers the field",
-            do="add one with `tesela refcat add`, or check the pointing",
-        )
+    near = _reference_rows(inputs, *guess.centre, settings)
     if _lacks_epoch(inputs.refcat):
         frame.warnings.append("proper motions ignored: the reference catalogue has no ref_epoch")
     ref_ra, ref_dec, ref_err = epoch.catalogue_positions(inputs.refcat, near, facts.mjd_mid)
     mag = reference_brightness(inputs.refcat, near, inputs.reference)
+    air = _atmosphere(frame, inputs, near, settings)
     snr = table["flux_psf"] / np.maximum(table["flux_psf_err"], 1e-6)
-    usable = np.flatnonzero((snr > _MIN_SNR) & ((table["flags"] & 12) == 0))
+    usable = np.flatnonzero((snr > _MIN_SNR) & ((table["flags"] & _SPOILED) == 0))
+    x, y = table["x_win"][usable], table["y_win"][usable]
     solution = solve.solve(
-        table["x_win"][usable],
-        table["y_win"][usable],
+        x,
+        y,
         table["flux_psf"][usable],
         ref_ra,
         ref_dec,
@@ -74,33 +68,68 @@ def solve_frame(
         max_offset_arcsec=settings.max_offset_arcsec,
         max_rotation_deg=settings.max_rotation_deg,
         max_scale_error=settings.max_scale_error,
+        max_error_px=settings.max_error_px,
+        any_orientation=settings.blind_orientation,
+        atmosphere=air,
     )
     wcs = solution.wcs
     table["ra"], table["dec"] = wcs.pix_to_sky(table["x_win"], table["y_win"])
     table["i_ref"] = np.full(len(sources), -1, np.int64)
     table["i_ref"][usable[solution.i_det]] = near[solution.i_ref]
-    _record(frame, solution, snr[usable[solution.i_det]])
+    shown = chromatic.apparent(ref_ra, ref_dec, air, solution.refraction, guess.centre)
+    # What is judged is what will be read: the cards, against stars that the fit left out, too.
+    found = agree.compare(x, y, Wcs.from_cards(wcs.to_cards(), wcs.shape), *shown)
+    record(frame, solution, found, (x, y, snr[usable]), (*shown, mag))
+    least = _RESIDUAL_PX * camera.pixel_scale_arcsec
+    agree.require(found, max(settings.max_residual_arcsec, least))
     return wcs
 
 
-def _record(frame: Frame, solution: solve.Solution, snr: NDArray[np.float64]) -> None:
-    bright = snr > _BRIGHT_SNR
-    frame.did("astrometry", projection="TPV", degree=solution.degree, matches=solution.n_matched)
-    frame.metrics.update(
-        n_astrometry=int(solution.n_matched),
-        astrometry_rms_ra_arcsec=float(solution.rms_arcsec[0]),
-        astrometry_rms_dec_arcsec=float(solution.rms_arcsec[1]),
-        astrometry_rms_bright_ra_arcsec=_rms(solution.dx_arcsec[bright]),
-        astrometry_rms_bright_dec_arcsec=_rms(solution.dy_arcsec[bright]),
-        astrometry_degree=int(solution.degree),
-        pointing_offset_arcsec=float(solution.offset_arcsec),
-        rotation_deg=float(solution.rotation_deg),
-        scale_ratio=float(solution.scale_ratio),
+def _reference_rows(
+    inputs: ReduceInputs, ra_deg: float, dec_deg: float, settings: AstrometrySettings
+) -> NDArray[np.int64]:
+    """Rows of the reference catalogue that the field may hold, wherever it is within reach."""
+    camera = inputs.camera
+    reach_deg = (
+        0.5 * np.hypot(*camera.shape) * camera.pixel_scale_arcsec / 3600
+        + settings.max_offset_arcsec / 3600
+        + settings.reference_margin_arcmin / 60
     )
+    near = _near(inputs.refcat, ra_deg, dec_deg, reach_deg)
+    if near.size == 0:
+        raise QualityError(
+            inputs.facts.name,
+            found=f"no reference star within {reach_deg:.2f} deg of ({ra_deg:.4f}, {dec_deg:.4f})",
+            expected="a reference catalogue that covers the field",
+            do="add one with `tesela refcat add`, or check the pointing",
+        )
+    return near
 
 
-def _rms(values: NDArray[np.float64]) -> float | None:
-    return float(np.sqrt(np.mean(values**2))) if values.size else None
+def _atmosphere(
+    frame: Frame, inputs: ReduceInputs, near: NDArray[np.int64], settings: AstrometrySettings
+) -> chromatic.Atmosphere | None:
+    """What the refraction of colours needs; None where it is not wanted or cannot be had."""
+    facts, camera, reference = inputs.facts, inputs.camera, inputs.reference
+    if facts.ra_deg is None or facts.dec_deg is None:
+        return None
+    if not any(fnmatchcase(facts.band, pattern) for pattern in settings.dcr_bands):
+        return None
+    if camera.latitude_deg is None or len(reference.colour) != 2:
+        lack = "latitude of the site" if camera.latitude_deg is None else "colour of the band named"
+        frame.warnings.append(f"refraction that depends on colour not fitted: no {lack}")
+        return None
+    zenith = chromatic.zenith(facts.mjd_mid, camera.longitude_deg, camera.latitude_deg)
+    distance, angle = chromatic.angles(facts.ra_deg, facts.dec_deg, zenith)
+    frame.metrics.update(zenith_distance_deg=distance, parallactic_angle_deg=angle)
+    if distance > _HORIZON_DEG:
+        frame.warnings.append("refraction that depends on colour not fitted: below the horizon")
+        return None
+    if 1 / np.cos(np.radians(distance)) < settings.dcr_min_airmass:
+        return None
+    blue, red = (bands.column(inputs.refcat, name, near) for name in reference.colour)
+    colour = _plausible(blue) - _plausible(red)
+    return chromatic.Atmosphere(colour, zenith, reference.colour_pivot)
 
 
 def _near(refcat: Table, ra: float, dec: float, radius_deg: float) -> NDArray[np.int64]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,6 @@ from tesela.pixels.detrend import NOTHING
 from tesela.products.images import Master
 from tesela.products.maskbit import MaskBit
 from tesela.products.masterkind import KINDS, STANDS_IN
-from tesela.stages.reduce.settings import ReduceInputs
 
 _REQUIRED = ("BIAS", "FLAT")
 _PLANES = ("BIAS", "DARK", "FLAT", "FRINGE", "PATTERN")
@@ -29,8 +29,12 @@ class Calset:
     bias: NDArray[np.float32]
     dark: NDArray[np.float32]
     """(ny, nx) electrons a second."""
-    flat: NDArray[np.float32]
-    """Response without crosstalk, where its matrix is known; its median good pixel is 1 then."""
+    response: NDArray[np.float32]
+    """(ny, nx) that stars see: flat x 10^(-0.4 f), f the illumination correction; without
+    crosstalk, where its matrix is known; 1 where bad.
+
+    Dividing by it multiplies fluxes by 10^(+0.4 f) and their variance by 10^(+0.8 f).
+    """
     flat_kind: str
     """FLAT, or the kind that stands in for it."""
     linearity: NDArray[np.float32]
@@ -43,26 +47,25 @@ class Calset:
     """(my, mx) mag, instrumental minus true, on nodes."""
     bad: NDArray[np.bool_]
     """(ny, nx) True where any of the masters says so."""
-
-    def effective_flat(self) -> NDArray[np.float32]:
-        """The response that stars see: flat x 10^(-0.4 f), f the illumination correction.
-
-        Dividing by it multiplies fluxes by 10^(+0.4 f) and their variance by 10^(+0.8 f).
-        """
-        if not self.illumination.size:
-            return self.flat
-        ny, nx = self.flat.shape
-        factor = illumination.factor(self.illumination, (ny, nx))
-        return np.multiply(factor, self.flat, out=factor)
+    patterns: Mapping[str, Master] = field(default_factory=dict)
+    """FRINGE and PATTERN, relative to the sky."""
 
 
-def of_frame(inputs: ReduceInputs) -> Calset:
-    """Gather the arrays of the masters.
+def prepare(
+    masters: Mapping[str, Master], camera: Camera, name: str, profile: str = "reduced"
+) -> Calset:
+    """Make of masters, by kind, what the frames that share them are corrected with.
 
-    Raises `BadInput` if a master is missing that every frame needs, or does not fit the camera.
+    BIAS and FLAT, or what stands in for it, are needed; another kind that is not there, or does
+    not belong to the profile, is not applied. Raises `BadInput`, naming `name`, if a master is
+    missing that every frame needs, or does not fit the camera.
     """
-    masters, camera = inputs.masters, inputs.camera
-    _check(inputs)
+    masters = {
+        kind: master
+        for kind, master in masters.items()
+        if kind not in KINDS or profile in KINDS[kind].profiles
+    }
+    _check(masters, camera, name)
     line, cross = masters.get("LINEARITY"), masters.get("CROSSTALK")
     lit, dark = masters.get("ILLUMINATION"), masters.get("DARK")
     if cross is not None:
@@ -71,19 +74,34 @@ def of_frame(inputs: ReduceInputs) -> Calset:
         matrix, source = np.array(camera.crosstalk, np.float32), "of the camera"
     else:
         matrix, source = NOTHING, "none known"
-    bad = _bad(inputs)
+    bad = _bad(masters)
+    flat = _without_ghosts(masters["FLAT"].image, matrix, bad, camera)
+    nodes = NOTHING if lit is None else np.array(lit.arrays["map"], np.float32)
     return Calset(
         bias=masters["BIAS"].image,
         dark=NOTHING if dark is None else dark.image,
-        flat=_without_ghosts(masters["FLAT"].image, matrix, bad, camera),
+        response=_response(flat, nodes, bad),
         flat_kind=masters["FLAT"].kind,
         linearity=NOTHING if line is None else np.array(line.arrays["coefficients"], np.float32),
         pivot_adu=1.0 if line is None else float(np.ravel(line.arrays["pivot_adu"])[0]),
         crosstalk=matrix,
         crosstalk_source=source,
-        illumination=NOTHING if lit is None else np.array(lit.arrays["map"], np.float32),
+        illumination=nodes,
         bad=bad,
+        patterns={kind: masters[kind] for kind in ("FRINGE", "PATTERN") if kind in masters},
     )
+
+
+def _response(
+    flat: NDArray[np.float32], nodes: NDArray[np.float32], bad: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    if nodes.size:
+        response = illumination.factor(nodes, (flat.shape[0], flat.shape[1]))
+        response *= flat
+    else:
+        response = np.array(flat, np.float32)
+    response[bad] = 1
+    return response
 
 
 def _without_ghosts(
@@ -116,42 +134,42 @@ def _without_ghosts(
     return np.multiply(clean, np.float32(1 / typical), out=None if clean is flat else clean)
 
 
-def _bad(inputs: ReduceInputs) -> NDArray[np.bool_]:
+def _bad(masters: Mapping[str, Master]) -> NDArray[np.bool_]:
     """What the masks call bad, and pixels of which a master knows nothing."""
-    flat = inputs.masters["FLAT"].image
+    flat = masters["FLAT"].image
     bad = ~((flat > 0) & np.isfinite(flat))
     for kind in ("BIAS", "DARK"):
-        if kind in inputs.masters:
-            bad |= ~np.isfinite(inputs.masters[kind].image)
+        if kind in masters:
+            bad |= ~np.isfinite(masters[kind].image)
     for kind in ("BIAS", "DARK", "FLAT", "BADPIXEL"):
-        if kind in inputs.masters and inputs.masters[kind].mask.size:
-            bad |= (inputs.masters[kind].mask & MaskBit.BAD) > 0
+        if kind in masters and masters[kind].mask.size:
+            bad |= (masters[kind].mask & MaskBit.BAD) > 0
     return bad
 
 
-def _check(inputs: ReduceInputs) -> None:
-    missing = [kind for kind in _REQUIRED if kind not in inputs.masters]
+def _check(masters: Mapping[str, Master], camera: Camera, name: str) -> None:
+    missing = [kind for kind in _REQUIRED if kind not in masters]
     if missing:
         raise BadInput(
-            inputs.facts.name,
+            name,
             found=f"no master {' and no master '.join(missing)}",
             expected="a bias and a flat at least",
             do="build them, or widen their validity",
         )
-    for kind, master in inputs.masters.items():
+    for kind, master in masters.items():
         if kind not in KINDS or master.kind not in (kind, STANDS_IN.get(kind)):
             raise BadInput(
-                f"master {kind} of {inputs.facts.name}",
+                f"master {kind} of {name}",
                 found=f"a master of kind {master.kind!r}",
                 expected=f"{kind}" if kind in KINDS else f"one of {', '.join(KINDS)}",
                 do="look at what the calset is made of",
             )
-        _check_planes(kind, master, inputs)
-        _check_arrays(kind, master, inputs)
+        _check_planes(kind, master, camera, name)
+        _check_arrays(kind, master, camera, name)
 
 
-def _check_planes(kind: str, master: Master, inputs: ReduceInputs) -> None:
-    shape = inputs.camera.shape
+def _check_planes(kind: str, master: Master, camera: Camera, frame: str) -> None:
+    shape = camera.shape
     has_mask = kind == "BADPIXEL"
     for name, plane, is_needed in (
         ("image", master.image, kind in _PLANES),
@@ -159,27 +177,25 @@ def _check_planes(kind: str, master: Master, inputs: ReduceInputs) -> None:
     ):
         if (is_needed or plane.size) and plane.shape != shape:
             raise BadInput(
-                f"master {kind} of {inputs.facts.name}",
+                f"master {kind} of {frame}",
                 found=f"{name} of shape {plane.shape}",
-                expected=f"{shape}, the trimmed image of {inputs.camera.name}",
+                expected=f"{shape}, the trimmed image of {camera.name}",
                 do=_DO,
             )
 
 
-def _check_arrays(kind: str, master: Master, inputs: ReduceInputs) -> None:
-    n_amp = len(inputs.camera.amplifiers)
+def _check_arrays(kind: str, master: Master, camera: Camera, frame: str) -> None:
+    n_amp = len(camera.amplifiers)
     if kind == "LINEARITY":
-        _check_array(master, "coefficients", (n_amp, None), inputs)
-        _check_array(master, "pivot_adu", (None,), inputs)
+        _check_array(master, "coefficients", (n_amp, None), frame)
+        _check_array(master, "pivot_adu", (None,), frame)
     elif kind == "CROSSTALK":
-        _check_array(master, "matrix", (n_amp, n_amp), inputs)
+        _check_array(master, "matrix", (n_amp, n_amp), frame)
     elif kind == "ILLUMINATION":
-        _check_array(master, "map", (None, None), inputs)
+        _check_array(master, "map", (None, None), frame)
 
 
-def _check_array(
-    master: Master, name: str, shape: tuple[int | None, ...], inputs: ReduceInputs
-) -> None:
+def _check_array(master: Master, name: str, shape: tuple[int | None, ...], frame: str) -> None:
     """`None` is any length but 0."""
     array: NDArray[Any] | None = master.arrays.get(name)
     fits = (
@@ -192,7 +208,7 @@ def _check_array(
     if not fits:
         lengths = ", ".join("any" if size is None else str(size) for size in shape)
         raise BadInput(
-            f"master {master.kind} of {inputs.facts.name}",
+            f"master {master.kind} of {frame}",
             found=f"no array {name!r}"
             if array is None
             else f"{name} of shape {array.shape}, {np.count_nonzero(np.isfinite(array))} finite",

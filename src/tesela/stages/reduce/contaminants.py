@@ -16,25 +16,31 @@ def mask_cosmics(frame: Frame, settings: CosmicSettings) -> None:
         frame.image,
         frame.metrics["readnoise_e"],
         frame.unusable,
-        sky_e=needed(frame.sky, "sky model"),
+        sky=needed(frame.sky, "sky model"),
         sigclip=settings.sigclip,
         sigfrac=settings.sigfrac,
         objlim=settings.objlim,
         fwhm_px=frame.fwhm_px,
+        threads=frame.threads,
     )
     pixels = frame.set(MaskBit.COSMIC_RAY, hits)
     frame.did("cosmic rays", sigclip=settings.sigclip, objlim=settings.objlim, pixels=pixels)
-    frame.metrics["fraction_cosmics"] = float(hits.mean())
+    frame.metrics["fraction_cosmics"] = pixels / hits.size
 
 
 def mask_trails(frame: Frame, settings: TrailSettings) -> None:
     """Flag trails found by summing along all lines of the frame."""
-    noise = np.sqrt(frame.sky_variance())
+    noise = np.sqrt(needed(frame.variance, "variance"))
     objects = needed(frame.objects, "object mask")
     found = trails.find(
-        frame.image, frame.unusable, noise, objects=objects, threshold=settings.threshold
+        frame.image,
+        frame.unusable,
+        noise,
+        objects=objects,
+        threshold=settings.threshold,
+        threads=frame.threads,
     )
     painted = trails.paint(found, frame.image.shape, settings.grow_px)
     pixels = frame.set(MaskBit.TRAIL, painted)
     frame.did("trails", threshold=settings.threshold, found=len(found), pixels=pixels)
-    frame.metrics["n_trails"] = len(found)
+    frame.metrics.update(n_trails=len(found), trail_score=found.strongest)

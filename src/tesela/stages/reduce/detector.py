@@ -6,15 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tesela.errors import QualityError
-from tesela.pixels import badpixels, crosstalk, detrend, overscan, saturation
+from tesela.pixels import background, badpixels, crosstalk, detrend, overscan, saturation, variance
 from tesela.products.maskbit import MaskBit
-from tesela.stages.reduce import calset
-from tesela.stages.reduce.calset import Calset
-from tesela.stages.reduce.frame import Frame
+from tesela.stages.reduce.frame import Frame, needed
 from tesela.stages.reduce.settings import ReduceInputs
 
 _MAX_SATURATED = 0.25
-_LEAST_RESPONSE = 0.01
 
 
 def remove_signature(inputs: ReduceInputs) -> Frame:
@@ -25,12 +22,11 @@ def remove_signature(inputs: ReduceInputs) -> Frame:
     left out and recorded so. Raises `QualityError` if the frame is saturated as a whole, `BadInput`
     if a master does not fit.
     """
-    camera, masters = inputs.camera, calset.of_frame(inputs)
+    camera, masters = inputs.camera, inputs.calset
     data, dest = camera.sections("data"), camera.sections("dest")
     gain = camera.values("gain_e_per_adu")
     strip = overscan.measure(inputs.pixels, camera.sections("overscan"), data)
     saturated = _saturated(inputs)
-    flat = masters.effective_flat()
     image = detrend.apply(
         inputs.pixels,
         data,
@@ -39,38 +35,58 @@ def remove_signature(inputs: ReduceInputs) -> Frame:
         gain,
         masters.bias,
         # Ghosts are as strong as what was read out, so they go before the response does.
-        detrend.NOTHING if masters.crosstalk.size else flat,
+        detrend.NOTHING if masters.crosstalk.size else masters.response,
         dark=masters.dark,
         exptime_s=inputs.facts.exptime_s,
         linearity=masters.linearity,
         pivot_adu=masters.pivot_adu,
+        threads=inputs.threads,
     )
     measured = strip.noise_adu * gain
     noise = np.where(np.isfinite(measured), measured, camera.values("readnoise_e"))
     frame = Frame(
         image,
         np.zeros(camera.shape, np.uint8),
-        np.where(masters.bad, np.float32(1), flat),
-        _dark_noise(inputs, masters, flat, noise),
+        masters,
+        noise.astype(np.float32),
+        inputs.threads,
     )
     n_saturated = frame.set(MaskBit.SATURATED, saturated)
-    _record_electrons(frame, inputs, masters, n_saturated)
-    _remove_crosstalk(frame, inputs, masters, noise.astype(np.float32))
-    _record_response(frame, masters)
-    frame.set(MaskBit.BAD, masters.bad)
+    _record_electrons(frame, inputs, n_saturated)
+    _remove_crosstalk(frame, inputs, saturated)
+    _record_response(frame)
+    n_bad = frame.set(MaskBit.BAD, masters.bad)
     frame.metrics.update(
         overscan_level_adu=float(np.median(strip.level)),
         readnoise_e=float(np.median(noise)),
-        fraction_saturated=float(saturated.mean()),
-        fraction_bad=float(masters.bad.mean()),
+        fraction_saturated=n_saturated / image.size,
+        fraction_bad=n_bad / image.size,
     )
     return frame
 
 
+def measure_noise(frame: Frame, inputs: ReduceInputs) -> None:
+    """The variance of the sky, the dark current and the read-out, and its coarse map."""
+    frame.variance = variance.without_sources(
+        frame.sky,
+        frame.calset.response,
+        inputs.camera.sections("dest"),
+        frame.readnoise_e,
+        dark=frame.calset.dark,
+        exptime_s=inputs.facts.exptime_s,
+        threads=frame.threads,
+    )
+    sky = needed(frame.sky, "sky model")
+    coarse = background.measure(
+        frame.variance, frame.unusable, mesh_px=sky.mesh_px, threads=frame.threads
+    )
+    frame.sky_mesh = np.stack([sky.mesh_level, coarse.mesh_level])
+
+
 def fill_bad_pixels(frame: Frame) -> None:
     """Replace bad pixels by a guess from their neighbours; they keep their code."""
-    bad = (frame.mask & MaskBit.BAD) > 0
-    frame.image = badpixels.fill(frame.image, bad)
+    bad = frame.calset.bad
+    badpixels.fill(frame.image, bad, out=frame.image)
     frame.did("bad pixels", pixels=int(np.count_nonzero(bad)), method="inverse distance, 5x5")
 
 
@@ -93,27 +109,8 @@ def _saturated(inputs: ReduceInputs) -> NDArray[np.bool_]:
     return saturated
 
 
-def _dark_noise(
-    inputs: ReduceInputs,
-    masters: Calset,
-    flat: NDArray[np.float32],
-    readnoise_e: NDArray[np.float64],
-) -> NDArray[np.float32]:
-    """Noise of a pixel without light, of read-out and dark current, divided by its response."""
-    noise = np.empty(inputs.camera.shape, np.float32)
-    for amp, readout_e in zip(inputs.camera.amplifiers, readnoise_e):
-        part = noise[amp.dest.slices]
-        part[...] = readout_e
-        if masters.dark.size:
-            dark_e = masters.dark[amp.dest.slices] * np.float32(inputs.facts.exptime_s)
-            np.sqrt(part**2 + np.maximum(np.nan_to_num(dark_e), 0), out=part)
-        part /= np.maximum(flat[amp.dest.slices], np.float32(_LEAST_RESPONSE))
-    return noise
-
-
-def _record_electrons(
-    frame: Frame, inputs: ReduceInputs, masters: Calset, n_saturated: int
-) -> None:
+def _record_electrons(frame: Frame, inputs: ReduceInputs, n_saturated: int) -> None:
+    masters = frame.calset
     gain = [round(float(amp.gain_e_per_adu), 4) for amp in inputs.camera.amplifiers]
     frame.did("overscan", method="clipped mean of rows, smoothed")
     frame.did("bias")
@@ -130,7 +127,8 @@ def _record_electrons(
     frame.did("saturation", pixels=n_saturated)
 
 
-def _record_response(frame: Frame, masters: Calset) -> None:
+def _record_response(frame: Frame) -> None:
+    masters = frame.calset
     frame.did(
         "flat",
         source=masters.flat_kind,
@@ -149,10 +147,9 @@ def _record_response(frame: Frame, masters: Calset) -> None:
         frame.did("illumination", source="none")
 
 
-def _remove_crosstalk(
-    frame: Frame, inputs: ReduceInputs, masters: Calset, readnoise_e: NDArray[np.float32]
-) -> None:
+def _remove_crosstalk(frame: Frame, inputs: ReduceInputs, saturated: NDArray[np.bool_]) -> None:
     """Subtract ghosts, then divide by the flat, which waited for that."""
+    masters = frame.calset
     if not masters.crosstalk.size:
         frame.did("crosstalk", matrix=masters.crosstalk_source)
         return
@@ -163,9 +160,10 @@ def _remove_crosstalk(
         masters.crosstalk,
         np.array([amp.flip_x for amp in amplifiers]),
         np.array([amp.flip_y for amp in amplifiers]),
-        saturated=(frame.mask & MaskBit.SATURATED) > 0,
-        readnoise_e=readnoise_e,
+        saturated=saturated,
+        readnoise_e=frame.readnoise_e,
+        threads=frame.threads,
     )
-    frame.image = (corrected / frame.flat).astype(np.float32, copy=False)
+    frame.image = np.divide(corrected, masters.response, out=corrected)
     pixels = frame.set(MaskBit.INTERPOLATED, unsolved)
     frame.did("crosstalk", matrix=masters.crosstalk_source, unsolved=pixels)

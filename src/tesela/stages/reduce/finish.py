@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tesela.pixels import thumbnail
+from tesela.pixels import pyramid, thumbnail
 from tesela.pixels.psf_model import PsfModel
 from tesela.products import paths
 from tesela.products.files import Card
@@ -16,13 +16,20 @@ from tesela.stages.reduce.measure import Sources
 from tesela.stages.reduce.settings import ReduceInputs, ReduceOutputs, ReduceSettings
 
 _COLUMNS = {
-    "x_win": "x", "y_win": "y", "x_err": "x_err", "y_err": "y_err", "ra": "ra", "dec": "dec",
+    "x_win": "x", "y_win": "y", "x_err": "x_err", "y_err": "y_err",
+    "err_a_win": "err_a", "err_b_win": "err_b", "err_theta_win": "err_theta",
+    "x": "x_iso", "y": "y_iso", "x_iso_err": "x_iso_err", "y_iso_err": "y_iso_err",
+    "ra": "ra", "dec": "dec",
     "flux_psf": "flux_psf", "flux_psf_err": "flux_psf_err", "chi2_psf": "chi2_psf",
-    "flux_auto": "flux_auto", "flux_auto_err": "flux_auto_err", "flux_aper": "flux_aper",
-    "flux_aper_err": "flux_aper_err", "flux_radius": "flux_radius", "fwhm_px": "fwhm",
-    "a": "a", "b": "b", "theta": "theta", "peak": "peak", "flags": "flags", "i_ref": "i_ref",
+    "flux_auto": "flux_auto", "flux_auto_err": "flux_auto_err", "kron_radius": "kron_radius",
+    "flux_petro": "flux_petro", "flux_petro_err": "flux_petro_err", "petro_radius": "petro_radius",
+    "flux_iso": "flux_iso", "flux_iso_err": "flux_iso_err", "isoarea": "isoarea",
+    "flux_aper": "flux_aper", "flux_aper_err": "flux_aper_err",
+    "flux_radius": "flux_radius", "flux_radii": "flux_radii", "fwhm_px": "fwhm",
+    "a": "a", "b": "b", "theta": "theta", "ellipticity": "ellipticity",
+    "peak": "peak", "threshold": "threshold", "flags": "flags", "i_ref": "i_ref",
 }  # fmt: skip
-_DOUBLE = {"x", "y", "ra", "dec"}
+_DOUBLE = {"x", "y", "x_iso", "y_iso", "ra", "dec"}
 
 
 def assemble(
@@ -42,11 +49,9 @@ def assemble(
     sky_mesh = needed(frame.sky_mesh, "sky model")
     arrays, numbers = psf.to_arrays()
     image = ReducedImage(
-        image=np.ascontiguousarray(
-            frame.image + needed(frame.sky, "sky") if with_sky else frame.image, np.float32
-        ),
+        image=frame.image + needed(frame.sky, "sky model").level() if with_sky else frame.image,
         mask=frame.mask,
-        variance=np.ascontiguousarray(frame.variance(), np.float32),
+        variance=needed(frame.variance, "variance"),
         sky_mesh=sky_mesh,
         psf=Psf(arrays, numbers),
         sources=star_list(sources),
@@ -56,6 +61,7 @@ def assemble(
             *(_scale_cards(frame) if "zeropoint_mag" in frame.metrics else ()),
             ("SKYSUB", not with_sky, "whether the sky is subtracted from IMAGE"),
             *_metric_cards(frame, settings),
+            *_refraction_cards(frame),
             *operation_cards(frame.operations),
         ],
     )
@@ -63,7 +69,8 @@ def assemble(
     # What is inside a source is no defect: coloured, it would hide the sources themselves.
     defects = image.mask & np.uint8(UNUSABLE)
     picture = thumbnail.render(frame.image, defects, max_px=paths.PICTURE_PX)
-    return ReduceOutputs(image, frame.metrics, footprint, picture, frame.warnings)
+    preview = pyramid.levels(frame.image, frame.mask, threads=frame.threads)
+    return ReduceOutputs(image, frame.metrics, footprint, picture, preview, frame.warnings)
 
 
 def star_list(sources: Sources) -> Table:
@@ -120,4 +127,16 @@ def _metric_cards(frame: Frame, settings: ReduceSettings) -> list[Card]:
         ("ASTRRMS1", m["astrometry_rms_ra_arcsec"], "[arcsec] along RA"),
         ("ASTRRMS2", m["astrometry_rms_dec_arcsec"], "[arcsec] along Dec"),
         ("ASTRNUM", m["n_astrometry"], "stars of the astrometric solution"),
+    ]
+
+
+def _refraction_cards(frame: Frame) -> list[Card]:
+    m = frame.metrics
+    if "dcr_mas_per_mag" not in m:
+        return []
+    return [
+        ("DCRCOEF", m["dcr_mas_per_mag"], "[mas/mag] towards the zenith, of redder stars"),
+        ("DCRERR", m["dcr_err_mas_per_mag"], "[mas/mag]"),
+        ("DCRPIVOT", m["dcr_pivot_mag"], "[mag] colour at which the WCS holds"),
+        ("DCRANGLE", m["parallactic_angle_deg"], "[deg] of the zenith, north through east"),
     ]

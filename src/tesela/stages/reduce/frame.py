@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tesela.errors import TeselaError
+from tesela.pixels import variance
 from tesela.pixels.background import Background
 from tesela.products import maskbit
 from tesela.products.images import Operation
 from tesela.products.maskbit import MaskBit
+from tesela.stages.reduce.calset import Calset
 
 T = TypeVar("T")
 
@@ -28,53 +30,50 @@ def needed(value: T | None, what: str) -> T:
 class Frame:
     """Arrays are (ny, nx); electrons.
 
-    `flat` is the response by which the image was divided, illumination included. `readnoise_e` is
-    the noise of each pixel without light, of read-out and dark current, divided by its response.
-    `sky` is the level that was subtracted, of `sky_model`; None before that.
+    `readnoise_e` is (n_amp,), that of each amplifier. `sky` is the model of what was subtracted;
+    None before that. `variance` is without the light of sources until they are detected.
     """
 
     image: NDArray[np.float32]
     mask: NDArray[np.uint8]
-    flat: NDArray[np.float32]
+    calset: Calset
     readnoise_e: NDArray[np.float32]
+    threads: int = 1
     operations: list[Operation] = field(default_factory=list)
     metrics: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     provisional_sky_e: float | None = None
-    sky: NDArray[np.float32] | None = None
-    sky_model: Background | None = None
+    sky: Background | None = None
     sky_mesh: NDArray[np.float32] | None = None
+    variance: NDArray[np.float32] | None = None
     objects: NDArray[np.bool_] | None = None
     fwhm_px: float = 3.0
 
     @property
     def unusable(self) -> NDArray[np.bool_]:
         """True where a pixel carries no measurement of the sky."""
-        return (self.mask & maskbit.UNUSABLE) > 0
+        return self.has(maskbit.UNUSABLE)
+
+    def has(self, codes: int) -> NDArray[np.bool_]:
+        """True where a pixel has any of the codes."""
+        return (self.mask & np.uint8(codes)).astype(np.bool_)
 
     def set(self, bit: MaskBit, where: NDArray[np.bool_]) -> int:
         """Set a code and return the number of pixels that have it now."""
-        self.mask[where] |= np.uint8(bit)
-        return int(np.count_nonzero(self.mask & np.uint8(bit)))
+        code = np.uint8(bit)
+        np.bitwise_or(self.mask, where.view(np.uint8) * code, out=self.mask)
+        return int(np.count_nonzero(self.mask & code))
 
     def did(self, name: str, **parameters: Any) -> None:
         """Record an operation."""
         self.operations.append(Operation(name, parameters))
 
-    def sky_variance(self) -> NDArray[np.float32]:
-        """Variance without the photons of sources, electrons squared."""
-        sky = self.sky if self.sky is not None else np.zeros_like(self.image)
-        variance = np.maximum(sky, 0) / self.flat + self.readnoise_e**2
-        return variance.astype(np.float32, copy=False)
-
-    def variance(self) -> NDArray[np.float32]:
-        """Variance with the photons of detected sources.
-
-        Where nothing is detected the counts are not used: noise that sets its own weight would
-        bias every weighted mean downwards.
-        """
-        variance = self.sky_variance()
-        if self.objects is not None:
-            photons = np.where(self.objects, np.maximum(self.image, 0), 0) / self.flat
-            variance += photons.astype(np.float32)
-        return variance
+    def add_light_of_sources(self) -> None:
+        """Let the variance have the photons of what was detected."""
+        variance.add_sources(
+            needed(self.variance, "variance"),
+            self.image,
+            needed(self.objects, "object mask"),
+            self.calset.response,
+            threads=self.threads,
+        )

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from tesela.cameras import Camera
 from tesela.pixels import apertures, detect, psf, psf_photometry
 from tesela.pixels.psf_model import PsfModel
+from tesela.products import maskbit
 from tesela.products.columns import APERTURE_DIAMETERS_ARCSEC
 from tesela.products.images import Table
 from tesela.products.maskbit import MaskBit
-from tesela.stages.reduce.frame import Frame
+from tesela.stages.reduce.frame import Frame, needed
 from tesela.stages.reduce.settings import PsfSettings, ReduceInputs, ReduceSettings
 
 
@@ -39,29 +40,34 @@ def detect_sources(
     The last aperture is the one of the zero point, after the catalogue's eight. `variance` sets the
     threshold where that of the sky's photons and the read-out is not the whole of it.
     """
-    unusable = frame.unusable & ((frame.mask & MaskBit.SATURATED) == 0)
-    saturated = (frame.mask & MaskBit.SATURATED) > 0
+    unusable = frame.has(maskbit.UNUSABLE & ~MaskBit.SATURATED)
+    saturated = frame.has(MaskBit.SATURATED)
+    unusable &= ~saturated
     objects, segmentation = detect.extract(
         frame.image,
-        frame.sky_variance() if variance is None else variance,
+        needed(frame.variance, "variance") if variance is None else variance,
         unusable,
         threshold_sigma=settings.sky.threshold_sigma,
         min_area_px=settings.sky.min_area_px,
         saturated=saturated,
+        threads=frame.threads,
     )
     frame.objects = detect.object_mask(segmentation, grow_px=settings.sky.object_grow_px)
+    frame.add_light_of_sources()
     frame.set(MaskBit.OBJECT, segmentation > 0)
     arcsec = (*APERTURE_DIAMETERS_ARCSEC, settings.photometry.aperture_arcsec)
     diameters_px = np.array(arcsec) / camera.pixel_scale_arcsec
     measured = apertures.measure(
         frame.image,
-        frame.variance(),
+        needed(frame.variance, "variance"),
         unusable,
         segmentation,
         objects,
         diameters_px=list(diameters_px),
+        threads=frame.threads,
     )
     table = {**objects, **measured}
+    table["x_err"], table["y_err"] = measured["x_win_err"], measured["y_win_err"]
     table["flags"] = detect.flag_holes(
         table["flags"], unusable, table["x_win"], table["y_win"], 0.5 * frame.fwhm_px
     )
@@ -81,7 +87,7 @@ def model_psf(
     fwhm_px = float(np.median(table["fwhm_px"][stars]))
     model = psf.fit(
         frame.image,
-        frame.variance(),
+        needed(frame.variance, "variance"),
         frame.unusable,
         table["x_win"][stars],
         table["y_win"][stars],
@@ -110,12 +116,14 @@ def fit_psf_fluxes(frame: Frame, sources: Sources, model: PsfModel) -> None:
     """PSF flux and position of every source, neighbours subtracted."""
     table = sources.table
     fitted = psf_photometry.photometry(
-        frame.image, frame.variance(), frame.unusable, model, table["x_win"], table["y_win"]
+        frame.image,
+        needed(frame.variance, "variance"),
+        frame.unusable,
+        model,
+        table["x_win"],
+        table["y_win"],
     )
     table["flux_psf"], table["flux_psf_err"] = fitted["flux"], fitted["err"]
     table["chi2_psf"] = fitted["chi2"]
     table["x_psf"], table["y_psf"] = fitted["x"], fitted["y"]
-    snr = np.maximum(fitted["flux"] / np.maximum(fitted["err"], 1e-6), 0.1)
-    width = model.fwhm_px(table["x_win"], table["y_win"]) / 2.3548
-    table["x_err"] = table["y_err"] = (1.2 * width / snr).astype(np.float32)
     frame.did("psf photometry", normalised_px=model.norm_radius_px)

@@ -8,16 +8,15 @@ from tesela.pixels import pattern
 from tesela.products.images import Master
 from tesela.products.maskbit import MaskBit
 from tesela.stages.reduce.frame import Frame, needed
-from tesela.stages.reduce.settings import ReduceInputs
 
 _LEAST_SIGMA = 3.0
 
 
-def remove(frame: Frame, inputs: ReduceInputs) -> None:
+def remove(frame: Frame) -> None:
     """Subtract fringe and pattern, each by its own amplitude in this frame, where it shows."""
     for kind in ("FRINGE", "PATTERN"):
-        if kind in inputs.masters:
-            _remove(frame, kind, inputs.masters[kind])
+        if kind in frame.calset.patterns:
+            _remove(frame, kind, frame.calset.patterns[kind])
         else:
             frame.did(kind.lower(), source="none")
 

@@ -29,7 +29,7 @@ def calibrate(
     use &= np.isfinite(colour) if colour is not None else True
     matched, mag, err = matched[use], mag[use], err[use]
     colour = colour[use] if colour is not None else None
-    psf_zero = _fit(
+    psf_zero, used = _fit(
         table["flux_psf"][matched],
         table["flux_psf_err"][matched],
         mag,
@@ -38,7 +38,10 @@ def calibrate(
         inputs,
         settings,
     )
-    aperture_zero = _fit(
+    left = _left(psf_zero, table["flux_psf"][matched], mag, colour, inputs)[used]
+    stars = matched[used]
+    frame.metrics.update(trend(table["x_win"][stars], table["y_win"][stars], left))
+    aperture_zero, _ = _fit(
         table["flux_aper"][matched, -1],
         table["flux_aper_err"][matched, -1],
         mag,
@@ -76,7 +79,8 @@ def _fit(
     colour: Floats | None,
     inputs: ReduceInputs,
     settings: PhotometrySettings,
-) -> ZeroPoint:
+) -> tuple[ZeroPoint, NDArray[np.int64]]:
+    """The zero point, and which of the stars made it."""
     rate = flux / inputs.facts.exptime_s
     bright = brightest(flux, flux_err, settings.min_snr)
     if np.count_nonzero(bright) < _FEWEST:
@@ -86,7 +90,7 @@ def _fit(
             expected=f"at least {_FEWEST} for a zero point",
             do="check transparency, filter and the reference's magnitude limits",
         )
-    return fit_zero_point(
+    zero = fit_zero_point(
         -2.5 * np.log10(rate[bright]),
         1.0857 * flux_err[bright] / flux[bright],
         mag[bright],
@@ -96,3 +100,48 @@ def _fit(
         colour_coefficient=inputs.reference.colour_coefficient,  # type: ignore[arg-type]
         floor=settings.floor_mag,
     )
+    return zero, np.flatnonzero(bright)[zero.used]
+
+
+def _left(
+    zero: ZeroPoint, flux: Floats, mag: Floats, colour: Floats | None, inputs: ReduceInputs
+) -> Floats:
+    """Reference minus calibrated magnitude; NaN without flux."""
+    rate = np.where(flux > 0, flux, np.nan) / inputs.facts.exptime_s
+    left = mag + 2.5 * np.log10(rate) - zero.zeropoint_mag
+    if colour is not None:
+        left -= zero.colour_coefficient * (colour - inputs.reference.colour_pivot)
+    return left
+
+
+def trend(x: Floats, y: Floats, residual: Floats) -> dict[str, float | None]:
+    """What varies over the field: clouds, and a flat that is wrong on large scales.
+
+    A plane through the residuals (mag), clipped at three sigma, gives `zeropoint_tilt_mag`, edge to
+    edge along the steepest direction; `zeropoint_grid_rms_mag` is the scatter of the medians of
+    4 x 4 parts of the field that hold five stars. None where stars are too few.
+    """
+    use = np.isfinite(residual)
+    found: dict[str, float | None] = {"zeropoint_tilt_mag": None, "zeropoint_grid_rms_mag": None}
+    if np.count_nonzero(use) < _FEWEST_OF_TREND:
+        return found
+    u, v = (2 * (p - p[use].min()) / max(np.ptp(p[use]), 1.0) - 1 for p in (x, y))
+    terms = np.stack([np.ones_like(u), u, v], axis=1)
+    for _ in range(5):
+        plane = np.linalg.lstsq(terms[use], residual[use], rcond=None)[0]
+        off = residual - terms @ plane
+        sigma = 1.4826 * np.median(np.abs(off[use]))
+        use = np.isfinite(residual) & (np.abs(off) <= 3 * max(sigma, 1e-6))
+    found["zeropoint_tilt_mag"] = 2 * float(np.hypot(*plane[1:]))
+    cell = np.clip((u + 1) * 2, 0, 3.99).astype(int) * 4 + np.clip((v + 1) * 2, 0, 3.99).astype(int)
+    medians = [
+        np.median(residual[use & (cell == k)])
+        for k in range(16)
+        if np.count_nonzero(use & (cell == k)) >= 5
+    ]
+    if len(medians) >= 4:
+        found["zeropoint_grid_rms_mag"] = float(np.std(medians))
+    return found
+
+
+_FEWEST_OF_TREND = 20

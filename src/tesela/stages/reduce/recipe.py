@@ -9,6 +9,7 @@ from tesela.stages.reduce import (
     measure,
     patterns,
     photometry,
+    review,
     sky,
 )
 from tesela.stages.reduce.finish import assemble
@@ -22,9 +23,10 @@ def reduce(inputs: ReduceInputs, settings: ReduceSettings) -> ReduceOutputs:
     """
     frame = detector.remove_signature(inputs)
     sky.find_objects(frame, settings.sky)
-    patterns.remove(frame, inputs)
+    patterns.remove(frame)
     detector.fill_bad_pixels(frame)
     sky.subtract(frame, settings.sky)
+    detector.measure_noise(frame, inputs)
     contaminants.mask_cosmics(frame, settings.cosmics)
     contaminants.mask_trails(frame, settings.trails)
     sources = measure.detect_sources(frame, settings, inputs.camera)
@@ -32,4 +34,5 @@ def reduce(inputs: ReduceInputs, settings: ReduceSettings) -> ReduceOutputs:
     measure.fit_psf_fluxes(frame, sources, psf)
     wcs = astrometry.solve_frame(frame, sources, inputs, settings.astrometry)
     photometry.calibrate(frame, sources, inputs, settings.photometry)
+    review.measure(frame, psf, inputs)
     return assemble(frame, sources, psf, wcs, inputs, settings)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,8 +10,10 @@ from numpy.typing import NDArray
 
 from tesela.cameras import Camera
 from tesela.config import Reference
+from tesela.pixels import pyramid
 from tesela.products.frame import FrameFacts
-from tesela.products.images import Master, ReducedImage, Table
+from tesela.products.images import ReducedImage, Table
+from tesela.stages.reduce.calset import Calset
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,17 @@ class AstrometrySettings:
     """Relative error allowed on the pixel scale."""
     reference_margin_arcmin: float = 3.0
     """Reference stars are taken this far outside the field."""
+    blind_orientation: bool = False
+    """Whether position angle and parity of the camera are unknown: some seconds more a frame."""
+    max_error_px: float = 1.0
+    """A frame is refused if its stars leave the position of a corner as uncertain as this."""
+    max_residual_arcsec: float = 0.07
+    """A frame is refused if the stars of some place lie farther off, in the mean, than this (or 0.1
+    pixel, if that is more)."""
+    dcr_bands: tuple[str, ...] = ("u*", "g*")
+    """Bands (patterns) in which refraction that depends on colour is fitted."""
+    dcr_min_airmass: float = 1.05
+    """It is not fitted nearer to the zenith than this."""
 
 
 @dataclass(frozen=True)
@@ -105,18 +117,19 @@ class ReduceSettings:
 
 @dataclass
 class ReduceInputs:
-    """A raw frame with the masters and the reference that were chosen for it."""
+    """A raw frame with the calset and the reference that were chosen for it."""
 
     facts: FrameFacts
     header: dict[str, Any]
     pixels: NDArray[np.uint16]
     camera: Camera
-    masters: Mapping[str, Master]
-    """By kind: BIAS and FLAT (or what stands in for it) at least; a kind that is not there is not
-    applied."""
+    calset: Calset
+    """What the masters of this frame are made to by `calset.prepare`; frames share it."""
     refcat: Table
     reference: Reference
     """How this frame's band is found in the reference catalogue."""
+    threads: int = 1
+    """Threads that share the frame; the result does not depend on them."""
 
 
 @dataclass
@@ -129,4 +142,6 @@ class ReduceOutputs:
     """Corners by the fitted WCS."""
     picture: NDArray[np.uint8]
     """(h, w, 3) small picture with the mask in colour, first row at the top."""
+    preview: dict[int, pyramid.Level]
+    """Image and mask at several scales, by the side of a bin."""
     warnings: list[str] = field(default_factory=list)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tesela.pixels import background, detect, seeing
 from tesela.stages.reduce.frame import Frame, needed
@@ -17,47 +16,38 @@ SHARPEST_FWHM_PX = 1.4
 def find_objects(frame: Frame, settings: SkySettings) -> None:
     """A provisional level, and what stands above it: left out wherever the sky is measured."""
     unusable = frame.unusable
-    provisional = background.measure(frame.image, unusable, mesh_px=settings.mesh_px)
-    level, rms = provisional.level(), provisional.rms()
-    above = frame.image - level
-    objects, segmentation = detect.extract(
-        above,
-        rms**2,
+    provisional = background.measure(
+        frame.image, unusable, mesh_px=settings.mesh_px, threads=frame.threads
+    )
+    above, x, y = detect.rough(
+        frame.image,
+        provisional,
         unusable,
         threshold_sigma=settings.threshold_sigma,
         min_area_px=settings.min_area_px,
+        threads=frame.threads,
     )
-    frame.objects = detect.object_mask(segmentation, grow_px=settings.object_grow_px)
-    frame.provisional_sky_e = float(np.median(level))
-    frame.fwhm_px = _rough_fwhm(above, unusable, objects, rms)
-    frame.did("provisional sky", mesh_px=settings.mesh_px, objects=len(objects["x"]))
+    frame.objects = detect.object_mask(above, grow_px=settings.object_grow_px)
+    frame.provisional_sky_e = provisional.median_level
+    fwhm_px = seeing.of_cores(
+        frame.image, unusable, x, y, least=CORE_SIGMA * provisional.rms_at(x, y),
+        level=provisional.level_at(x, y),
+    )  # fmt: skip
+    # To set limits with, which would harm stars if it were too high.
+    frame.fwhm_px = UNKNOWN_FWHM_PX if fwhm_px is None else max(fwhm_px, SHARPEST_FWHM_PX)
+    frame.did("provisional sky", mesh_px=settings.mesh_px, objects=len(x))
 
 
 def subtract(frame: Frame, settings: SkySettings) -> None:
-    """Model the sky around the objects and subtract it; the mesh is kept, so nothing is lost."""
-    unusable = frame.unusable
-    objects = needed(frame.objects, "object mask")
-    model = background.measure(frame.image, unusable | objects, mesh_px=settings.mesh_px)
-    frame.sky_model, frame.sky = model, model.level()
-    variance = background.measure(frame.sky_variance(), unusable, mesh_px=settings.mesh_px)
-    frame.sky_mesh = np.stack([model.mesh_level, variance.mesh_level])
-    frame.image = frame.image - frame.sky
-    frame.did("sky", mesh_px=settings.mesh_px, level_e=float(np.median(frame.sky)))
+    """Model the sky around the objects and subtract it; its mesh is kept, so nothing is lost."""
+    hidden = frame.unusable
+    hidden |= needed(frame.objects, "object mask")
+    model = background.measure(frame.image, hidden, mesh_px=settings.mesh_px, threads=frame.threads)
+    background.subtract(frame.image, model, threads=frame.threads)
+    frame.sky = model
+    frame.did("sky", mesh_px=settings.mesh_px, level_e=model.median_level)
     frame.metrics.update(
-        sky_e=float(np.median(frame.sky)),
-        sky_rms_e=float(np.median(model.rms())),
-        sky_gradient=float(np.ptp(model.mesh_level) / max(float(np.median(frame.sky)), 1.0)),
+        sky_e=model.median_level,
+        sky_rms_e=model.median_rms,
+        sky_gradient=float(np.ptp(model.mesh_level) / max(model.median_level, 1.0)),
     )
-
-
-def _rough_fwhm(
-    image: NDArray[np.float32],
-    unusable: NDArray[np.bool_],
-    objects: dict[str, np.ndarray],
-    noise: NDArray[np.float32],
-) -> float:
-    """FWHM to set limits with, which would harm stars if it were too high."""
-    clean = (objects["flags"] == 0) & (objects["npix"] > 8)
-    x, y = (np.asarray(objects[axis][clean], np.float64) for axis in ("x", "y"))
-    fwhm_px = seeing.of_cores(image, unusable, x, y, CORE_SIGMA * noise)
-    return UNKNOWN_FWHM_PX if fwhm_px is None else max(fwhm_px, SHARPEST_FWHM_PX)

@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tesela.errors import BadInput, TeselaError
+from tesela.errors import BadInput, ProductError, TeselaError
 from tesela.pixels import thumbnail
-from tesela.products import files, paths, rawfile
+from tesela.products import files, paths, preview, rawfile
 from tesela.products.maskbit import UNUSABLE
 
 _Value = TypeVar("_Value")
@@ -38,7 +38,7 @@ MASKS: Final[tuple[Mask, ...]] = ("defects", "all", "none")
 """Codes of the mask that are coloured. `defects` leaves out OBJECT, which is nothing bad and would
 cover the sources that one looks at."""
 
-_RENDERING: Final = "2"
+_RENDERING: Final = "3"
 """Part of a kept picture's name: another number where pictures are to look otherwise."""
 _JPEG_QUALITY = 85
 _CHECKSUM = re.compile(r"[0-9a-f]{16,64}")
@@ -151,12 +151,22 @@ def _keep(name: Path, content: bytes) -> None:
 
 
 def _render(subject: Subject, look: Look) -> NDArray[np.uint8]:
-    image, mask = _read(subject)
+    image, mask = _previewed(subject, look) or _read(subject)
     if look.mask == "none":
         mask = None
     elif look.mask == "defects" and mask is not None:
         mask = mask & np.uint8(UNUSABLE)
     return thumbnail.render(image, mask, max_px=look.size, stretch=look.stretch)
+
+
+def _previewed(subject: Subject, look: Look) -> preview.Level | None:
+    """A level of the preview that the reduction wrote: a hundredth of the pixels. Without one, as
+    after the first versions of the pipeline, all are read."""
+    if subject.kind != "reduced":
+        return None
+    with contextlib.suppress(ProductError):
+        return preview.read(paths.preview(subject.path), look.size)
+    return None
 
 
 def _read(subject: Subject) -> tuple[NDArray[np.float32], NDArray[np.uint8] | None]:

@@ -1,0 +1,119 @@
+"""A coarse mesh expanded row by row, for loops that need a smooth plane but not all of it at once.
+
+The values are those of `background.from_mesh`, to float32 rounding.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+from scipy.interpolate import CubicSpline
+
+
+class MeshRows(NamedTuple):
+    """A mesh expanded along y: `fill_row` and `value_at` give its values."""
+
+    centres: NDArray[np.float64]
+    """Of the cells along x, (mx,)."""
+    values: NDArray[np.float64]
+    """At these centres, (ny, mx); (1, 1) for no mesh at all."""
+    second: NDArray[np.float64]
+    """Second derivatives along x there, (ny, mx)."""
+
+
+NOTHING = MeshRows(np.zeros(1), np.zeros((1, 1)), np.zeros((1, 1)))
+
+
+def expand(mesh: NDArray[np.float32], shape: tuple[int, ...]) -> MeshRows:
+    """Prepare a mesh of equal cells (my, mx) that covers an image of `shape` (ny, nx).
+
+    Memory: two rows of cells a row of the image.
+    """
+    ny, nx = shape
+    my, mx = mesh.shape
+    values = _natural(_centres(ny, my), np.asarray(mesh, np.float64), np.arange(ny, dtype=float))
+    centres = _centres(nx, mx)
+    second = np.zeros_like(values)
+    if mx > 2:
+        spline = CubicSpline(centres, values, axis=1, bc_type="natural")
+        second = np.ascontiguousarray(spline(centres, 2))
+    return MeshRows(centres, np.ascontiguousarray(values), second)
+
+
+def _centres(size: int, cells: int) -> NDArray[np.float64]:
+    edges = np.round(np.linspace(0, size, cells + 1))
+    return (edges[:-1] + edges[1:] - 1) / 2.0
+
+
+def _natural(
+    centres: NDArray[np.float64], values: NDArray[np.float64], at: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Natural cubic spline along the first axis, linear outside the outermost centres."""
+    if len(centres) == 1:
+        return np.repeat(values, len(at), axis=0)
+    if len(centres) == 2:
+        slope = (values[1] - values[0]) / (centres[1] - centres[0])
+        return values[0] + (at - centres[0])[:, None] * slope
+    spline = CubicSpline(centres, values, axis=0, bc_type="natural")
+    inside = np.clip(at, centres[0], centres[-1])
+    return np.asarray(spline(inside) + (at - inside)[:, None] * spline(inside, 1))
+
+
+@njit(cache=True, nogil=True)
+def fill_row(rows, y, out):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Values of row y, (nx,) float32."""
+    centres, values, second = rows[0], rows[1][y], rows[2][y]
+    n, nx = len(centres), len(out)
+    if n == 1:
+        out[:] = values[0]
+        return
+    for k in range(n - 1):
+        left, right = centres[k], centres[k + 1]
+        h = right - left
+        slope = (values[k + 1] - values[k]) / h
+        # In t = x - left: a cubic that meets the values and second derivatives at both ends.
+        c1 = np.float32(slope - h * (2.0 * second[k] + second[k + 1]) / 6.0)
+        c2 = np.float32(0.5 * second[k])
+        c3 = np.float32((second[k + 1] - second[k]) / (6.0 * h))
+        c0, start = np.float32(values[k]), np.float32(left)
+        first = 0 if k == 0 else int(np.floor(left)) + 1
+        last = nx if k == n - 2 else int(np.floor(right)) + 1
+        for x in range(first, last):
+            t = np.float32(x) - start
+            out[x] = c0 + t * (c1 + t * (c2 + t * c3))
+    _straight(centres, values, second, out)
+
+
+@njit(cache=True, nogil=True)
+def _straight(centres, values, second, out):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Lines outside the outermost centres."""
+    n, nx = len(centres), len(out)
+    h = centres[1] - centres[0]
+    edge = (values[1] - values[0]) / h - h * (2.0 * second[0] + second[1]) / 6.0
+    for x in range(min(nx, int(np.ceil(centres[0])))):
+        out[x] = values[0] + edge * (x - centres[0])
+    h = centres[n - 1] - centres[n - 2]
+    edge = (values[n - 1] - values[n - 2]) / h + h * (second[n - 2] + 2.0 * second[n - 1]) / 6.0
+    for x in range(max(0, int(np.floor(centres[n - 1])) + 1), nx):
+        out[x] = values[n - 1] + edge * (x - centres[n - 1])
+
+
+@njit(cache=True, nogil=True)
+def value_at(rows, y, x):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Value of one pixel."""
+    centres, values, second = rows[0], rows[1][y], rows[2][y]
+    n = len(centres)
+    if n == 1:
+        return values[0]
+    k = min(max(int(np.searchsorted(centres, np.float64(x), "right")) - 1, 0), n - 2)
+    h = centres[k + 1] - centres[k]
+    at = min(max(np.float64(x), centres[0]), centres[n - 1])
+    b = (at - centres[k]) / h
+    a = 1.0 - b
+    bend = ((a * a * a - a) * second[k] + (b * b * b - b) * second[k + 1]) * h * h / 6.0
+    slope = (values[k + 1] - values[k]) / h
+    slope += h * ((1.0 - 3.0 * a * a) * second[k] + (3.0 * b * b - 1.0) * second[k + 1]) / 6.0
+    return a * values[k] + b * values[k + 1] + bend + slope * (x - at)
