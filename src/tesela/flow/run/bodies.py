@@ -200,6 +200,7 @@ def _written(
         ),
         data_hash=digest.result(),
         metrics=plain({**made.metrics, "fallback_days": days}),
+        rejections=tuple(made.rejections),
         warnings=(*made.warnings, *calibrations.substitutes(order), *map(str, fallbacks)),
         operations=_operations_of(made.image.cards),
         footprint=made.footprint,

@@ -12,6 +12,7 @@ from tesela.stages.reduce.frame import Frame, needed
 from tesela.stages.reduce.settings import ReduceInputs
 
 _MAX_SATURATED = 0.25
+_MOST_DEAD = 0.5
 
 
 def remove_signature(inputs: ReduceInputs) -> Frame:
@@ -43,7 +44,7 @@ def remove_signature(inputs: ReduceInputs) -> Frame:
         threads=inputs.threads,
     )
     measured = strip.noise_adu * gain
-    noise = np.where(np.isfinite(measured), measured, camera.values("readnoise_e"))
+    noise = np.where(measured > 0, measured, camera.values("readnoise_e"))
     frame = Frame(
         image,
         np.zeros(camera.shape, np.uint8),
@@ -55,7 +56,8 @@ def remove_signature(inputs: ReduceInputs) -> Frame:
     _record_electrons(frame, inputs, n_saturated)
     _remove_crosstalk(frame, inputs, saturated)
     _record_response(frame)
-    n_bad = frame.set(MaskBit.BAD, masters.bad)
+    frame.set(MaskBit.BAD, masters.bad)
+    n_bad = _mark_dead(frame, inputs)
     frame.metrics.update(
         overscan_level_adu=float(np.median(strip.level)),
         readnoise_e=float(np.median(noise)),
@@ -88,6 +90,33 @@ def fill_bad_pixels(frame: Frame) -> None:
     bad = frame.calset.bad
     badpixels.fill(frame.image, bad, out=frame.image)
     frame.did("bad pixels", pixels=int(np.count_nonzero(bad)), method="inverse distance, 5x5")
+
+
+def blank_dead(frame: Frame) -> None:
+    """Put nothing where an amplifier gave nothing; its pixels are marked bad."""
+    for rows, columns in frame.dead:
+        frame.image[rows, columns] = 0
+
+
+def _mark_dead(frame: Frame, inputs: ReduceInputs) -> int:
+    """Mark amplifiers whose pixels are all the same; returns the number of bad pixels."""
+    for amp in inputs.camera.amplifiers:
+        raw = inputs.pixels[amp.data.slices]
+        # A sample says no, mostly; all pixels are looked at where it does not.
+        if any(part.min() != part.max() for part in (raw[::16, ::16], raw)):
+            continue
+        frame.dead.append(amp.dest.slices)
+        frame.mask[amp.dest.slices] |= np.uint8(MaskBit.BAD)
+        frame.warnings.append(f"amplifier {amp.id} is dead: every pixel is {raw.flat[0]} ADU")
+    frame.metrics["n_dead_amplifiers"] = len(frame.dead)
+    if len(frame.dead) > _MOST_DEAD * len(inputs.camera.amplifiers):
+        raise QualityError(
+            inputs.facts.name,
+            found=f"{len(frame.dead)} of {len(inputs.camera.amplifiers)} amplifiers dead",
+            expected="at most half of them",
+            do="check the controller of the camera",
+        )
+    return int(np.count_nonzero(frame.has(MaskBit.BAD)))
 
 
 def _saturated(inputs: ReduceInputs) -> NDArray[np.bool_]:

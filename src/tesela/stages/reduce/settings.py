@@ -104,6 +104,22 @@ class PhotometrySettings:
 
 
 @dataclass(frozen=True)
+class GateSettings:
+    """What an image must be like to be used."""
+
+    max_dim_fraction: float = 0.1
+    """Part of the frame that may have less than half of the sky."""
+    max_bad_fraction: float = 0.25
+    """Part of the pixels that may be bad, dead amplifiers among them."""
+    max_ellipticity: float = 0.3
+    """Median 1 - b/a of the PSF."""
+    trailed_ellipticity: float = 0.5
+    """Of bright sources, from which no PSF is looked for if they point the same way."""
+    trailed_coherence: float = 0.8
+    """How much they must point the same way: 1 is all."""
+
+
+@dataclass(frozen=True)
 class ReduceSettings:
     """Settings of the step `reduce`."""
 
@@ -113,6 +129,7 @@ class ReduceSettings:
     psf: PsfSettings = field(default_factory=PsfSettings)
     astrometry: AstrometrySettings = field(default_factory=AstrometrySettings)
     photometry: PhotometrySettings = field(default_factory=PhotometrySettings)
+    gates: GateSettings = field(default_factory=GateSettings)
 
 
 @dataclass
@@ -145,3 +162,5 @@ class ReduceOutputs:
     preview: dict[int, pyramid.Level]
     """Image and mask at several scales, by the side of a bin."""
     warnings: list[str] = field(default_factory=list)
+    rejections: list[str] = field(default_factory=list)
+    """Why the image is not to be used; it is kept."""
