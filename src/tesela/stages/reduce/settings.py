@@ -113,6 +113,8 @@ class GateSettings:
     """Part of the pixels that may be bad, dead amplifiers among them."""
     max_ellipticity: float = 0.3
     """Median 1 - b/a of the PSF."""
+    min_transparency: float = 0.0
+    """Least share of the light of a clear night, where the survey says what that is."""
     trailed_ellipticity: float = 0.5
     """Of bright sources, from which no PSF is looked for if they point the same way."""
     trailed_coherence: float = 0.8
