@@ -80,10 +80,16 @@ def is_known(conn: Connection, facts: FrameFacts) -> bool:
     return False
 
 
-def add(conn: Connection, facts: FrameFacts, tiles: Iterable[str] = ()) -> int:
+def add(
+    conn: Connection,
+    facts: FrameFacts,
+    tiles: Iterable[str] = (),
+    picture: products.File | None = None,
+) -> int:
     """Take a frame in: product, exposure, frame and the tiles its pointing may touch.
 
-    Returns the product's id. Raises `Duplicate` if name or content are here already.
+    `picture` is the file of its small picture. Returns the product's id. Raises `Duplicate` if name
+    or content are here already.
     """
     if is_known(conn, facts):
         raise Duplicate(facts.name, found="this very frame is here already")
@@ -94,7 +100,7 @@ def add(conn: Connection, facts: FrameFacts, tiles: Iterable[str] = ()) -> int:
             key=facts.name,
             version=1,
             path=facts.path,
-            files=((facts.path, facts.sha256, 0),),
+            files=((facts.path, facts.sha256, 0), *((picture,) if picture else ())),
             checksum=facts.sha256,
             data_hash=facts.data_sha256,
         ),

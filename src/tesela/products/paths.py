@@ -7,6 +7,8 @@ from typing import Final
 
 PICTURE_PX: Final = 640
 """Longest side of the small picture beside an image, pixels."""
+RAW_PICTURE_PX: Final = 320
+"""The same of a raw frame."""
 
 
 def survey_file(site: Path) -> Path:
@@ -37,6 +39,12 @@ def work_folder(site: Path) -> Path:
 def raw(night: str, filename: str) -> Path:
     """A raw frame, relative to the site."""
     return Path("raw") / night / filename
+
+
+def raw_picture(night: str, frame: str) -> Path:
+    """The small picture of a raw frame, relative to the site: not beside it, for it may stay
+    where it came from."""
+    return Path("products") / "raw" / night / f"{frame}.jpg"
 
 
 def refcat(name: str, version: int) -> Path:

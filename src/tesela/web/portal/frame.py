@@ -66,7 +66,7 @@ def subject(site: OpenSite, conn: Connection, name: str, *, raw: bool = False) -
     found = found or products.current(conn, "raw", name)
     if found is None:
         raise NotFound(name, found="no file of it is served", do="see its history")
-    return Subject(found["kind"], site.file(found["path"]), found["checksum"])
+    return Subject.of(site.folder, found)
 
 
 def picture_part(shown: Subject, name: str, look: Look, *, is_reduced: bool) -> dict[str, Any]:
