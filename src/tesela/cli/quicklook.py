@@ -57,7 +57,7 @@ def quicklook(
     with 2 if a file was refused, with 3 if another quick look is running; with --watch none of
     these matters.
     """
-    sources = _sources(files or [], watch, once)
+    _check(files or [], watch, once)
     from tesela.flow.run.arrivals import Arrivals, Waits
     from tesela.flow.run.quicklook import QuickLook
     from tesela.flow.run.site import open_site
@@ -67,7 +67,7 @@ def quicklook(
     with _ends_quietly(), QuickLook(open_site(site), cores or _all_cores()).at_work() as quick:
         if forever and not as_json:
             typer.echo(f"watching {watch}; Ctrl-C ends it", err=True)
-        arrivals = Arrivals(sources, quick.known, Waits(settle, give_up))
+        arrivals = Arrivals(watch, tuple(files or ()), quick.known, Waits(settle, give_up))
         for seen in quick.watch(arrivals, forever=forever):
             counts[seen.outcome] += 1
             _say(seen, as_json)
@@ -77,7 +77,7 @@ def quicklook(
         raise typer.Exit(1 if counts["failed"] else 2)
 
 
-def _sources(files: list[Path], watch: Path | None, once: bool) -> tuple[Path, ...]:
+def _check(files: list[Path], watch: Path | None, once: bool) -> None:
     if bool(files) == (watch is not None) or (once and watch is None):
         raise ConfigError(
             "quicklook",
@@ -86,7 +86,6 @@ def _sources(files: list[Path], watch: Path | None, once: bool) -> tuple[Path, .
         )
     if watch is not None and not watch.is_dir():
         raise ConfigError(str(watch), found="no such folder", expected="a folder to watch")
-    return (*files, *([watch] if watch is not None else []))
 
 
 def _all_cores() -> int:
@@ -116,33 +115,13 @@ def _say(seen: Seen, as_json: bool) -> None:
     typer.echo("\n".join(lines(seen)))
 
 
-_SHOWN = (
-    ("fwhm_arcsec", "seeing", '{:.2f}"'),
-    ("ellipticity", "ellipticity", "{:.3f}"),
-    ("sky_e", "sky", "{:.0f} e-"),
-    ("zeropoint_mag", "zero point", "{:.3f}"),
-    ("transparency", "transparency", "{:.0%}"),
-    ("level_adu", "level", "{:.0f} ADU"),
-    ("readnoise_e", "read noise", "{:.1f} e-"),
-    ("fraction_saturated", "saturated", "{:.3%}"),
-)
-_OF_SKY = ("level_adu", "readnoise_e")
-"""Numbers of frames without sky; of others they tell nothing new."""
-
-
 def lines(seen: Seen) -> Iterator[str]:
     """What a person reads of a frame: the outcome with the numbers, then every reason."""
+    from tesela.flow.plan.quick_words import numbers
+
     yield f"{seen.frame}: {seen.outcome}" + "".join(f", {part}" for part in numbers(seen.metrics))
     yield from (f"  {reason}" for reason in seen.reasons)
     yield from (f"  warning: {text}" for text in seen.warnings)
-
-
-def numbers(metrics: dict[str, Any]) -> Iterator[str]:
-    """The numbers that matter, as they are read; what was not measured is left out."""
-    for name, word, form in _SHOWN:
-        value = metrics.get(name)
-        if value is not None and not (name in _OF_SKY and "fwhm_arcsec" in metrics):
-            yield f"{word} {form.format(value)}"
 
 
 def _summary(counts: Counter[str]) -> str:

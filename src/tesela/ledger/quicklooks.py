@@ -25,4 +25,5 @@ def usual_zeropoint(conn: Connection, configuration: str, mjd: float) -> float |
 def without_reduction(conn: Connection, nights: int) -> list[dict[str, Any]]:
     """Frames of the latest nights that were looked at and are not reduced yet, the latest first,
     with the outcome and what was measured."""
-    return [dict(row) for row in conn.execute(queries.QUICK_LOOKS, {"limit": nights}).mappings()]
+    rows = conn.execute(queries.QUICK_LOOKS, {"limit": nights}).mappings()
+    return [{**row, "passed": bool(row["passed"])} for row in rows]

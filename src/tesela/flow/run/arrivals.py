@@ -56,16 +56,18 @@ class _Pending:
 
 @dataclass
 class Arrivals:
-    """The files of a folder and those below it, or files that were named.
+    """The FITS files of a folder and those below it, or files that were named.
 
     Parameters
     ----------
-    sources : folders or files
+    folder : Path or None
+    files : tuple of Path
     known : function
-        Asked once, of the files that a folder holds at the first look.
+        Asked once, of the files that the folder holds at the first look.
     """
 
-    sources: tuple[Path, ...]
+    folder: Path | None = None
+    files: tuple[Path, ...] = ()
     known: Known = lambda _: set()
     waits: Waits = field(default_factory=Waits)
     clock: Callable[[], float] = time.monotonic
@@ -78,8 +80,7 @@ class Arrivals:
         present = [path for path in self._present() if path not in self._done]
         if self._is_first:
             self._is_first = False
-            in_folders = [path for path in present if path not in self.sources]
-            old = self.known(in_folders)
+            old = self.known([path for path in present if path not in self.files])
             self._done |= old
             present = [path for path in present if path not in old]
         for gone in self._pending.keys() - set(present):
@@ -93,11 +94,9 @@ class Arrivals:
         return sum(not one.given_up for one in self._pending.values())
 
     def _present(self) -> Iterator[Path]:
-        for source in self.sources:
-            if source.is_dir():
-                yield from _files_below(source)
-            elif source.exists() or source not in self._done:
-                yield source
+        yield from self.files
+        if self.folder is not None:
+            yield from _files_below(self.folder)
 
     def _judge(self, path: Path) -> Arrival | None:
         now = self.clock()
@@ -125,7 +124,7 @@ class Arrivals:
     def _vanished(self, path: Path, error: OSError) -> Arrival | None:
         """Of a folder a file may go as it came; one that was named is missed."""
         self._pending.pop(path, None)
-        if path not in self.sources:
+        if path not in self.files:
             return None
         self._done.add(path)
         return Arrival(path, 0.0, f"cannot be read: {error.strerror or error}")

@@ -139,7 +139,7 @@ VERDICTS_OF_KEY = text("""
 # Frames of the latest nights that have a quick look and no reduction yet.
 QUICK_LOOKS = text("""
     SELECT f.name, x.night, x.obstype, f.band, q.passed, q.reason, q.fwhm_arcsec, q.ellipticity,
-           q.sky_e, q.zeropoint_mag, q.metrics_json
+           q.sky_e, q.zeropoint_mag
     FROM exposure x
     CROSS JOIN frame f
     JOIN product p ON p.kind = 'quicklook' AND p.key = f.name AND p.is_current

@@ -67,9 +67,10 @@ def _look_at_sky(
     found: QuickOutputs, inputs: ReduceInputs, settings: ReduceSettings, quick: QuickSettings
 ) -> None:
     """The reduction's own steps, as far as they go; what was measured before one fails is kept."""
-    frame = detector.remove_signature(inputs)
+    frame: Frame | None = None
     sources: Sources | None = None
     try:
+        frame = detector.remove_signature(inputs)
         sky.find_objects(frame, settings.sky)
         detector.fill_bad_pixels(frame)
         sky.subtract(frame, settings.sky)
@@ -86,10 +87,15 @@ def _look_at_sky(
             frame.warnings.append("no position and no zero point: no reference stars in this field")
     except QualityError as error:
         found.rejections.append(str(error))
+    found.stars = {} if sources is None else _star_list(_brightest(sources, quick.max_stars))
+    if frame is not None:
+        _take_over(found, frame)
+
+
+def _take_over(found: QuickOutputs, frame: Frame) -> None:
     found.metrics.update(frame.metrics)
     found.warnings += frame.warnings
     found.operations += [operation.name for operation in frame.operations]
-    found.stars = {} if sources is None else _star_list(_brightest(sources, quick.max_stars))
     defects = frame.mask & np.uint8(UNUSABLE)
     found.picture = thumbnail.render(frame.image, defects, max_px=paths.PICTURE_PX)
     found.preview = pyramid.levels(
