@@ -86,6 +86,8 @@ class QuickLook:
             finally:
                 self._engine.stop()
                 shutil.rmtree(self._work / _WARM, ignore_errors=True)
+                with contextlib.suppress(OSError):  # a look was interrupted: its folder tells
+                    self._work.rmdir()
 
     def known(self, files: list[Path]) -> set[Path]:
         """Of files that were there before, those that are in the ledger: taken in, or refused and
