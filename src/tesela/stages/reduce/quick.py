@@ -1,8 +1,9 @@
 """The profile `quicklook`: what an observer has to know of a frame before the next one ends.
 
-It leaves out what takes long and changes nothing at this precision. Cosmic rays are one: they move
-the seeing by 0.1 mas and the ellipticity by less than 0.0001, because what is sharper than the
-stars never was a star of the PSF, and cost a third of the time.
+It leaves out what takes long and is not needed: trails, crosstalk, patterns, PSF fluxes of faint
+sources, and planes of all pixels on disk. Cosmic rays stay in, though they are a third of the time.
+In a field of many stars they change the seeing by 0.1 mas, but where fewer than 150 stars are
+bright they outnumber them, are as alike, and were taken for the PSF: 0.85 arcsec instead of 1.28.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from tesela.products import paths
 from tesela.products.maskbit import UNUSABLE
 from tesela.stages.reduce import (
     astrometry,
+    contaminants,
     detector,
     exposed,
     measure,
@@ -75,6 +77,7 @@ def _look_at_sky(
         detector.fill_bad_pixels(frame)
         sky.subtract(frame, settings.sky)
         detector.measure_noise(frame, inputs)
+        contaminants.mask_cosmics(frame, settings.cosmics)
         sources = _detect(frame, settings, inputs, quick)
         psf = measure.model_psf(frame, sources, settings.psf, inputs)
         sources = _brightest(sources, quick.max_stars)
