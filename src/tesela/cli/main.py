@@ -20,6 +20,7 @@ VERBS = (
     "simulate",
     "refcat",
     "ingest",
+    "quicklook",
     "masters",
     "plan",
     "run",

@@ -11,14 +11,19 @@ import hashlib
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tesela.cameras import Camera
 from tesela.cameras.camera import ImageType
 from tesela.config import Survey
 from tesela.errors import BadInput
-from tesela.products import files, rawfile
+from tesela.pixels import rawpicture
+from tesela.products import files, paths, rawfile
 from tesela.products.frame import FrameFacts, mjd_of, night_of
 from tesela.sky import epoch
 from tesela.sky.nominal import nominal
@@ -30,8 +35,17 @@ _FIRST_YEAR, _LAST_YEAR = 1980, 2100
 _CLOCK_TOLERANCE_S = 60.0
 
 
-def describe(path: Path, survey: Survey, cameras: Sequence[Camera]) -> FrameFacts:
-    """The facts of a raw frame.
+@dataclass(frozen=True)
+class Described:
+    """What is known of a raw frame once its file was read."""
+
+    facts: FrameFacts
+    picture: NDArray[np.uint8]
+    """(h, w, 3) small grey picture, first row at the top."""
+
+
+def describe(path: Path, survey: Survey, cameras: Sequence[Camera]) -> Described:
+    """The facts of a raw frame, and a small picture of it: its pixels are read but once.
 
     Raises `BadInput` with one sentence that names the file, what was found, what was expected
     and what to do.
@@ -60,7 +74,7 @@ def describe(path: Path, survey: Survey, cameras: Sequence[Camera]) -> FrameFact
     is_filtered = kind.obstype in ("flat", "science")
     band, serial = _filter(header, camera, survey, where) if is_filtered else ("", "-")
     pointing = _pointing(header, camera, mjd_start, where) if kind.obstype == "science" else None
-    return FrameFacts(
+    facts = FrameFacts(
         name=name,
         path=str(path),
         sha256=files.sha256_of(path),
@@ -87,6 +101,18 @@ def describe(path: Path, survey: Survey, cameras: Sequence[Camera]) -> FrameFact
         footprint=_footprint(pointing, camera) if pointing else None,
         exposure=_exposure(header, camera, name, ccd, where),
         ccds=camera.ccds,
+    )
+    return Described(facts, _picture(pixels, camera))
+
+
+def _picture(pixels: NDArray[np.uint16], camera: Camera) -> NDArray[np.uint8]:
+    return rawpicture.render(
+        pixels,
+        camera.sections("data"),
+        camera.sections("dest"),
+        camera.sections("overscan"),
+        camera.shape,
+        max_px=paths.RAW_PICTURE_PX,
     )
 
 
