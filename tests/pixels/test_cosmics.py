@@ -274,7 +274,7 @@ def test_rays_of_all_kinds_are_found_among_stars(fwhm_px, least):
         false += (found & (hits < 0.5 * noise)).sum()
     assert strong > 500
     assert found_strong >= least * strong
-    assert false < 0.1 * strong
+    assert false < 0.2 * strong
 
 
 def test_the_edges_of_a_hit_are_taken_from_three_sigma_on():

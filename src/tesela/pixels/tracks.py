@@ -23,6 +23,7 @@ SAMPLED_PX = 2.0
 SIDE_SIGMA = np.float32(2.0)
 NEAREST = 4
 SAFETY = 0.95
+STEEP_SIGMA = np.float32(2.5)  # of a pixel, for the sum of three
 # Beside a hit, this many noises are no chance where the surroundings scatter little more than the
 # two noises between their 16th and 84th percentiles.
 EDGE_SIGMA = np.float32(3.0)
@@ -126,14 +127,40 @@ def starts(d, where, closed, floor, noise2, cut):  # type: ignore[no-untyped-def
 
 
 @njit(cache=True)
-def _narrow(d, y, x, closed, base, light, cut):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _narrow(d, y, x, closed, base, light, sigma, cut):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Whether this pixel, or a pair with it, is narrower than a star."""
     steps, shares = cut[0], cut[1]
     for m in range(shares.size):
         dy, dx = steps[m]
         if max(d[y + dy, x + dx], d[y - dy, x - dx]) - base < shares[m] * light:
             return True
-    return _narrow_pair(d, y, x, closed, base, np.float32(0), np.float32(1), cut)
+    if _narrow_pair(d, y, x, closed, base, np.float32(0), np.float32(1), cut):
+        return True
+    return _steep(d, y, x, closed, base, sigma, cut)
+
+
+@njit(cache=True)
+def _steep(d, y, x, closed, base, sigma, cut):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Whether the light falls from this pixel to one side more steeply than in a star.
+
+    The logarithm of a Gaussian bends the same everywhere: of three lines side by side, the outer
+    two multiplied have the share of a pair in the square of the middle one at least.
+    """
+    steps, shares = cut[0], cut[3]
+    error = STEEP_SIGMA * sigma
+    for m in range(NEAREST):
+        dy, dx = steps[m]
+        line = np.zeros(3, np.float32)
+        known = True
+        for k in range(-1, 2):
+            for s in range(-1, 2):
+                j, i = y + k * dy - s * dx, x + k * dx + s * dy
+                known = known and not closed[j, i]
+                line[k + 1] += d[j, i] - base
+        low, high = min(line[0], line[2]) + error, max(line[0], line[2])
+        if known and line[1] > 0 and low * max(high, line[1]) < shares[m] * line[1] * line[1]:
+            return True
+    return False
 
 
 @njit(cache=True)
@@ -162,9 +189,9 @@ def follow(d, seeds, closed, floor, noise2, cut):  # type: ignore[no-untyped-def
                 if closed[j, i] or seen[j, i]:
                     continue
                 seen[j, i] = 1
-                light, _ = _light(d, j, i, floor, noise2, FOLLOW_SIGMA, t)
+                light, sigma = _light(d, j, i, floor, noise2, FOLLOW_SIGMA, t)
                 base = floor[j // BLOCK, i // BLOCK]
-                if light > 0 and _narrow(d, j, i, closed, base, light, cut):
+                if light > 0 and _narrow(d, j, i, closed, base, light, sigma, cut):
                     track[n] = j * nx + i
                     n += 1
     return np.sort(track[:n])
@@ -225,7 +252,7 @@ def whole(d, seeds, closed, floor, noise2, part):  # type: ignore[no-untyped-def
         state.flat[seed] = 2
         group[0], n, head = seed, 1, 0
         hit_light = light_all = np.float32(0)
-        while head < n and n < LARGEST - 8:
+        while head < n < LARGEST - 8:
             y, x = group[head] // nx, group[head] % nx
             head += 1
             here = d[y, x] - floor[y // BLOCK, x // BLOCK]
