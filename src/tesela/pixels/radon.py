@@ -183,25 +183,56 @@ def _best_of(signal, weight, block, length, n_rows, pad, min_weight):  # type: i
     return np.sqrt(best), best_h, best_rise
 
 
+@njit(cache=True, nogil=True, fastmath=True)
+def _start(plane, new, base, pad):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Sums over the first pieces, `base` columns each, column by column."""
+    n_columns, n_rows = plane.shape
+    for block in range(-(-n_columns // base)):
+        for rise in range(base):
+            out = new[block * base + rise]
+            for h in range(pad - base + 1, pad + n_rows):
+                out[h] = 0
+            for c in range(min(base, n_columns - block * base)):
+                column = plane[block * base + c]
+                up = (2 * rise * c + base - 1) // (2 * (base - 1))
+                shift = pad - up
+                for h in range(n_rows):
+                    out[h + shift] += column[h]
+
+
+@njit(cache=True)
+def _first_piece(n_columns):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Columns of the first pieces, 5 to 9, whose doubling overshoots the image least."""
+    best, least = 5, 1 << 60
+    for base in range(5, 10):
+        full = base
+        while full < n_columns:
+            full *= 2
+        if full < least:
+            best, least = base, full
+    return best, least
+
+
 @njit(cache=True, nogil=True)
 def _transform(signal, weight, min_length, min_weight):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Rows of (snr, first column, columns, row at the first column, rise over the columns)."""
     n_columns, n_rows = signal.shape
-    full = 1
-    while full < n_columns:
-        full *= 2
+    half, full = _first_piece(n_columns)
     pad = full
-    old_s = np.zeros((full, n_rows + pad), np.float32)
-    old_w = np.zeros((full, n_rows + pad), np.float32)
-    old_s[:n_columns, pad:] = signal
-    old_w[:n_columns, pad:] = weight
-    new_s = np.zeros_like(old_s)
-    new_w = np.zeros_like(old_w)
+    # Each loop writes what the next one reads.
+    old_s = np.empty((full, n_rows + pad), np.float32)
+    old_w = np.empty((full, n_rows + pad), np.float32)
+    _start(signal, old_s, half, pad)
+    _start(weight, old_w, half, pad)
+    new_s = np.empty_like(old_s)
+    new_w = np.empty_like(old_w)
     best = np.empty((2 * full // min_length + 2, 5), np.float64)
     n = 0
-    half = 1
     while half < full:
         blocks = -(-n_columns // (2 * half))
+        if -(-n_columns // half) < 2 * blocks:  # the partner of the last piece lies outside
+            for plane in (old_s, old_w):
+                plane[(2 * blocks - 1) * half : 2 * blocks * half, pad - half + 1 :] = 0
         _join(old_s, new_s, blocks, half, n_rows, pad)
         _join(old_w, new_w, blocks, half, n_rows, pad)
         old_s, new_s = new_s, old_s

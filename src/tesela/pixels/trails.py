@@ -314,7 +314,7 @@ def _looks_like_trail(streak: Streak, needed: float, shortest: float) -> bool:
         and math.hypot(dx, dy) >= shortest
         and min(dx, dy) > aside
         and streak.evenness >= 0.5
-        and streak.filled >= 0.7
+        and streak.filled == 1.0
         and streak.contrast >= 0.5
         and not streak.of_object
     )
