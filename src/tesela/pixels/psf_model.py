@@ -206,7 +206,7 @@ def _pixel_fwhm(fwhm: NDArray[np.float64], beta: float) -> NDArray[np.float64]:
     return low + high
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def moffat_pixel(dx, dy, params):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Unit-peak Moffat averaged over the pixel at (dx, dy)."""
     m11, m12, m22, beta = params[0], params[1], params[2], params[3]
@@ -228,7 +228,7 @@ def moffat_pixel(dx, dy, params):  # type: ignore[no-untyped-def]  # pragma: no 
     return np.exp(-beta * np.log(one)) * (1.0 + laplacian / 24.0)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def cubic_weights(f, w):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Catmull-Rom weights of the nodes -1, 0, 1, 2 at the phase f in [0, 1)."""
     w[0] = ((-0.5 * f + 1.0) * f - 0.5) * f
@@ -237,7 +237,7 @@ def cubic_weights(f, w):  # type: ignore[no-untyped-def]  # pragma: no cover
     w[3] = (0.5 * f - 0.5) * f * f
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def render(out, x, y, params, maps, basis):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Fill `out` (h, w) with the PSF of a star at (x, y) of its pixel coordinates."""
     height, width = out.shape
