@@ -46,7 +46,7 @@ def toml(
     image: tuple[int, int],
     top: dict[str, str] | None = None,
     header: dict[str, str] | None = None,
-    gain: float | None = 1.5,
+    gain: float = 1.5,
 ) -> str:
     """A description; values of `top` and `header` are TOML already. Sizes are (nx, ny)."""
     first = {
@@ -69,9 +69,9 @@ def toml(
     lines += ["[defaults]", 'ccd = "01"', "[imagetypes]", 'Object = { obstype = "science" }']
     lines += ['BIAS = { obstype = "bias" }', 'FLAT = { obstype = "flat", flat_kind = "dome" }']
     for n, amp in enumerate(amplifiers, 1):
-        lines += ["[[amplifiers]]", f"id = {n}", f"gain_e_per_adu = {gain}"]
-        lines += [f"readnoise_e = {NOISE_E}", "saturation_adu = 60000"]
-        lines += [f"{key} = {value}" for key, value in amp.items()]
+        usual = {"gain_e_per_adu": gain, "readnoise_e": NOISE_E, "saturation_adu": 60000}
+        rows = {"id": n, **usual, **amp}
+        lines += ["[[amplifiers]]", *(f"{key} = {value}" for key, value in rows.items())]
     return "\n".join(lines) + "\n"
 
 

@@ -43,20 +43,20 @@ def describe(path: Path, survey: Survey, cameras: Sequence[Camera]) -> FrameFact
 
     def judge(header: Header, shape: tuple[int, int]) -> bool:
         camera = camera_of(header, shape, cameras, where)
-        _check_size(shape, camera, where)
+        check_size(shape, camera, where)
         return camera.float_pixels
 
     header, pixels = rawfile.read(path, judge)
     camera = camera_of(header, pixels.shape, cameras, where)
-    ccd = _ccd(header, camera, where)
+    ccd = ccd_of(header, camera, where)
     camera = camera.for_ccd(ccd)
     camera.with_header(header, where)
-    kind = _image_type(header, camera, where)
-    exptime_s = _exposure_time(header, camera, kind, where)
+    kind = image_type_of(header, camera, where)
+    exptime_s = exposure_time_of(header, camera, kind, where)
     mjd_start = start(header, camera, where)
     is_filtered = kind.obstype in ("flat", "science")
-    band, serial = _filter(header, camera, survey, where) if is_filtered else ("", "-")
-    pointing = _pointing(header, camera, mjd_start, where) if kind.obstype == "science" else None
+    band, serial = filter_of(header, camera, survey, where) if is_filtered else ("", "-")
+    pointing = pointing_of(header, camera, mjd_start, where) if kind.obstype == "science" else None
     return FrameFacts(
         name=name,
         path=str(path),
@@ -113,7 +113,7 @@ def camera_of(
     )
 
 
-def _check_size(shape: tuple[int, ...], camera: Camera, where: str) -> None:
+def check_size(shape: tuple[int, ...], camera: Camera, where: str) -> None:
     if shape != (camera.raw_ny, camera.raw_nx):
         raise BadInput(
             where,
@@ -133,7 +133,7 @@ def _about_size(shape: tuple[int, ...], camera: Camera) -> str:
     return "windowed or binned read-outs need a camera description of their own"
 
 
-def _image_type(header: Header, camera: Camera, where: str) -> ImageType:
+def image_type_of(header: Header, camera: Camera, where: str) -> ImageType:
     name, value = first(header, camera.header.imagetype)
     kind = camera.imagetypes.get(str(value).strip().upper()) if value is not None else None
     if kind is None:
@@ -154,7 +154,7 @@ def _image_type(header: Header, camera: Camera, where: str) -> ImageType:
     return kind
 
 
-def _exposure_time(header: Header, camera: Camera, kind: ImageType, where: str) -> float:
+def exposure_time_of(header: Header, camera: Camera, kind: ImageType, where: str) -> float:
     exptime = number(header, camera.header.exptime, where)
     name, _ = first(header, camera.header.exptime)
     if exptime is None or exptime < 0:
@@ -171,7 +171,7 @@ def _exposure_time(header: Header, camera: Camera, kind: ImageType, where: str) 
     return exptime
 
 
-def _filter(header: Header, camera: Camera, survey: Survey, where: str) -> tuple[str, str]:
+def filter_of(header: Header, camera: Camera, survey: Survey, where: str) -> tuple[str, str]:
     name, value = first(header, camera.header.filter)
     band = survey.band_of(str(value)) if value is not None else None
     if band is None:
@@ -193,7 +193,7 @@ def _filter(header: Header, camera: Camera, survey: Survey, where: str) -> tuple
     return band, serial
 
 
-def _pointing(header: Header, camera: Camera, mjd: float, where: str) -> tuple[float, float]:
+def pointing_of(header: Header, camera: Camera, mjd: float, where: str) -> tuple[float, float]:
     of_number = 15 if camera.ra_unit == "hours" else 1
     ra = angle(header, camera.header.ra, where, hours=True, of_number=of_number)
     dec = angle(header, camera.header.dec, where, hours=False, of_number=1)
@@ -211,7 +211,7 @@ def _pointing(header: Header, camera: Camera, mjd: float, where: str) -> tuple[f
     return float(ra_icrs), float(dec_icrs)
 
 
-def _ccd(header: Header, camera: Camera, where: str) -> str:
+def ccd_of(header: Header, camera: Camera, where: str) -> str:
     ccd = text(header, camera.header.ccd) or camera.defaults.get("ccd", "")
     if ccd not in camera.ccds:
         raise BadInput(
