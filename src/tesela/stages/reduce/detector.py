@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from tesela.errors import QualityError
-from tesela.pixels import background, badpixels, crosstalk, detrend, overscan, saturation, variance
+from tesela.pixels import (
+    background,
+    badpixels,
+    crosstalk,
+    detrend,
+    holes,
+    overscan,
+    saturation,
+    variance,
+)
 from tesela.products.maskbit import MaskBit
 from tesela.stages.reduce.frame import Frame, needed
 from tesela.stages.reduce.settings import ReduceInputs
@@ -23,10 +34,13 @@ def remove_signature(inputs: ReduceInputs) -> Frame:
     left out and recorded so. Raises `QualityError` if the frame is saturated as a whole, `BadInput`
     if a master does not fit.
     """
+    inputs, missing = _without_holes(inputs)
     camera, masters = inputs.camera, inputs.calset
     data, dest = camera.sections("data"), camera.sections("dest")
     gain = camera.values("gain_e_per_adu")
-    strip = overscan.measure(inputs.pixels, camera.sections("overscan"), data)
+    strip = overscan.measure(
+        inputs.pixels, camera.sections("overscan"), data, parallel=camera.sections("parallel")
+    )
     saturated = _saturated(inputs)
     image = detrend.apply(
         inputs.pixels,
@@ -57,6 +71,8 @@ def remove_signature(inputs: ReduceInputs) -> Frame:
     _remove_crosstalk(frame, inputs, saturated)
     _record_response(frame)
     frame.set(MaskBit.BAD, masters.bad)
+    if missing is not None:
+        frame.set(MaskBit.BAD, missing)
     n_bad = _mark_dead(frame, inputs)
     frame.metrics.update(
         overscan_level_adu=float(np.median(strip.level)),
@@ -87,7 +103,9 @@ def measure_noise(frame: Frame, inputs: ReduceInputs) -> None:
 
 def fill_bad_pixels(frame: Frame) -> None:
     """Replace bad pixels by a guess from their neighbours; they keep their code."""
-    bad = frame.calset.bad
+    bad = frame.has(MaskBit.BAD)
+    for place in frame.dead:  # nothing is known of them: they are blanked later
+        bad[place] = frame.calset.bad[place]
     badpixels.fill(frame.image, bad, out=frame.image)
     frame.did("bad pixels", pixels=int(np.count_nonzero(bad)), method="inverse distance, 5x5")
 
@@ -96,6 +114,18 @@ def blank_dead(frame: Frame) -> None:
     """Put nothing where an amplifier gave nothing; its pixels are marked bad."""
     for rows, columns in frame.dead:
         frame.image[rows, columns] = 0
+
+
+def _without_holes(inputs: ReduceInputs) -> tuple[ReduceInputs, NDArray[np.bool_] | None]:
+    """The frame with numbers everywhere, and where it had none: (ny, nx), None if nowhere."""
+    found = holes.find(inputs.pixels)
+    if found is None:
+        return inputs, None
+    camera = inputs.camera
+    data = camera.sections("data")
+    filled = holes.fill(inputs.pixels, found, camera.read_sections())
+    bad = holes.trimmed(found, data, camera.sections("dest"), camera.shape)
+    return replace(inputs, pixels=filled), bad
 
 
 def _mark_dead(frame: Frame, inputs: ReduceInputs) -> int:

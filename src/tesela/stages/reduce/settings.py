@@ -140,7 +140,8 @@ class ReduceInputs:
 
     facts: FrameFacts
     header: dict[str, Any]
-    pixels: NDArray[np.uint16]
+    pixels: NDArray[np.uint16] | NDArray[np.float32]
+    """(ny_raw, nx_raw) ADU; of floats, NaN where there is no number."""
     camera: Camera
     calset: Calset
     """What the masters of this frame are made to by `calset.prepare`; frames share it."""
