@@ -30,7 +30,9 @@ def mask_cosmics(frame: Frame, settings: CosmicSettings) -> None:
 
 def mask_trails(frame: Frame, settings: TrailSettings) -> None:
     """Flag trails found by summing along all lines of the frame."""
-    noise = np.sqrt(needed(frame.variance, "variance"))
+    # In place and back: another plane would be the most that the reduction ever needs.
+    variance = needed(frame.variance, "variance")
+    noise = np.sqrt(variance, out=variance)
     objects = needed(frame.objects, "object mask")
     found = trails.find(
         frame.image,
@@ -40,6 +42,7 @@ def mask_trails(frame: Frame, settings: TrailSettings) -> None:
         threshold=settings.threshold,
         threads=frame.threads,
     )
+    np.square(noise, out=variance)
     painted = trails.paint(found, frame.image.shape, settings.grow_px)
     pixels = frame.set(MaskBit.TRAIL, painted)
     frame.did("trails", threshold=settings.threshold, found=len(found), pixels=pixels)
