@@ -45,9 +45,12 @@ def test_the_focal_plane_of_the_page_is_one(tmp_path: Path) -> None:
 
 def test_the_overrides_of_the_page_are_understood() -> None:
     (table,) = [t for t in _tables("howto/operate.md") if "overrides" in t]
+    grid = {
+        "scheme": "list", "pixel_scale_arcsec": 0.5, "size_px": 10, "centres": {"T": [0.0, 0.0]},
+    }  # fmt: skip
     survey = config.build(
         config.Survey,
-        {"name": "x", "cameras": ["jpcam"], "filters": {"r": {}}, "grid": {}, **table},
+        {"name": "x", "cameras": ["jpcam"], "filters": {"r": {}}, "grid": grid, **table},
         "page",
     )
     reduce = registry(survey)["reduce"]

@@ -28,6 +28,10 @@ cameras = ["t80cam", "jpcam"]
 
 [filters.r]
 [grid]
+scheme = "list"
+pixel_scale_arcsec = 0.55
+size_px = 100
+centres = { T = [0.0, 0.0] }
 [steps.reduce.cosmics]
 sigclip = 6
 [steps.reduce.sky]

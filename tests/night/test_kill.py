@@ -24,9 +24,11 @@ def test_kill_9_at_random_moments_ends_in_the_same_archive(
     site = fresh(tmp_path / "site", night)
     well("ingest", night / "raw", "--site", site)
     for attempt in range(3):
+        before = _attempts(site)
         process = start("run", "--site", site, "--workers", 2)
-        _wait_for_work(site, attempt)
-        time.sleep(moments.uniform(0.0, 3.0))
+        _wait_for_work(site, before)
+        time.sleep(moments.uniform(0.0, 1.0))
+        _wait_for_work(site, before)
         assert process.poll() is None, "it ended before it could be killed"
         if attempt == 0:
             process.kill()  # the controller alone: its workers must die with it
@@ -44,16 +46,18 @@ def test_kill_9_at_random_moments_ends_in_the_same_archive(
     assert well("run", "--site", site, "--json").data["done"] == 0
 
 
-def _wait_for_work(site: Path, attempt: int) -> None:
-    """Wait until tasks of this controller run: `attempt` controllers before it died of it."""
+def _attempts(site: Path) -> int:
+    return int(ask(site, "SELECT COUNT(*) FROM attempt")[0][0])
+
+
+def _wait_for_work(site: Path, before: int) -> None:
+    """Wait until a task runs that was begun after there had been `before` attempts."""
     deadline = time.monotonic() + 60
-    lost = ask(site, "SELECT COUNT(*) FROM event WHERE what = 'recovered'")[0][0]
     while time.monotonic() < deadline:
-        recovered = ask(site, "SELECT COUNT(*) FROM event WHERE what = 'recovered'")[0][0]
         running = ask(site, "SELECT COUNT(*) FROM task WHERE state = 'running'")[0][0]
-        if running and (attempt == 0 or recovered > lost):
+        if running and _attempts(site) > before:
             return
-        time.sleep(0.1)
+        time.sleep(0.02)
     raise AssertionError("no task was started")
 
 

@@ -31,13 +31,16 @@ def test_sections_must_pair_up():
     sections.same_sizes(a, a + 5, "sections")
 
 
-def test_raw_frames_are_unsigned_16_bit_of_either_byte_order():
+def test_raw_frames_are_unsigned_16_bit_or_float32_of_either_byte_order():
     raw = np.arange(6, dtype=">u2").reshape(2, 3)
     native = sections.as_raw(raw)
     assert native.dtype == np.uint16
     assert np.array_equal(native, raw)
-    with pytest.raises(BadInput, match="float32"):
-        sections.as_raw(raw.astype(np.float32))
+    with pytest.raises(BadInput, match="float64"):
+        sections.as_raw(raw.astype(np.float64))
+    floats = raw.astype(">f4")
+    assert sections.as_raw(floats).dtype == np.float32
+    assert np.array_equal(sections.as_raw(floats), raw)
 
 
 def test_one_value_serves_all_amplifiers_and_two_do_not_serve_three():

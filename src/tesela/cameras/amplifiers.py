@@ -40,6 +40,12 @@ class Section:
         """Index of an image array."""
         return slice(self.y0, self.y1), slice(self.x0, self.x1)
 
+    def overlaps(self, other: Section) -> bool:
+        """Whether they share a pixel."""
+        return (
+            self.x0 < other.x1 and other.x0 < self.x1 and self.y0 < other.y1 and other.y0 < self.y1
+        )
+
     def fits(self) -> str:
         """As FITS headers write it."""
         return f"[{self.x0 + 1}:{self.x1},{self.y0 + 1}:{self.y1}]"
@@ -51,14 +57,20 @@ class Amplifier:
 
     id: int
     data: Section
+    """Where its light lies in the raw frame."""
     dest: Section
     """Where the data go in the trimmed image."""
     gain_e_per_adu: float
     readnoise_e: float
     saturation_adu: float
+    """Raw level, overscan included, from which a pixel is saturated."""
     overscan: Section | None = None
+    """Beside the data, over the same rows: the level of each row. A prescan may serve."""
     prescan: Section | None = None
+    """Kept apart, not used."""
     parallel: Section | None = None
+    """Above or below the data: one level for all rows, where there is no overscan."""
     flip_x: bool = False
     """The amplifier reads from high x to low x."""
     flip_y: bool = False
+    """It reads from high y to low y."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import resources
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tesela import config
+from tesela.cameras import checks
 from tesela.cameras.amplifiers import Amplifier, Section
 from tesela.cameras.detectors import CdSigns, Detector, check_places, turned
 from tesela.errors import BadInput, ConfigError
@@ -25,8 +26,15 @@ class HeaderCards:
     filter: tuple[str, ...] = ("FILTER",)
     imagetype: tuple[str, ...] = ("IMAGETYP",)
     exptime: tuple[str, ...] = ("EXPTIME",)
+    """Seconds."""
     date: tuple[str, ...] = ("DATE-OBS",)
+    """UTC of the start."""
+    time: tuple[str, ...] = ("UT", "UTC", "UTSTART", "TIME-OBS")
+    """UTC of the start, `21:30:00`, looked at where the card of the date has no time of day."""
     mjd: tuple[str, ...] = ("MJD-OBS",)
+    """MJD (UTC) of the start: must agree with the date; alone where there is no card of it."""
+    jd: tuple[str, ...] = ()
+    """Julian date (UTC) of the start, where there is neither."""
     ra: tuple[str, ...] = ("RA",)
     dec: tuple[str, ...] = ("DEC",)
     airmass: tuple[str, ...] = ("AIRMASS",)
@@ -42,6 +50,12 @@ class HeaderCards:
     project: tuple[str, ...] = ("PROJECT",)
     temperature: tuple[str, ...] = ("CCD-TEMP",)
     """Of the CCD, degrees Celsius."""
+    gain: tuple[str, ...] = ()
+    """Electrons per ADU, in place of the description's; `{id}` is the amplifier's."""
+    readnoise: tuple[str, ...] = ()
+    """Electrons, likewise."""
+    saturation: tuple[str, ...] = ()
+    """ADU, likewise."""
     category: tuple[str, ...] = ()
     """A second statement of what the frame is; must agree with the image type."""
     amplifiers: str = ""
@@ -67,15 +81,25 @@ class Camera:
 
     name: str
     telescope: str
+    """As the ledger names it."""
     telescope_code: str
+    """Short, for names of files."""
     instrument: str
+    """As products name it."""
     raw_nx: int
+    """Columns of a raw frame, strips included."""
     raw_ny: int
+    """Rows of a raw frame."""
     nx: int
+    """Columns of the trimmed image."""
     ny: int
+    """Rows of the trimmed image."""
     pixel_scale_arcsec: float
+    """Side of a pixel on the sky."""
     cd_signs: CdSigns
+    """Which way the pixel axes go on the sky."""
     ccds: tuple[str, ...]
+    """Its CCDs, as `[header] ccd` or `[defaults] ccd` names them."""
     amplifiers: tuple[Amplifier, ...]
     amplifiers_of: str = ""
     """Another camera whose `[[amplifiers]]` these are, instead of a list here."""
@@ -89,9 +113,14 @@ class Camera:
     """Values of the instrument card that mean this camera."""
     equinox: str = "ICRS"
     """"ICRS", a year, or "date": the equinox of the pointing cards, whatever EQUINOX says."""
+    ra_unit: str = "deg"
+    """Of right ascensions that are numbers: "deg" or "hours"; sexagesimal ones are hours."""
+    float_pixels: bool = False
+    """Raw frames may be of floats, NaN where they have no number, or of integers beyond 16 bits."""
     defaults: dict[str, str] = field(default_factory=dict)
     """Facts that no card tells: serial, readout_mode, ccd."""
     longitude_deg: float = 0.0
+    """East positive; decides which night a frame belongs to."""
     latitude_deg: float | None = None
     """None: no refraction that depends on colour is fitted."""
     crosstalk: tuple[tuple[float, ...], ...] = ()
@@ -112,6 +141,10 @@ class Camera:
             s = getattr(amp, name)
             rows.append((s.x0, s.x1, s.y0, s.y1) if s else (0, 0, amp.data.y0, amp.data.y1))
         return np.array(rows, dtype=np.int64)
+
+    def read_sections(self) -> NDArray[np.int64]:
+        """(n, 4) array of x0, x1, y0, y1 of all that is read of a raw frame."""
+        return np.concatenate([self.sections(name) for name in _SECTION_FIELDS])
 
     def values(self, name: str) -> NDArray[np.float32]:
         """(n_amp,) array of a number of the amplifiers."""
@@ -136,7 +169,7 @@ class Camera:
 
         Raises `BadInput` if the cards contradict the size of the frame or of the detector.
         """
-        if not self.header.amplifiers:
+        if not (self.header.amplifiers or any(self._number_cards().values())):
             return self
         amps = tuple(self._amplifier(amp, header, where) for amp in self.amplifiers)
         camera = replace(self, amplifiers=amps)
@@ -144,87 +177,46 @@ class Camera:
         return camera
 
     def _amplifier(self, amp: Amplifier, header: Mapping[str, Any], where: str) -> Amplifier:
-        prefix = f"{self.header.amplifiers}{amp.id} "
         new: dict[str, Any] = {}
-        for card, attribute in _AMPLIFIER_CARDS.items():
-            value = header.get(prefix + card)
-            if value is None:
+        for card, attribute in self._cards_of(amp):
+            value = header.get(card.upper())
+            if value is None or attribute in new:
                 continue
+            is_section = attribute in _SECTION_FIELDS
             try:
-                is_section = attribute in _SECTION_FIELDS
                 new[attribute] = Section.parse(value) if is_section else float(value)
             except (ConfigError, ValueError, TypeError):
                 raise BadInput(
                     where,
-                    found=f"{prefix}{card} = {value!r}",
-                    expected="[x1:x2,y1:y2]" if attribute in _SECTION_FIELDS else "a number",
+                    found=f"{card} = {value!r}",
+                    expected="[x1:x2,y1:y2]" if is_section else "a number",
                     do="correct the card or remove it, then the camera's own geometry is used",
                 ) from None
         return replace(amp, **new)
 
+    def _number_cards(self) -> dict[str, tuple[str, ...]]:
+        """Cards of the outputs' numbers, by attribute."""
+        return {
+            "gain_e_per_adu": self.header.gain,
+            "readnoise_e": self.header.readnoise,
+            "saturation_adu": self.header.saturation,
+        }
+
+    def _cards_of(self, amp: Amplifier) -> Iterator[tuple[str, str]]:
+        """Cards that may describe an amplifier and what each says; the first that is there wins."""
+        if self.header.amplifiers:
+            for card, attribute in _AMPLIFIER_CARDS.items():
+                yield f"{self.header.amplifiers}{amp.id} {card}", attribute
+        for attribute, cards in self._number_cards().items():
+            for card in cards:
+                yield card.replace("{id}", str(amp.id)), attribute
+
     def check(self, where: str, error: type[ConfigError] | type[BadInput] = ConfigError) -> None:
-        """Refuse geometry that does not tile the image exactly or leaves the raw frame."""
-        if abs(np.linalg.det(np.array(self.cd_signs))) < _LEAST_AREA:
-            raise error(
-                where,
-                found=f"cd_signs = {[list(row) for row in self.cd_signs]}",
-                expected="two directions on the sky, such as [[-1, 0], [0, 1]]",
-                do="correct the camera's description",
-            )
-        unknown = {kind.obstype for kind in self.imagetypes.values()} - _OBSTYPES
-        if unknown:
-            raise error(
-                where,
-                found=f"obstype {', '.join(sorted(unknown))}",
-                expected=f"one of {', '.join(sorted(_OBSTYPES))}",
-                do="correct [imagetypes] of the camera's description",
-            )
-        covered = np.zeros(self.shape, dtype=np.uint8)
-        for amp in self.amplifiers:
-            for name in ("data", *_SECTION_FIELDS[1:]):
-                section = getattr(amp, name)
-                if section and (section.x1 > self.raw_nx or section.y1 > self.raw_ny):
-                    raise error(
-                        where,
-                        found=f"amplifier {amp.id} {name} {section.fits()}",
-                        expected=f"a section of a {self.raw_nx}x{self.raw_ny} frame",
-                        do="compare the cards with the camera's description",
-                    )
-            if amp.data.shape != amp.dest.shape:
-                raise error(
-                    where,
-                    found=f"amplifier {amp.id}: {amp.data.fits()} goes to {amp.dest.fits()}",
-                    expected="sections of one size",
-                    do="compare the cards with the camera's description",
-                )
-            if amp.overscan and (amp.overscan.y0, amp.overscan.y1) != (amp.data.y0, amp.data.y1):
-                raise error(
-                    where,
-                    found=f"amplifier {amp.id} overscan {amp.overscan.fits()}",
-                    expected=f"the rows of its data {amp.data.fits()}",
-                    do="compare the cards with the camera's description",
-                )
-            if not amp.gain_e_per_adu > 0 or not amp.readnoise_e > 0:
-                raise error(
-                    where,
-                    found=f"amplifier {amp.id}: gain {amp.gain_e_per_adu}, "
-                    f"read noise {amp.readnoise_e}",
-                    expected="positive numbers",
-                    do="correct the cards GAIN and RON",
-                )
-            covered[amp.dest.slices] += 1
-        if not np.all(covered == 1):
-            raise error(
-                where,
-                found=f"amplifiers fill {np.count_nonzero(covered == 1)} of {covered.size} pixels",
-                expected="each pixel of the image filled once",
-                do="compare the cards with the camera's description",
-            )
+        """Refuse a description that contradicts itself, by raising `error`."""
+        checks.check(self, where, error)
 
 
-_OBSTYPES = {"bias", "dark", "flat", "science"}
-_LEAST_AREA = 0.1
-_SECTION_FIELDS = ("data", "overscan", "prescan", "parallel")
+_SECTION_FIELDS = ("data", *checks.STRIPS)
 _AMPLIFIER_CARDS = {
     "IMSC": "data",
     "PRSCX": "prescan",
@@ -242,13 +234,38 @@ def _parse(table: dict[str, Any], where: str, folder: Path | None) -> Camera:
         {**row, "amplifiers": _amplifiers(row.get("amplifiers", []), f"{where}: {row.get('ccd')}")}
         for row in table.get("detectors", [])
     ]
-    wanted = {**table, "amplifiers": _amplifiers(rows, where), "detectors": detectors}
+    wanted = {
+        **table,
+        "amplifiers": _amplifiers(rows, where),
+        "detectors": detectors,
+        **_as_headers_have_them(table),
+    }
     camera = config.build(Camera, wanted, where)
     camera.check(where)
     check_places(camera.ccds, camera.detectors, where)
     for detector in camera.detectors:
         camera.for_ccd(detector.ccd).check(f"{where}: detector {detector.ccd}")
     return camera
+
+
+def _as_headers_have_them(table: dict[str, Any]) -> dict[str, Any]:
+    """Image types in capitals, names of cards without HIERARCH: as they are looked up."""
+    found: dict[str, Any] = {}
+    if isinstance(kinds := table.get("imagetypes"), dict):
+        found["imagetypes"] = {word.strip().upper(): kind for word, kind in kinds.items()}
+    if isinstance(cards := table.get("header"), dict):
+        found["header"] = {
+            key: [_bare(name) for name in names] if isinstance(names, list) else _bare(names)
+            for key, names in cards.items()
+        }
+    return found
+
+
+def _bare(name: Any) -> Any:
+    if not isinstance(name, str):
+        return name
+    words = name.split(" ")
+    return " ".join(words[1:] if words[0].upper() == "HIERARCH" else words)
 
 
 def _amplifier_rows(table: dict[str, Any], where: str, folder: Path | None) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ VERBS = (
     "upgrade",
     "simulate",
     "refcat",
+    "camera",
     "ingest",
     "quicklook",
     "masters",

@@ -54,7 +54,7 @@ def apply(
 
     Parameters
     ----------
-    raw : (ny_raw, nx_raw) uint16, ADU
+    raw : (ny_raw, nx_raw) uint16 or float32, ADU
     data : (n_amp, 4) int
         Where the amplifiers' pixels lie in `raw`, half-open [x0, x1, y0, y1].
     dest : (n_amp, 4) int
@@ -79,8 +79,8 @@ def apply(
 
     Returns
     -------
-    (ny, nx) float32, electrons. Never NaN: pixels whose flat is not positive and finite, or whose
-    bias or dark is not finite, are 0; the caller masks them.
+    (ny, nx) float32, electrons. NaN only where `raw` is: pixels whose flat is not positive and
+    finite, or whose bias or dark is not finite, are 0; the caller masks them.
 
     Raises
     ------
@@ -101,6 +101,7 @@ def apply(
         )  # fmt: skip
 
     threading.each(amplifiers, threading.bands(len(unit.data), threads), threads)
+    _leave_holes(raw, unit, image)
     return image
 
 
@@ -136,11 +137,13 @@ def rows(
         for plane in (bias, dark, flat)
     ]
     for first, last, part in unit.parts(y0, y1):
+        source = as_raw(raw[first:last])
         _detrend(
-            as_raw(raw[first:last]), part.data, part.dest, part.level, part.gain,
+            source, part.data, part.dest, part.level, part.gain,
             part.coefficients, part.inverse_pivot, planes[0], planes[1], planes[2],
             np.float32(exptime_s), image,
         )  # fmt: skip
+        _leave_holes(source, part, image)
     return image
 
 
@@ -215,6 +218,14 @@ class _Unit:
             yield first, last, _Unit(
                 data, dest, level, self.gain[amps], self.coefficients[amps], self.inverse_pivot
             )  # fmt: skip
+
+
+def _leave_holes(raw: np.ndarray, unit: _Unit, image: np.ndarray) -> None:
+    """What a raw frame of floats has no number for has none after, whatever the masters are."""
+    if raw.dtype.kind != "f":
+        return
+    for (x0, x1, y0, y1), (u0, u1, v0, v1) in zip(unit.data, unit.dest):
+        image[v0:v1, u0:u1][np.isnan(raw[y0:y1, x0:x1])] = np.nan
 
 
 def _shape_of_image(

@@ -28,7 +28,8 @@ class Overscan:
     ----------
     level : (n_amp, n_rows) float32, ADU
         One value per row of the amplifier's data section, bottom row of the section first; rows
-        beyond a shorter section repeat its last value. 0 where the camera has no overscan.
+        beyond a shorter section repeat its last value; one value where the overscan is parallel. 0
+        where the camera has no overscan.
     noise_adu : (n_amp,) float32, ADU
         Standard deviation of one overscan pixel; NaN where the camera has no overscan.
     """
@@ -45,6 +46,7 @@ def measure(
     clip_sigma: float = 3.0,
     smooth_rows: int = 25,
     skip_columns: int = 1,
+    parallel: npt.ArrayLike | None = None,
 ) -> Overscan:
     """Measure the zero level of each row of each amplifier from its serial overscan.
 
@@ -53,10 +55,11 @@ def measure(
     the mean of its pixels within `clip_sigma` of the row's median; rows that stand out are
     replaced, and the levels are smoothed along the amplifier by a running straight line, so that
     a drift is followed up to both ends and the noise added stays below a tenth of the read noise.
+    An amplifier that has only an overscan above or below its data takes one level for all rows.
 
     Parameters
     ----------
-    raw : (ny_raw, nx_raw) uint16, ADU
+    raw : (ny_raw, nx_raw) uint16 or float32, ADU
     overscan, data : (n_amp, 4) int, half-open [x0, x1, y0, y1] in `raw`
         Data rows that the overscan does not reach take the level of the nearest row it has.
     clip_sigma : float
@@ -65,6 +68,8 @@ def measure(
         Rows of the running fit; widened where the strip is too narrow for the promise above.
     skip_columns : int
         Columns to leave out on the side of the image.
+    parallel : (n_amp, 4) int, optional
+        Strips above or below the data, for amplifiers without a serial one.
 
     Returns
     -------
@@ -84,8 +89,11 @@ def measure(
     n_rows = int((sections[:, 3] - sections[:, 2]).max(initial=0))
     level = np.zeros((len(sections), n_rows), dtype=np.float32)
     noise = np.full(len(sections), np.nan, dtype=np.float32)
+    others = sections[:0] if parallel is None else as_sections(parallel, shape, "parallel")
     for amp, (strip, section) in enumerate(zip(strips, sections)):
-        if strip[1] == strip[0] or strip[3] == strip[2]:
+        if _is_empty(strip):
+            if amp < len(others) and not _is_empty(others[amp]):
+                level[amp], noise[amp] = _of_parallel(raw, others[amp], section, clip_sigma)
             continue
         x0, x1 = _useful_columns(strip, section, skip_columns, amp)
         pixels = raw[strip[2] : strip[3], x0:x1].astype(np.float32)
@@ -95,6 +103,26 @@ def measure(
         wanted = np.minimum(wanted, section[3] - 1) - strip[2]
         level[amp] = smooth[np.clip(wanted, 0, len(smooth) - 1)]
     return Overscan(level=level, noise_adu=noise)
+
+
+def _is_empty(strip: np.ndarray) -> bool:
+    return bool(strip[1] == strip[0] or strip[3] == strip[2])
+
+
+def _of_parallel(
+    raw: np.ndarray, strip: np.ndarray, section: np.ndarray, clip_sigma: float
+) -> tuple[float, float]:
+    """Level and noise of a strip beyond the data's rows.
+
+    The row nearest to the image holds charge that was left behind; columns differ by the bias and
+    by what they leave behind, so the noise is that of each column about its own mean.
+    """
+    x0, x1, y0, y1 = strip
+    if y1 - y0 > 2:
+        y0, y1 = (y0 + 1, y1) if y0 >= section[3] else (y0, y1 - 1)
+    columns = raw[y0:y1, x0:x1].astype(np.float32).T
+    rows, noise, _ = _rows_of_strip(np.ascontiguousarray(columns), clip_sigma)
+    return float(np.median(rows)), noise
 
 
 def _useful_columns(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from numba import njit
@@ -14,7 +16,7 @@ _STRIP_ROWS = 64
 
 
 def render(
-    raw: NDArray[np.uint16],
+    raw: NDArray[np.uint16] | NDArray[np.float32],
     data: npt.ArrayLike,
     dest: npt.ArrayLike,
     overscan: npt.ArrayLike,
@@ -29,7 +31,7 @@ def render(
 
     Parameters
     ----------
-    raw : (ny_raw, nx_raw) uint16, ADU
+    raw : (ny_raw, nx_raw) uint16 or float32, ADU
     data, overscan : (n_amp, 4) int, half-open [x0, x1, y0, y1] in `raw`
         A strip without pixels leaves its amplifier as it is.
     dest : (n_amp, 4) int
@@ -56,10 +58,11 @@ def render(
     return thumbnail.render(mean.astype(np.float32), max_px=max_px)
 
 
-def _zero(raw: NDArray[np.uint16], strip: NDArray[np.int64]) -> float:
+def _zero(raw: NDArray[Any], strip: NDArray[np.int64]) -> float:
     """Median of some rows of a strip; 0 of an empty one."""
     x0, x1, y0, y1 = strip
     part = raw[y0 : y1 : max(1, (y1 - y0) // _STRIP_ROWS), x0:x1]
+    part = part[np.isfinite(part)]
     return float(np.median(part)) if part.size else 0.0
 
 
@@ -75,9 +78,13 @@ def _add(raw, box, place, zero, factor, total, count):  # type: ignore[no-untype
         while i < width:
             bin_x = (x_out + i) // factor
             end = min(width, (bin_x + 1) * factor - x_out)
-            part = np.int64(0)
+            part = 0.0
+            n = 0
             for k in range(i, end):
-                part += raw[y_raw + j, x_raw + k]
-            total[bin_y, bin_x] += part - (end - i) * zero
-            count[bin_y, bin_x] += end - i
+                value = np.float32(raw[y_raw + j, x_raw + k])
+                if np.isfinite(value):
+                    part += value
+                    n += 1
+            total[bin_y, bin_x] += part - n * zero
+            count[bin_y, bin_x] += n
             i = end

@@ -29,7 +29,7 @@ def find(
 
     Parameters
     ----------
-    raw : (ny_raw, nx_raw) uint16, ADU
+    raw : (ny_raw, nx_raw) uint16 or float32, ADU
     data, dest : (n_amp, 4) int
         Half-open [x0, x1, y0, y1] in `raw` and, in the same orientation, in the trimmed image.
     saturation_adu : (n_amp,) or float, ADU

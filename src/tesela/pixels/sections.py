@@ -48,15 +48,18 @@ def same_sizes(first: np.ndarray, second: np.ndarray, what: str) -> None:
 
 
 def as_raw(raw: np.ndarray) -> np.ndarray:
-    """Return a raw frame as native, C-contiguous (ny, nx) uint16 (no copy when it already is)."""
-    if raw.ndim != 2 or raw.dtype.kind != "u" or raw.dtype.itemsize != 2:
+    """Return a raw frame as native, C-contiguous (ny, nx) uint16 or float32, whichever it is.
+
+    No copy when it already is.
+    """
+    if raw.ndim != 2 or (raw.dtype.kind, raw.dtype.itemsize) not in (("u", 2), ("f", 4)):
         raise BadInput(
             "raw frame",
             found=f"{raw.ndim} dimensions of {raw.dtype}",
-            expected="2 dimensions of unsigned 16-bit integers",
-            do="read the frame with its BZERO applied and without conversion to float",
+            expected="2 dimensions of unsigned 16-bit integers or of float32",
+            do="read the frame with its BZERO applied and without conversion",
         )
-    return np.ascontiguousarray(raw, dtype=np.uint16)
+    return np.ascontiguousarray(raw, dtype=np.uint16 if raw.dtype.kind == "u" else np.float32)
 
 
 def per_amplifier(values: npt.ArrayLike, n_amp: int, name: str) -> np.ndarray:

@@ -18,6 +18,7 @@ MIN_SHARE = 0.25
 MIN_GAP_PX = 24
 FAINTEST_SHARE = 0.05
 BRIGHT_SIGMA = 4.0
+DARK_SIGMA = 2.5
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,8 @@ class Streak:
         Significance from the median of its pieces over that from their mean: 1 for a trail, 0 for
         a few bright spots in line or the spike of a star.
     filled : float
-        Share of its quarters that have a fair part of its light: a few blobs fill one or two.
+        Share of its quarters that have a fair part of its light, as far as the noise lets them be
+        told: all of a trail's; a few blobs, or the rim of a galaxy, fill one to three.
     contrast : float
         Excess over the brighter side over the excess over both sides: 1 for a trail, 0 for a step.
     of_object : bool
@@ -261,14 +263,16 @@ def _medians(values: np.ndarray, good: np.ndarray) -> np.ndarray:
 def _filled(
     values: np.ndarray, good: np.ndarray, core: np.ndarray, level: float, excess: float
 ) -> float:
-    """Share of the quarters seen that are bright, by their mean or beyond doubt."""
+    """Share of the quarters seen that are bright, by their mean or beyond doubt, or not dark
+    beyond doubt: a quarter that is mostly masked says little."""
     bright = seen = 0
     for piece in np.array_split(np.arange(len(values)), QUARTERS):
         count = int(good[piece][:, core].sum())
         if count > MIN_SHARE * piece.size:
             seen += 1
             mean = values[piece][:, core].sum() / count - level
-            bright += mean > min(0.4 * excess, 4.0 / math.sqrt(count))
+            error = 1.0 / math.sqrt(count)
+            bright += mean > min(0.4 * excess, 4.0 * error, excess - DARK_SIGMA * error)
     return bright / seen if seen else 0.0
 
 

@@ -9,14 +9,13 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from tesela.errors import BadInput
-from tesela.products.rawrows import Source, open_source
+from tesela.products.rawrows import Pixels, Source, open_source
 
-Judge = Callable[[Mapping[str, Any], tuple[int, int]], None]
-"""Called with the cards and (ny, nx); raises `BadInput` to refuse a file before its pixels."""
+Judge = Callable[[Mapping[str, Any], tuple[int, int]], bool]
+"""Called with the cards and (ny, nx), before the pixels; raises `BadInput` to refuse a file.
+
+Returns whether pixels that are no unsigned 16-bit integers are taken, as float32."""
 
 _SUFFIXES = (".fits.fz", ".fits.gz", ".fit.gz", ".fits", ".fit", ".fts")
 
@@ -35,11 +34,17 @@ def looks_like_fits(path: Path) -> bool:
     return path.name.casefold().endswith(_SUFFIXES)
 
 
-def read(path: Path, judge: Judge | None = None) -> tuple[dict[str, Any], NDArray[np.uint16]]:
+def takes_floats(wanted: bool) -> Judge:
+    """The judge of a frame whose camera is known: of its pixels' type alone."""
+    return lambda _header, _shape: wanted
+
+
+def read(path: Path, judge: Judge | None = None) -> tuple[dict[str, Any], Pixels]:
     """Cards and pixels of the first two-dimensional image of a file.
 
-    Returns the cards by name (HIERARCH without that word) and the pixels as
-    (ny, nx) uint16. `judge` sees cards and size before a pixel is read, so that a header that
+    Returns the cards by name (HIERARCH without that word) and the pixels as (ny, nx) uint16; or,
+    where `judge` allows it and they are of another type, float32 with NaN for what is no number.
+    `judge` sees cards and size before a pixel is read, so that a header that
     claims a huge image costs neither time nor memory. Raises `BadInput` if the file is empty, no
     FITS, truncated, damaged, without an image, or of another type of pixel.
     """
@@ -64,12 +69,13 @@ def _opened(path: Path, judge: Judge | None, *, unpack: bool) -> Iterator[RawRow
         with _told_as_damage(path):
             source = open_source(path, stack, unpack=unpack)
             if judge is not None:
-                judge(source.header, source.shape)
+                source.is_wide = judge(source.header, source.shape)
         yield RawRows(path, source)
 
 
 class RawRows:
-    """The rows of an open raw frame: `rows[y0:y1]` reads them, uint16, native.
+    """The rows of an open raw frame: `rows[y0:y1]` reads them, native, uint16 (or float32, as of
+    `read`).
 
     No pixel leaves it unchecked: the whole image is read once to be compared with CHECKSUM and
     DATASUM, with no second pass where the first slice is the whole image of an uncompressed file.
@@ -84,7 +90,7 @@ class RawRows:
         self._source = source
         self._is_checked = False
 
-    def read(self) -> NDArray[np.uint16]:
+    def read(self) -> Pixels:
         """The whole image."""
         with _told_as_damage(self.path):
             if self._is_checked:
@@ -93,7 +99,7 @@ class RawRows:
         self._is_checked = True
         return pixels
 
-    def __getitem__(self, rows: slice) -> NDArray[np.uint16]:
+    def __getitem__(self, rows: slice) -> Pixels:
         """Rows [y0, y1) as (y1 - y0, nx)."""
         y0, y1, step = rows.indices(self.shape[0])
         if step != 1:

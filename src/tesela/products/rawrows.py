@@ -1,13 +1,15 @@
 """Where the rows of a raw frame come from: the bytes of a plain file, or the FITS library.
 
 Plain files of unsigned 16-bit integers are read by their bytes, so that one pass gives the pixels
-and the sum that CHECKSUM and DATASUM state. Everything else goes through the library.
+and the sum that CHECKSUM and DATASUM state. Everything else goes through the library. Pixels of
+other types, where they are allowed, come out as float32, what is no finite number as NaN.
 """
 
 from __future__ import annotations
 
 import contextlib
 import gzip
+import math
 import os
 import shutil
 import tempfile
@@ -25,20 +27,25 @@ from tesela.products.files import plain_name
 _CHUNK_ROWS = 256
 _SHORT, _UNSIGNED_SHORT = 16, 20  # CFITSIO's codes of pixels as stored and as meant
 _ALL_ONES = 0xFFFFFFFF
+_EXACT = 1 << 24
+"""Integers beyond it are not all float32."""
+Pixels = NDArray[np.uint16] | NDArray[np.float32]
 _NO_VALUES = ("COMMENT", "HISTORY")
 _SUMS = ("CHECKSUM", "DATASUM")
 
 
 class Source(Protocol):
-    """An open image of (ny, nx) uint16."""
+    """An open image of (ny, nx) uint16, or float32 where that is allowed and needed."""
 
     header: dict[str, Any]
     shape: tuple[int, int]
+    is_wide: bool
+    """Whether pixels may be other than 16-bit integers: set after the header is judged."""
 
-    def rows(self, y0: int, y1: int) -> NDArray[np.uint16]:
+    def rows(self, y0: int, y1: int) -> Pixels:
         """Rows [y0, y1), not checked."""
 
-    def whole(self) -> NDArray[np.uint16]:
+    def whole(self) -> Pixels:
         """All rows, checked."""
 
     def check(self) -> None:
@@ -96,24 +103,34 @@ class _Library:
         self.header = _cards(hdu, opened[0])
         ny, nx = hdu.get_dims()
         self.shape = int(ny), int(nx)
+        self.is_wide = False
+        self._stored = hdu.get_info()["img_equiv_type"]
 
-    def rows(self, y0: int, y1: int) -> NDArray[np.uint16]:
+    def rows(self, y0: int, y1: int) -> Pixels:
         if y0 == y1:
-            return np.empty((0, self.shape[1]), np.uint16)
-        pixels = self._hdu[y0:y1, :]
-        return np.ascontiguousarray(pixels, np.uint16)
+            return self._given(np.empty((0, self.shape[1]), np.uint16))
+        return self._given(self._hdu[y0:y1, :])
 
-    def whole(self) -> NDArray[np.uint16]:
+    def whole(self) -> Pixels:
         self._refuse_wrong_checksum()
         pixels = self._hdu.read()
-        seen = _Seen(self.path)
+        seen = _Seen(self.path, is_wide=self.is_wide)
         seen.add(pixels)
         seen.judge()
-        return np.ascontiguousarray(pixels, np.uint16)
+        return self._given(pixels)
+
+    def _given(self, pixels: NDArray[Any]) -> Pixels:
+        if not self.is_wide or self._stored == _UNSIGNED_SHORT:
+            return np.ascontiguousarray(pixels, np.uint16)
+        with np.errstate(over="ignore"):  # a double too large for a float is infinite, so NaN
+            numbers = np.ascontiguousarray(pixels, np.float32)
+        if pixels.dtype.kind == "f":
+            numbers[~np.isfinite(numbers)] = np.nan
+        return numbers
 
     def check(self) -> None:
         self._refuse_wrong_checksum()
-        seen = _Seen(self.path)
+        seen = _Seen(self.path, is_wide=self.is_wide)
         for y0, y1 in _chunks(self.shape[0]):
             seen.add(self._hdu[y0:y1, :])
         seen.judge()
@@ -132,6 +149,7 @@ class _Plain:
 
     def __init__(self, path: Path, opened: Any, hdu: Any, place: Path) -> None:
         self.path = path
+        self.is_wide = False
         self.header = _cards(hdu, opened[0])
         ny, nx = hdu.get_dims()
         self.shape = int(ny), int(nx)
@@ -192,36 +210,44 @@ class _Plain:
 class _Seen:
     """What the pixels of an image are, as they pass."""
 
-    def __init__(self, path: Path) -> None:
-        self._path, self._type = path, np.dtype(np.uint16)
-        self._low, self._high = np.iinfo(np.int64).max, np.iinfo(np.int64).min
+    def __init__(self, path: Path, *, is_wide: bool = False) -> None:
+        self._path, self._type, self._is_wide = path, np.dtype(np.uint16), is_wide
+        self._low, self._high = math.inf, -math.inf
 
     def add(self, pixels: NDArray[Any]) -> None:
         self._type = pixels.dtype
-        if pixels.size and pixels.dtype.kind in "iu":
-            self._low = min(self._low, int(pixels.min()))
-            self._high = max(self._high, int(pixels.max()))
+        if pixels.dtype.kind == "f":
+            pixels = pixels[np.isfinite(pixels)]
+        if pixels.size and pixels.dtype.kind in "iuf":
+            self._low = min(self._low, pixels.min().item())
+            self._high = max(self._high, pixels.max().item())
 
     def judge(self) -> None:
-        """Raise `BadInput` unless they are 16-bit numbers of an exposed frame."""
-        if self._type.kind in "iu" and self._low <= self._high:
-            if self._low == self._high:
-                raise BadInput(
-                    self._path.name,
-                    found=f"every pixel is {self._low}",
-                    expected="an exposed or read-out frame",
-                    do="check the read-out of that exposure",
-                )
-            if self._low >= 0 and self._high <= 65535:
+        """Raise `BadInput` unless they are those of an exposed frame, in the type allowed."""
+        is_integer, is_float = self._type.kind in "iu", self._type.kind == "f"
+        found = f"pixels of type {self._type.name}"
+        if (is_integer or (is_float and self._is_wide)) and self._low >= self._high:
+            raise BadInput(
+                self._path.name,
+                found=f"every pixel is {self._low}" if self._low == self._high else "no number",
+                expected="an exposed or read-out frame",
+                do="check the read-out of that exposure",
+            )
+        if is_integer:
+            low, high = (-_EXACT, _EXACT) if self._is_wide else (0, 65535)
+            if low <= self._low and self._high <= high:
                 return
             found = f"pixels from {self._low} to {self._high}"
-        else:
-            found = f"pixels of type {self._type.name}"
+        elif is_float and self._is_wide:
+            return
         raise BadInput(
             self._path.name,
             found=found,
-            expected="unsigned 16-bit integers as a camera writes them",
-            do="ingest raw frames only; processed images do not come in here",
+            expected="integers below 16 million, or floats"
+            if self._is_wide
+            else "unsigned 16-bit integers as a camera writes them",
+            do="ingest raw frames only: processed images do not come in here; if the camera writes"
+            " such frames, say float_pixels = true in its description",
         )
 
 

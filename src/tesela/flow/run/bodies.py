@@ -174,9 +174,10 @@ def run_detrend(order: Order) -> Outcome:
 def _to_reduce(order: Order) -> tuple[reduce_stage.ReduceInputs, reduce_stage.ReduceSettings]:
     raw = order.of_kind("raw")[0]
     facts = FrameFacts.from_dict(raw.facts)
-    header, pixels = rawfile.read(Path(raw.path))
+    camera = _camera(order, facts.camera).for_ccd(facts.ccd)
+    header, pixels = rawfile.read(Path(raw.path), rawfile.takes_floats(camera.float_pixels))
     filters = order.settings["filters"]
-    camera = _camera(order, facts.camera).for_ccd(facts.ccd).with_header(header, facts.name)
+    camera = camera.with_header(header, facts.name)
     inputs = reduce_stage.ReduceInputs(
         facts=facts,
         header=header,
@@ -219,6 +220,7 @@ def _written(
         ),
         data_hash=digest.result(),
         metrics=plain({**made.metrics, "fallback_days": days}),
+        rejections=tuple(made.rejections),
         warnings=(*made.warnings, *calibrations.substitutes(order), *map(str, fallbacks)),
         operations=_operations_of(made.image.cards),
         footprint=made.footprint,

@@ -115,9 +115,11 @@ def _of_raw(order: Order, kind: str, opened: ExitStack) -> stage.RawInputs:
     refs = [ref for ref in order.inputs if ref.kind == "raw"]
     refs.sort(key=lambda ref: ref.key)
     facts = [FrameFacts.from_dict(ref.facts) for ref in refs]
-    rows = [opened.enter_context(rawfile.open_rows(Path(ref.path))) for ref in refs]
+    common = _common(order, kind, facts[0].camera)
+    judge = rawfile.takes_floats(common["camera"].float_pixels)
+    rows = [opened.enter_context(rawfile.open_rows(Path(ref.path), judge)) for ref in refs]
     return stage.RawInputs(
-        **_common(order, kind, facts[0].camera),
+        **common,
         facts=facts,
         headers=[one.header for one in rows],
         pixels=rows,

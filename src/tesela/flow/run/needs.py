@@ -63,4 +63,6 @@ def _frame_mpix(survey: Survey, folder: Path | None) -> float:
 
 
 def _tile_mpix(survey: Survey) -> float:
-    return math.prod(TileGrid.from_settings(survey.grid).shape) / 1e6
+    with contextlib.suppress(ConfigError):
+        return math.prod(TileGrid.from_settings(survey.grid).shape) / 1e6
+    return _FULL_MPIX

@@ -64,7 +64,8 @@ def build_bias(inputs: RawInputs, settings: BiasSettings) -> MasterOutputs:
         least=settings.hot_sigma * 0.1,
         mesh_px=settings.neighbourhood_px,
     )
-    mask = np.where(hot, np.uint8(MaskBit.BAD), np.uint8(0))
+    nothing = combined.count == 0  # in no frame a number
+    mask = np.where(hot | nothing, np.uint8(MaskBit.BAD), np.uint8(0))
     master = Master("BIAS", combined.image, mask)
     master_noise = noise_adu / float(np.sqrt(len(kept)))
     agreement = compare.biases(master, inputs.previous, master_noise, settings)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from tesela.cameras import Camera
 from tesela.errors import BadInput
-from tesela.pixels import combine, detrend, overscan
+from tesela.pixels import combine, detrend, holes, overscan
 from tesela.pixels.detrend import NOTHING
 from tesela.products.frame import FrameFacts
 from tesela.products.images import Master
@@ -25,6 +25,7 @@ from tesela.products.monitor import WHOLE_CCD, AmpValue
 from tesela.stages.masters.inputs import RawInputs, Rows
 
 T = TypeVar("T")
+RawPixels = NDArray[np.uint16] | NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -165,17 +166,25 @@ def measure(
 
 def read(
     inputs: RawInputs, i: int, corrections: Corrections, *, in_electrons: bool
-) -> tuple[NDArray[np.uint16], Levelled] | str:
+) -> tuple[RawPixels, Levelled] | str:
     """One frame whole, and its overscan measured; or why it cannot be read.
 
     A damaged file is one frame less, never the end of a master. The plane that is returned holds
-    the raw frame in memory.
+    the raw frame in memory, with numbers in the holes of a frame of floats; planes that read the
+    file leave them NaN, and they are not combined.
     """
     facts, rows = inputs.facts[i], inputs.pixels[i]
     try:
         camera = inputs.camera.with_header(inputs.headers[i], facts.name)
         raw = rows[0 : rows.shape[0]]
-        strip = overscan.measure(raw, camera.sections("overscan"), camera.sections("data"))
+        if (missing := holes.find(raw)) is not None:
+            raw = holes.fill(raw, missing, camera.read_sections())
+        strip = overscan.measure(
+            raw,
+            camera.sections("overscan"),
+            camera.sections("data"),
+            parallel=camera.sections("parallel"),
+        )
     except BadInput as error:
         return error.found or str(error)
     return raw, Levelled(facts.name, raw, camera, strip, corrections, facts.exptime_s, in_electrons)
@@ -200,12 +209,17 @@ def _measured(
     )
 
 
-def _saturated(raw: NDArray[np.uint16], camera: Camera) -> float:
+def _saturated(raw: RawPixels, camera: Camera) -> float:
     n = sum(
-        int(np.count_nonzero(raw[amp.data.slices] >= min(amp.saturation_adu, 65535.0)))
+        int(np.count_nonzero(raw[amp.data.slices] >= top(raw, amp.saturation_adu)))
         for amp in camera.amplifiers
     )
     return n / (camera.nx * camera.ny)
+
+
+def top(raw: NDArray[Any], saturation_adu: float) -> float:
+    """The level from which pixels are saturated: that of 16 bits where they have no more."""
+    return saturation_adu if raw.dtype.kind == "f" else min(saturation_adu, 65535.0)
 
 
 def foreign(inputs: RawInputs, *, with_filter: bool) -> dict[str, str]:

@@ -172,7 +172,7 @@ def _expected(inputs: RawInputs) -> Floats | None:
     return None
 
 
-def _saturated(raw: NDArray[np.uint16], camera: Camera) -> NDArray[np.bool_]:
+def _saturated(raw: calibrate.RawPixels, camera: Camera) -> NDArray[np.bool_]:
     return saturation.find(
         raw,
         camera.sections("data"),

@@ -64,7 +64,8 @@ def build_dark(inputs: RawInputs, settings: DarkSettings) -> MasterOutputs:
         mesh_px=settings.neighbourhood_px,
         both=False,
     )
-    mask = np.where(hot, np.uint8(MaskBit.BAD), np.uint8(0))
+    nothing = combined.count == 0  # in no frame a number
+    mask = np.where(hot | nothing, np.uint8(MaskBit.BAD), np.uint8(0))
     master = Master("DARK", combined.image, mask)
     master_noise = float(1 / np.sqrt(np.sum(noise**-2)))
     level = framestats.medians(combined.image, dest)

@@ -163,7 +163,7 @@ def photon_transfer(
 
 def _levels(
     inputs: RawInputs,
-    raw: NDArray[np.uint16],
+    raw: calibrate.RawPixels,
     frame: calibrate.Levelled,
     settings: LinearitySettings,
 ) -> tuple[Floats, Floats, Floats]:
@@ -181,7 +181,7 @@ def _levels(
             seconds = np.float32(frame.exptime_s / amp.gain_e_per_adu)
             offset = offset + dark.image[at] * seconds
         zero[n] = float(np.mean(offset))
-        if np.mean(part >= min(amp.saturation_adu, 65535.0)) > SATURATED_PART:
+        if np.mean(part >= calibrate.top(raw, amp.saturation_adu)) > SATURATED_PART:
             continue
         values = (part - offset)[(bias.mask[at] & MaskBit.BAD) == 0]
         if not values.size:

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from tesela.errors import QualityError
-from tesela.pixels import background, badpixels, crosstalk, detrend, overscan, saturation, variance
+from tesela.pixels import (
+    background,
+    badpixels,
+    crosstalk,
+    detrend,
+    holes,
+    overscan,
+    saturation,
+    variance,
+)
 from tesela.products.maskbit import MaskBit
 from tesela.stages.reduce.frame import Frame, needed
 from tesela.stages.reduce.settings import ReduceInputs
 
 _MAX_SATURATED = 0.25
+_MOST_DEAD = 0.5
 
 
 def remove_signature(inputs: ReduceInputs) -> Frame:
@@ -22,10 +34,13 @@ def remove_signature(inputs: ReduceInputs) -> Frame:
     left out and recorded so. Raises `QualityError` if the frame is saturated as a whole, `BadInput`
     if a master does not fit.
     """
+    inputs, missing = _without_holes(inputs)
     camera, masters = inputs.camera, inputs.calset
     data, dest = camera.sections("data"), camera.sections("dest")
     gain = camera.values("gain_e_per_adu")
-    strip = overscan.measure(inputs.pixels, camera.sections("overscan"), data)
+    strip = overscan.measure(
+        inputs.pixels, camera.sections("overscan"), data, parallel=camera.sections("parallel")
+    )
     saturated = _saturated(inputs)
     image = detrend.apply(
         inputs.pixels,
@@ -43,7 +58,7 @@ def remove_signature(inputs: ReduceInputs) -> Frame:
         threads=inputs.threads,
     )
     measured = strip.noise_adu * gain
-    noise = np.where(np.isfinite(measured), measured, camera.values("readnoise_e"))
+    noise = np.where(measured > 0, measured, camera.values("readnoise_e"))
     frame = Frame(
         image,
         np.zeros(camera.shape, np.uint8),
@@ -55,7 +70,10 @@ def remove_signature(inputs: ReduceInputs) -> Frame:
     _record_electrons(frame, inputs, n_saturated)
     _remove_crosstalk(frame, inputs, saturated)
     _record_response(frame)
-    n_bad = frame.set(MaskBit.BAD, masters.bad)
+    frame.set(MaskBit.BAD, masters.bad)
+    if missing is not None:
+        frame.set(MaskBit.BAD, missing)
+    n_bad = _mark_dead(frame, inputs)
     frame.metrics.update(
         overscan_level_adu=float(np.median(strip.level)),
         readnoise_e=float(np.median(noise)),
@@ -85,9 +103,50 @@ def measure_noise(frame: Frame, inputs: ReduceInputs) -> None:
 
 def fill_bad_pixels(frame: Frame) -> None:
     """Replace bad pixels by a guess from their neighbours; they keep their code."""
-    bad = frame.calset.bad
+    bad = frame.has(MaskBit.BAD)
+    for place in frame.dead:  # nothing is known of them: they are blanked later
+        bad[place] = frame.calset.bad[place]
     badpixels.fill(frame.image, bad, out=frame.image)
     frame.did("bad pixels", pixels=int(np.count_nonzero(bad)), method="inverse distance, 5x5")
+
+
+def blank_dead(frame: Frame) -> None:
+    """Put nothing where an amplifier gave nothing; its pixels are marked bad."""
+    for rows, columns in frame.dead:
+        frame.image[rows, columns] = 0
+
+
+def _without_holes(inputs: ReduceInputs) -> tuple[ReduceInputs, NDArray[np.bool_] | None]:
+    """The frame with numbers everywhere, and where it had none: (ny, nx), None if nowhere."""
+    found = holes.find(inputs.pixels)
+    if found is None:
+        return inputs, None
+    camera = inputs.camera
+    data = camera.sections("data")
+    filled = holes.fill(inputs.pixels, found, camera.read_sections())
+    bad = holes.trimmed(found, data, camera.sections("dest"), camera.shape)
+    return replace(inputs, pixels=filled), bad
+
+
+def _mark_dead(frame: Frame, inputs: ReduceInputs) -> int:
+    """Mark amplifiers whose pixels are all the same; returns the number of bad pixels."""
+    for amp in inputs.camera.amplifiers:
+        raw = inputs.pixels[amp.data.slices]
+        # A sample says no, mostly; all pixels are looked at where it does not.
+        if any(part.min() != part.max() for part in (raw[::16, ::16], raw)):
+            continue
+        frame.dead.append(amp.dest.slices)
+        frame.mask[amp.dest.slices] |= np.uint8(MaskBit.BAD)
+        frame.warnings.append(f"amplifier {amp.id} is dead: every pixel is {raw.flat[0]} ADU")
+    frame.metrics["n_dead_amplifiers"] = len(frame.dead)
+    if len(frame.dead) > _MOST_DEAD * len(inputs.camera.amplifiers):
+        raise QualityError(
+            inputs.facts.name,
+            found=f"{len(frame.dead)} of {len(inputs.camera.amplifiers)} amplifiers dead",
+            expected="at most half of them",
+            do="check the controller of the camera",
+        )
+    return int(np.count_nonzero(frame.has(MaskBit.BAD)))
 
 
 def _saturated(inputs: ReduceInputs) -> NDArray[np.bool_]:

@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from tesela.products.maskbit import MaskBit
-from tesela.stages.reduce import astrometry, contaminants, detector, measure, patterns, review, sky
+from tesela.stages.reduce import (
+    astrometry,
+    contaminants,
+    detector,
+    gates,
+    measure,
+    patterns,
+    review,
+    sky,
+)
 from tesela.stages.reduce.finish import assemble
 from tesela.stages.reduce.frame import Frame, needed
 from tesela.stages.reduce.settings import ReduceInputs, ReduceOutputs, ReduceSettings
@@ -23,6 +32,7 @@ def detrend(inputs: ReduceInputs, settings: ReduceSettings) -> ReduceOutputs:
     patterns.remove(frame)
     detector.fill_bad_pixels(frame)
     sky.subtract(frame, settings.sky)
+    detector.blank_dead(frame)
     detector.measure_noise(frame, inputs)
     contaminants.mask_cosmics(frame, settings.cosmics)
     # Fringes are still there: noise alone would take their crests for sources.
@@ -31,11 +41,14 @@ def detrend(inputs: ReduceInputs, settings: ReduceSettings) -> ReduceOutputs:
     np.maximum(needed(frame.variance, "variance"), scatter, out=scatter)
     sources = measure.detect_sources(frame, settings, inputs.camera, scatter)
     _widen_objects(frame)
+    gates.refuse_trailed(frame, sources, settings.gates)
     psf = measure.model_psf(frame, sources, settings.psf, inputs)
     measure.fit_psf_fluxes(frame, sources, psf)
     wcs = astrometry.solve_frame(frame, sources, inputs, settings.astrometry)
     review.measure(frame, psf, inputs)
-    return assemble(frame, sources, psf, wcs, inputs, settings, with_sky=True)
+    made = assemble(frame, sources, psf, wcs, inputs, settings, with_sky=True)
+    made.rejections = gates.judge(frame, settings.gates)
+    return made
 
 
 def _widen_objects(frame: Frame) -> None:

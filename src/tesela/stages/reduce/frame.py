@@ -31,7 +31,8 @@ class Frame:
     """Arrays are (ny, nx); electrons.
 
     `readnoise_e` is (n_amp,), that of each amplifier. `sky` is the model of what was subtracted;
-    None before that. `variance` is without the light of sources until they are detected.
+    None before that. `dead` are the places of amplifiers that gave nothing. `variance` is without
+    the light of sources until they are detected.
     """
 
     image: NDArray[np.float32]
@@ -47,6 +48,7 @@ class Frame:
     sky_mesh: NDArray[np.float32] | None = None
     variance: NDArray[np.float32] | None = None
     objects: NDArray[np.bool_] | None = None
+    dead: list[tuple[slice, slice]] = field(default_factory=list)
     fwhm_px: float = 3.0
 
     @property

@@ -6,6 +6,7 @@ from tesela.stages.reduce import (
     astrometry,
     contaminants,
     detector,
+    gates,
     measure,
     patterns,
     photometry,
@@ -26,13 +27,17 @@ def reduce(inputs: ReduceInputs, settings: ReduceSettings) -> ReduceOutputs:
     patterns.remove(frame)
     detector.fill_bad_pixels(frame)
     sky.subtract(frame, settings.sky)
+    detector.blank_dead(frame)
     detector.measure_noise(frame, inputs)
     contaminants.mask_cosmics(frame, settings.cosmics)
     contaminants.mask_trails(frame, settings.trails)
     sources = measure.detect_sources(frame, settings, inputs.camera)
+    gates.refuse_trailed(frame, sources, settings.gates)
     psf = measure.model_psf(frame, sources, settings.psf, inputs)
     measure.fit_psf_fluxes(frame, sources, psf)
     wcs = astrometry.solve_frame(frame, sources, inputs, settings.astrometry)
     photometry.calibrate(frame, sources, inputs, settings.photometry)
     review.measure(frame, psf, inputs)
-    return assemble(frame, sources, psf, wcs, inputs, settings)
+    made = assemble(frame, sources, psf, wcs, inputs, settings)
+    made.rejections = gates.judge(frame, settings.gates)
+    return made

@@ -46,7 +46,7 @@ class CosmicSettings:
 class TrailSettings:
     """Trails of satellites and aircraft."""
 
-    threshold: float = 7.0
+    threshold: float = 6.0
     """Least significance of a trail, all lines of the frame considered."""
     grow_px: float = 2.0
     """A trail is painted this much wider on each side."""
@@ -104,6 +104,24 @@ class PhotometrySettings:
 
 
 @dataclass(frozen=True)
+class GateSettings:
+    """What an image must be like to be used."""
+
+    max_dim_fraction: float = 0.1
+    """Part of the frame that may have less than half of the sky."""
+    max_bad_fraction: float = 0.25
+    """Part of the pixels that may be bad, dead amplifiers among them."""
+    max_ellipticity: float = 0.3
+    """Median 1 - b/a of the PSF."""
+    min_transparency: float = 0.0
+    """Least share of the light of a clear night, where the survey says what that is."""
+    trailed_ellipticity: float = 0.5
+    """Of bright sources, from which no PSF is looked for if they point the same way."""
+    trailed_coherence: float = 0.8
+    """How much they must point the same way: 1 is all."""
+
+
+@dataclass(frozen=True)
 class ReduceSettings:
     """Settings of the step `reduce`."""
 
@@ -113,6 +131,7 @@ class ReduceSettings:
     psf: PsfSettings = field(default_factory=PsfSettings)
     astrometry: AstrometrySettings = field(default_factory=AstrometrySettings)
     photometry: PhotometrySettings = field(default_factory=PhotometrySettings)
+    gates: GateSettings = field(default_factory=GateSettings)
 
 
 @dataclass
@@ -121,7 +140,8 @@ class ReduceInputs:
 
     facts: FrameFacts
     header: dict[str, Any]
-    pixels: NDArray[np.uint16]
+    pixels: NDArray[np.uint16] | NDArray[np.float32]
+    """(ny_raw, nx_raw) ADU; of floats, NaN where there is no number."""
     camera: Camera
     calset: Calset
     """What the masters of this frame are made to by `calset.prepare`; frames share it."""
@@ -145,3 +165,5 @@ class ReduceOutputs:
     preview: dict[int, pyramid.Level]
     """Image and mask at several scales, by the side of a bin."""
     warnings: list[str] = field(default_factory=list)
+    rejections: list[str] = field(default_factory=list)
+    """Why the image is not to be used; it is kept."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -24,11 +25,13 @@ from tesela.web.portal import (
     orientation,
     product_queries,
     queries,
+    star_plots,
 )
 from tesela.web.portal.pictures import Look, Mask, Subject
 from tesela.web.portal.site import OpenSite
 from tesela.web.portal.states import STATES
 from tesela.web.portal.timeline import is_narrow
+from tesela.web.shared.svg import Plot
 
 _HEADLINES = (
     ("fwhm_arcsec", "seeing", "arcsec", 2),
@@ -150,6 +153,7 @@ def page(site: OpenSite, conn: Connection, name: str, look: Look, *, raw: bool) 
         "operations": json.loads(current["operations_json"]) if current else [],
         "headlines": _headlines(quality, found["exptime_s"]),
         "metrics": metrics.arrange(metrics.read(quality.get("metrics_json")), ()),
+        "sizes": None if current is None else _sizes(site, found, current, quality),
         "inputs": [] if current is None else dossier.inputs(conn, current["id"]),
         "users": dossier.users(conn, "raw", name),
         "tiles": [(tile, links.tile(tile)) for tile in frames.tiles_of(conn, found["product_id"])],
@@ -177,6 +181,20 @@ def _headlines(quality: dict[str, Any], exptime_s: float) -> list[tuple[str, Any
         for name, word, unit, digits in _HEADLINES
         if isinstance(measured.get(name), (int, float))
     ]
+
+
+def _sizes(
+    site: OpenSite, frame: dict[str, Any], current: dict[str, Any], quality: dict[str, Any]
+) -> Plot | None:
+    """The plot of sizes; a missing or damaged file is told elsewhere on the page."""
+    camera = site.cameras.get(frame["camera"])
+    if camera is None:
+        return None
+    with contextlib.suppress(TeselaError):
+        return star_plots.size_magnitude(
+            site.file(current["path"]), camera.pixel_scale_arcsec, quality.get("fwhm_arcsec")
+        )
+    return None
 
 
 def header(site: OpenSite, conn: Connection, name: str) -> dict[str, Any]:

@@ -1,0 +1,83 @@
+"""What an image must be like to be used: what fails is kept, with the reason, and left out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tesela.errors import QualityError
+from tesela.stages.reduce.frame import Frame, needed
+from tesela.stages.reduce.measure import Sources
+from tesela.stages.reduce.settings import GateSettings
+
+_BRIGHT_SNR = 30.0
+_ENOUGH = 20
+_SATURATED = 4
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """How bright sources are drawn out, as a whole."""
+
+    ellipticity: float
+    coherence: float
+    """1 where all point the same way."""
+    theta_deg: float
+    n: int
+
+
+def refuse_trailed(frame: Frame, sources: Sources, settings: GateSettings) -> None:
+    """Raise `QualityError` where no star is round enough for a PSF: the telescope moved."""
+    found = drawn_out(sources)
+    frame.metrics["sources_coherence"] = found.coherence
+    if found.n < _ENOUGH or found.coherence < settings.trailed_coherence:
+        return
+    if found.ellipticity > settings.trailed_ellipticity:
+        raise QualityError(
+            "stars",
+            found=f"{found.n} bright sources drawn out to 1 - b/a = {found.ellipticity:.2f}, all "
+            f"along {found.theta_deg:.0f} degrees: trailed",
+            expected=f"less than {settings.trailed_ellipticity:g}",
+            do="check tracking and guiding of that exposure",
+        )
+
+
+def drawn_out(sources: Sources) -> Drawn:
+    """Ellipticity and common direction of the bright, unsaturated sources."""
+    table = sources.table
+    bright = (table["snr"] > _BRIGHT_SNR) & ((table["flags"] & _SATURATED) == 0) & (table["a"] > 0)
+    flat = 1 - table["b"][bright] / table["a"][bright]
+    if not flat.size:
+        return Drawn(0.0, 0.0, 0.0, 0)
+    spin = np.mean(flat * np.exp(2j * table["theta"][bright])) / max(float(flat.mean()), 1e-9)
+    return Drawn(
+        float(np.median(flat)),
+        float(np.abs(spin)),
+        float(np.degrees(np.angle(spin)) / 2),
+        flat.size,
+    )
+
+
+def judge(frame: Frame, settings: GateSettings) -> list[str]:
+    """Why an image that was calibrated is not to be used; empty if it is."""
+    metrics, reasons = frame.metrics, []
+    mesh = needed(frame.sky, "sky model").mesh_level
+    dim = float(np.mean(mesh < 0.5 * np.median(mesh))) if np.median(mesh) > 0 else 0.0
+    metrics["sky_dim_fraction"] = dim
+    if dim > settings.max_dim_fraction:
+        reasons.append(
+            f"{100 * dim:.0f} % of the frame has less than half of the sky: dome or shutter in the "
+            "way"
+        )
+    if metrics["fraction_bad"] > settings.max_bad_fraction:
+        reasons.append(f"{100 * metrics['fraction_bad']:.0f} % of the pixels are bad")
+    if metrics["ellipticity"] > settings.max_ellipticity:
+        reasons.append(
+            f"stars are elongated: 1 - b/a = {metrics['ellipticity']:.2f}, at most "
+            f"{settings.max_ellipticity:g}"
+        )
+    share = metrics.get("transparency")
+    if share is not None and share < settings.min_transparency:
+        reasons.append(f"clouds let {100 * share:.0f} % of the light through")
+    return reasons
