@@ -83,7 +83,7 @@ def _add(raw, box, place, zero, factor, total, count):  # type: ignore[no-untype
             for k in range(i, end):
                 value = np.float32(raw[y_raw + j, x_raw + k])
                 if np.isfinite(value):
-                    part += value
+                    part += float(value)
                     n += 1
             total[bin_y, bin_x] += part - n * zero
             count[bin_y, bin_x] += n
