@@ -14,7 +14,9 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import json
+import os
 import pickle
+import resource
 import shutil
 import statistics
 import subprocess
@@ -64,6 +66,7 @@ def main() -> None:
 def measure(folder: Path, part: int, n_frames: int) -> Iterator[Result]:
     """Yield the results one after the other."""
     run, order = pickle.loads(frame.prepare(folder, part).read_bytes())  # noqa: S301 - our own file
+    shutil.rmtree(order.out_dir, ignore_errors=True)  # of a run before
     report = worker.perform(run, order)
     if report.outcome is None:
         raise RuntimeError(report.log)
@@ -71,7 +74,11 @@ def measure(folder: Path, part: int, n_frames: int) -> Iterator[Result]:
     site = folder / f"site-quicklook-{part}"
     shutil.rmtree(site, ignore_errors=True)
     shutil.copytree(order.site, site)
+    load = os.getloadavg()[0]
+    used = _cpu_of_children()
     seen = _watch(site, raw, folder / f"frames-{part}", n_frames)
+    cpu = (_cpu_of_children() - used) / n_frames
+    yield Result("machine", f"{os.cpu_count()} cores", f"load {load:.1f} before it began")
     memory_mb = _peak_memory_mb(site, seen[-1]["frame"])
     size = f"{raw.stat().st_size / 1e6:.0f} MB"
     closed = [one["since_closed_s"] for one in seen]
@@ -81,8 +88,14 @@ def measure(folder: Path, part: int, n_frames: int) -> Iterator[Result]:
     yield Result("slowest of them", f"{max(warm):.1f} s", f"of {len(warm)}")
     waited = statistics.median(one["since_closed_s"] - one["seconds"] for one in seen[1:])
     yield Result("of which waiting", f"{waited:.1f} s", "until the file has settled")
+    yield Result("CPU", f"{cpu:.1f} CPU s", "a frame; with the start of the program")
     yield Result("memory of the worker", f"{memory_mb / 1024:.2f} GiB", "peak")
     yield from _differences(seen[-1]["metrics"], dict(report.outcome.metrics))
+
+
+def _cpu_of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _differences(quick: dict[str, Any], full: dict[str, Any]) -> Iterator[Result]:

@@ -188,6 +188,23 @@ def test_a_dead_amplifier_is_told() -> None:
     assert found.rejections == []
 
 
+def test_pixels_without_a_number_raise_nothing() -> None:
+    pixels = Exposure().raw().astype(np.float32)
+    pixels[40:60, 30:50] = np.nan
+    pixels[100, 100] = np.inf
+    found = looked(pixels=pixels)
+    assert found.rejections == []
+    assert found.metrics["level_adu"] == pytest.approx(drawn.SKY_E / drawn.GAIN, rel=0.02)
+    assert found.metrics["zeropoint_mag"] == pytest.approx(drawn.ZEROPOINT_MAG, abs=0.02)
+
+
+def test_what_a_clear_night_is_the_survey_says_first() -> None:
+    inputs = Exposure().inputs()
+    said = replace(inputs.reference, clear_zeropoint_mag=drawn.ZEROPOINT_MAG + 1)
+    found = looked(reference=said, usual_mag=drawn.ZEROPOINT_MAG)
+    assert found.metrics["transparency"] == pytest.approx(0.4, abs=0.02)
+
+
 def test_threads_change_nothing() -> None:
     one, two = looked(), looked(threads=2)
     assert one.metrics == two.metrics

@@ -53,9 +53,9 @@ def quicklook(
     """Take frames in and measure at once seeing, sky, zero point and shape of the stars, with the
     nearest masters there are; a file that is still being written is waited for.
 
-    A line a frame (with --json an object a line). Ctrl-C ends it. Ends with 1 if a look failed,
-    with 2 if a file was refused, with 3 if another quick look is running; with --watch none of
-    these matters.
+    A line a frame (with --json an object a line). A watch ends with Ctrl-C, and with 0 whatever
+    came. Otherwise ends with 1 if a look failed, with 2 if a file was refused. Ends with 3 if
+    another quick look is running.
     """
     _check(files or [], watch, once)
     from tesela.flow.run.arrivals import Arrivals, Waits

@@ -21,6 +21,7 @@ from tesela.stages.reduce import (
     contaminants,
     detector,
     exposed,
+    gates,
     measure,
     photometry,
     quick_judge,
@@ -56,7 +57,7 @@ def look(
     filter, from which the transparency is told. Nothing raises `QualityError`: how far one came,
     and why not farther, is in what is returned.
     """
-    seen = exposed.measure(inputs)
+    seen = exposed.measure(detector.without_holes(inputs)[0])
     found = QuickOutputs(seen.metrics(), [], [], [], {}, {}, _raw_picture(inputs))
     science = inputs.facts.obstype == "science"
     if science and seen.fraction_saturated <= quick.max_saturated:
@@ -76,9 +77,11 @@ def _look_at_sky(
         sky.find_objects(frame, settings.sky)
         detector.fill_bad_pixels(frame)
         sky.subtract(frame, settings.sky)
+        detector.blank_dead(frame)
         detector.measure_noise(frame, inputs)
         contaminants.mask_cosmics(frame, settings.cosmics)
         sources = _detect(frame, settings, inputs, quick)
+        gates.refuse_trailed(frame, sources, settings.gates)
         psf = measure.model_psf(frame, sources, settings.psf, inputs)
         sources = _brightest(sources, quick.max_stars)
         measure.fit_psf_fluxes(frame, sources, psf)
@@ -92,10 +95,14 @@ def _look_at_sky(
         found.rejections.append(str(error))
     found.stars = {} if sources is None else _star_list(_brightest(sources, quick.max_stars))
     if frame is not None:
-        _take_over(found, frame)
+        _take_over(found, frame, settings)
 
 
-def _take_over(found: QuickOutputs, frame: Frame) -> None:
+def _take_over(found: QuickOutputs, frame: Frame, settings: ReduceSettings) -> None:
+    """What there is of the frame; the gates of the reduction are those of the quick look, where
+    they have what they need. Clouds have a limit of their own."""
+    if frame.sky is not None and "ellipticity" in frame.metrics:
+        found.rejections += gates.judge(frame, replace(settings.gates, min_transparency=0.0))
     found.metrics.update(frame.metrics)
     found.warnings += frame.warnings
     found.operations += [operation.name for operation in frame.operations]

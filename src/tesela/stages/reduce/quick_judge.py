@@ -29,9 +29,9 @@ def judge(
     A frame of which something could not be measured has its reason already.
     """
     metrics = found.metrics
-    metrics["transparency"] = transparency(metrics.get("zeropoint_mag"), usual_zeropoint_mag)
-    if obstype != "science":
-        del metrics["transparency"]
+    if obstype == "science" and metrics.get("transparency") is None:
+        # The survey does not say what a clear night is: earlier frames do.
+        metrics["transparency"] = transparency(metrics.get("zeropoint_mag"), usual_zeropoint_mag)
     for name in ALWAYS.get(obstype, ()):
         metrics.setdefault(name, None)
     reasons = [*_of_exposure(seen, obstype, settings), *_of_sky(metrics, settings)]
@@ -62,18 +62,12 @@ def _of_exposure(seen: Exposed, obstype: str, settings: QuickSettings) -> list[s
 
 def _of_sky(metrics: dict[str, Any], settings: QuickSettings) -> list[str]:
     reasons = []
-    ellipticity, fwhm = metrics.get("ellipticity"), metrics.get("fwhm_arcsec")
-    light = metrics.get("transparency")
-    if ellipticity is not None and ellipticity > settings.max_ellipticity:
-        reasons.append(
-            f"trailed or out of focus: ellipticity {ellipticity:.2f}, allowed is "
-            f"{settings.max_ellipticity:g}"
-        )
+    fwhm, light = metrics.get("fwhm_arcsec"), metrics.get("transparency")
     if fwhm is not None and 0 < settings.max_fwhm_arcsec < fwhm:
         reasons.append(f"seeing {fwhm:.2f} arcsec, allowed is {settings.max_fwhm_arcsec:g}")
     if light is not None and light < settings.min_transparency and math.isfinite(light):
         reasons.append(
-            f"clouds: {100 * light:.0f} % of the usual light, wanted are "
+            f"clouds: {100 * light:.0f} % of the light of a clear night, wanted are "
             f"{100 * settings.min_transparency:.0f} %"
         )
     return reasons

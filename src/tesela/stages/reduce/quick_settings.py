@@ -22,12 +22,10 @@ class QuickSettings:
     """The brightest sources, which are measured further and kept in the star list."""
     max_saturated: float = 0.25
     """A frame does not pass with a larger part of its pixels saturated."""
-    max_ellipticity: float = 0.25
-    """Nor with stars less round than this: trailed, or out of focus."""
     max_fwhm_arcsec: float = 0.0
     """Nor with a seeing above this; 0 for no limit."""
     min_transparency: float = 0.3
-    """Nor with less light than this part of what is usual for the filter."""
+    """Nor with less light than this part of that of a clear night."""
     flat_level_adu: tuple[float, float] = (5000.0, 50000.0)
     """Nor a flat whose median level is outside this range."""
 
