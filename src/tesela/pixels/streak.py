@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tesela.pixels.steadiness import Steadiness, steadiness
-from tesela.pixels.strip import Strip, chord, cut
+from tesela.pixels.strip import Hidden, Strip, chord, chunk_sums, cut
 
 WIDTHS_PX = (1, 2, 3, 4, 5, 7, 9, 12, 15, 19, 24)
 CHUNKS = 48
@@ -64,7 +64,7 @@ class Streak:
 
 def refine(
     image: np.ndarray,
-    bad: np.ndarray,
+    hidden: Hidden,
     noise: float | np.ndarray,
     ends: tuple[float, ...],
     *,
@@ -77,7 +77,8 @@ def refine(
     Parameters
     ----------
     image : (ny, nx) float32, sky-subtracted
-    bad : (ny, nx) bool, True = leave out
+    hidden : Hidden
+        Pixels to leave out.
     noise : float or (ny, nx) float32, units of the image
     reach_px : int
         Half width of the strip looked at; the streak must lie within a quarter of it of the line.
@@ -96,7 +97,7 @@ def refine(
     (x0, y0), (ux, uy), length = first
     t = [(ends[i] - x0) * ux + (ends[i + 1] - y0) * uy for i in (0, 2)]
     span = (max(min(t), 0.0), min(max(t), length))
-    strip = cut(image, bad, noise, (x0, y0, ux, uy, length), reach_px, clip_sigma)
+    strip = cut(image, hidden, noise, (x0, y0, ux, uy, length), reach_px, clip_sigma)
     table = _table(strip, CHUNKS)
     for reach in (reach_px // 4, reach_px // 8, 2):
         if table is None:
@@ -108,7 +109,7 @@ def refine(
         if turned is None:
             return None
         (x0, y0), (ux, uy), length = turned
-        strip = cut(image, bad, noise, (x0, y0, ux, uy, length), reach_px, clip_sigma)
+        strip = cut(image, hidden, noise, (x0, y0, ux, uy, length), reach_px, clip_sigma)
         table = _table(strip, CHUNKS)
         if table is None:
             return None
@@ -137,8 +138,7 @@ class _Table:
 
 def _table(strip: Strip, n_chunks: int) -> _Table | None:
     edges = np.linspace(0, len(strip.values), n_chunks + 1).astype(int)
-    signal = np.add.reduceat(strip.values, edges[:-1], axis=0, dtype=np.float64)
-    weight = np.add.reduceat(strip.good, edges[:-1], axis=0, dtype=np.float64)
+    signal, weight = chunk_sums(strip.values, strip.good, edges)
     outer = np.abs(np.arange(-strip.reach, strip.reach + 1)) > 0.6 * strip.reach
     if weight.sum() < MIN_SHARE * strip.values.size:
         return None

@@ -15,6 +15,7 @@ from tesela.errors import BadInput
 from tesela.pixels import closer, radon
 from tesela.pixels import threads as threading
 from tesela.pixels.streak import Streak, refine
+from tesela.pixels.strip import Hidden
 
 CLIP_SIGMA = 4.0
 BRIGHT_CLIP_SIGMA = 2.0
@@ -23,7 +24,7 @@ BIG_FRAME_PX = 16_000_000
 CANDIDATE_SIGMA = 5.0
 # In the bins a trail that is significant in the image shows at least the first part of its
 # significance, and in bins half as large the second.
-BINNED_SHARE, FINE_SHARE = 0.42, 0.6
+BINNED_SHARE, FINE_SHARE = 0.45, 0.72
 MAX_CANDIDATES = 600
 MAX_REFINED = 16
 MAX_REFINED_AMONG_OBJECTS = 8
@@ -253,7 +254,7 @@ class _Search:
         """Follow a line where no object is."""
         return refine(
             self.image,
-            self.hidden,
+            Hidden(self.bad, self.hidden),
             self.noise,
             self._ends(line),
             reach_px=8 * self.step,
@@ -263,9 +264,7 @@ class _Search:
     def look_among_objects(self, line: radon.Line) -> Streak | None:
         """Follow a line over objects; None if it is not bright and steady all along."""
         ends = self._ends(line)
-        shown = np.zeros(self.image.shape, np.bool_)
-        _paint(shown, *ends, float(OPENED_BINS * self.step))
-        hidden = self.bad | (self.hidden & ~shown)
+        hidden = Hidden(self.bad, self.hidden, ends, float(OPENED_BINS * self.step))
         clip_sigma = BRIGHT_CLIP_SIGMA
         # What is far brighter than the trail tells nothing of it, but how bright it is has to be
         # found out first.
