@@ -1,8 +1,8 @@
 """The profile `quicklook`: what an observer has to know of a frame before the next one ends.
 
 It leaves out what takes long and is not needed: trails, crosstalk, patterns, PSF fluxes of faint
-sources, and planes of all pixels on disk. Cosmic rays stay in, though they are a third of the time.
-In a field of many stars they change the seeing by 0.1 mas, but where fewer than 150 stars are
+sources, and planes of all pixels on disk. Cosmic rays are masked, though that is a third of the
+time. In a field of many stars they change the seeing by 0.1 mas, but where fewer than 150 stars are
 bright they outnumber them, are as alike, and were taken for the PSF: 0.85 arcsec instead of 1.28.
 """
 
