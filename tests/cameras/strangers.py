@@ -67,6 +67,7 @@ def toml(
     lines = [f"{key} = {value}" for key, value in first.items()]
     lines += ["[header]", *(f"{key} = {value}" for key, value in (header or {}).items())]
     lines += ["[defaults]", 'ccd = "01"', "[imagetypes]", 'Object = { obstype = "science" }']
+    lines += ['"Light*" = { obstype = "science" }']
     lines += ['BIAS = { obstype = "bias" }', 'FLAT = { obstype = "flat", flat_kind = "dome" }']
     for n, amp in enumerate(amplifiers, 1):
         usual = {"gain_e_per_adu": gain, "readnoise_e": NOISE_E, "saturation_adu": 60000}

@@ -232,14 +232,25 @@ def test_a_night_ends_at_local_noon(
             {"filter": '["hierarch ESO INS FILT1 NAME"]'},
         ),
         ({"IMAGETYP": None, "OBSTYPE": "Object"}, {"imagetype": '["IMAGETYP", "OBSTYPE"]'}),
+        ({"IMAGETYP": "Light Frame"}, {}),
         ({"AIRMASS": None}, {}),
+        (
+            {"FILTER": None, "FILT1": "Open", "FILT2": "SDSS r'"},
+            {"filter": '["FILT1", "FILT2", "FILT3"]'},
+        ),
     ],
 )  # fmt: skip
 def test_cards_of_other_names(
     tmp_path: Path, cards: dict[str, Any], header: dict[str, str]
 ) -> None:
-    facts = described(tmp_path, cards, header=header)
+    facts = described(tmp_path, cards, header=header, top={"open_filters": '["open", "Clear"]'})
     assert (facts.band, facts.obstype, facts.airmass) == ("r", "science", None)
+
+
+def test_biases_that_cannot_be_of_0_s(tmp_path: Path) -> None:
+    cards = {"IMAGETYP": "bias", "EXPTIME": 0.12, "FILTER": None}
+    facts = described(tmp_path, cards, top={"bias_exptime_s": "0.2"})
+    assert (facts.obstype, facts.exptime_s) == ("bias", 0.12)
 
 
 def refusal(tmp_path: Path, cards: dict[str, Any], **description: Any) -> str:
@@ -261,6 +272,7 @@ def refusal(tmp_path: Path, cards: dict[str, Any], **description: Any) -> str:
         ({"MJD-OBS": 57937.0}, "if the card means something else, take it out"),
         ({"INSTRUME": "Else"}, "or this value among the `instruments` of its description"),
         ({"FILTER": "B"}, "unknown filter FILTER = 'B'; expected one of r"),
+        ({"IMAGETYP": "bias", "EXPTIME": 0.12}, "has bias_exptime_s in its description"),
         ({"RA": "14-07-12"}, "RA = '14-07-12'; expected a number"),
     ],
 )

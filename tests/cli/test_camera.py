@@ -47,7 +47,10 @@ def test_what_would_be_refused_ends_with_2(tmp_path: Path, frame: Path) -> None:
     other = CAMERA.write(tmp_path, CAMERA.pixels(CAMERA.camera(tmp_path)), "s2", IMAGETYP="lamp")
     said = tesela("camera", "check", tmp_path / "strange.toml", frame, other)
     assert said.code == 2
-    assert "REFUSED: s2.fits: IMAGETYP = 'lamp'; expected one of OBJECT, BIAS, FLAT" in said.out
+    assert (
+        "REFUSED: s2.fits: IMAGETYP = 'lamp'; expected one of OBJECT, LIGHT*, BIAS, FLAT"
+        in said.out
+    )
     wrong = tmp_path / "wrong" / "strange.toml"
     wrong.parent.mkdir()
     wrong.write_text(CAMERA.text.replace("raw_nx = 330", "raw_nx = 320"))

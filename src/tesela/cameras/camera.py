@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -109,6 +110,7 @@ class Camera:
     """From the pointing to the centre of the CCD, [east, north]; of `for_ccd` that of its CCD."""
     header: HeaderCards = field(default_factory=HeaderCards)
     imagetypes: dict[str, ImageType] = field(default_factory=dict)
+    """By the value of the image type card, in any case; `*` stands for any letters."""
     instruments: tuple[str, ...] = ()
     """Values of the instrument card that mean this camera."""
     equinox: str = "ICRS"
@@ -117,6 +119,10 @@ class Camera:
     """Of right ascensions that are numbers: "deg" or "hours"; sexagesimal ones are hours."""
     float_pixels: bool = False
     """Raw frames may be of floats, NaN where they have no number, or of integers beyond 16 bits."""
+    open_filters: tuple[str, ...] = ()
+    """What the cards of several filter wheels say of an empty place: the next card is asked."""
+    bias_exptime_s: float = 0.0
+    """Longest exposure of a bias, where the camera has none of 0 s."""
     defaults: dict[str, str] = field(default_factory=dict)
     """Facts that no card tells: serial, readout_mode, ccd."""
     longitude_deg: float = 0.0
@@ -149,6 +155,14 @@ class Camera:
     def values(self, name: str) -> NDArray[np.float32]:
         """(n_amp,) array of a number of the amplifiers."""
         return np.array([getattr(amp, name) for amp in self.amplifiers], dtype=np.float32)
+
+    def image_type(self, word: str) -> ImageType | None:
+        """What a value of the image type card means: an exact word, else the first pattern."""
+        wanted = word.strip().upper()
+        if wanted in self.imagetypes:
+            return self.imagetypes[wanted]
+        fits = (kind for word, kind in self.imagetypes.items() if fnmatchcase(wanted, word))
+        return next(fits, None)
 
     def for_ccd(self, ccd: str) -> Camera:
         """This camera as one of its CCDs has it: place, orientation, outputs, filter."""

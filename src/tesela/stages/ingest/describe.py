@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -162,7 +163,7 @@ def _about_size(shape: tuple[int, ...], camera: Camera) -> str:
 
 def image_type_of(header: Header, camera: Camera, where: str) -> ImageType:
     name, value = first(header, camera.header.imagetype)
-    kind = camera.imagetypes.get(str(value).strip().upper()) if value is not None else None
+    kind = camera.image_type(str(value)) if value is not None else None
     if kind is None:
         raise BadInput(
             where,
@@ -188,18 +189,30 @@ def exposure_time_of(header: Header, camera: Camera, kind: ImageType, where: str
         raise BadInput(
             where, found=f"{name} = {exptime}", expected="seconds >= 0", do="correct the header"
         )
-    if (kind.obstype == "bias") != (exptime == 0):
+    is_bias = kind.obstype == "bias"
+    if (exptime > camera.bias_exptime_s) if is_bias else exptime == 0:
         raise BadInput(
             where,
             found=f"a {kind.obstype} frame with {name} = {exptime:g}",
-            expected="0 s for a bias, more for anything else",
-            do="find out what was exposed and correct the header",
+            expected=f"{camera.bias_exptime_s:g} s for a bias, more for anything else",
+            do="find out what was exposed and correct the header; a camera whose shortest exposure"
+            " is longer has bias_exptime_s in its description",
         )
     return exptime
 
 
+def filter_card(header: Header, camera: Camera) -> tuple[str, Any]:
+    """The card that names the filter, of several wheels that of the first that is not empty."""
+    is_open = {word.casefold() for word in camera.open_filters}
+    for name in camera.header.filter:
+        found = first(header, [name])
+        if found[1] is not None and str(found[1]).strip().casefold() not in is_open:
+            return found
+    return first(header, camera.header.filter)
+
+
 def filter_of(header: Header, camera: Camera, survey: Survey, where: str) -> tuple[str, str]:
-    name, value = first(header, camera.header.filter)
+    name, value = filter_card(header, camera)
     band = survey.band_of(str(value)) if value is not None else None
     if band is None:
         raise BadInput(

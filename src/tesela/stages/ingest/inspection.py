@@ -22,7 +22,7 @@ from tesela.pixels import holes, overscan
 from tesela.products import rawfile
 from tesela.products.frame import night_of
 from tesela.stages.ingest import describe
-from tesela.stages.ingest.cards import Header, first, text
+from tesela.stages.ingest.cards import Header, text
 from tesela.stages.ingest.starts import start
 
 T = TypeVar("T")
@@ -137,7 +137,7 @@ def _facts(
         found, lambda: describe.exposure_time_of(header, camera, kind, where)
     )
     if kind.obstype in ("flat", "science"):
-        facts["filter"] = first(header, camera.header.filter)[1]
+        facts["filter"] = describe.filter_card(header, camera)[1]
         if survey is not None:
             chosen = _tried(found, lambda: describe.filter_of(header, camera, survey, where))
             facts["band"] = None if chosen is None else chosen[0]
