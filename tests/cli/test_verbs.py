@@ -36,7 +36,13 @@ centres = { "T1" = [211.8, 55.1] }
 minimum = { BIAS = 1, FLAT = 1 }
 """
 
-GROUPS = {"refcat": ("add",), "masters": ("list",), "release": ("build",), "serve": ("setup",)}
+GROUPS = {
+    "camera": ("check",),
+    "refcat": ("add",),
+    "masters": ("list",),
+    "release": ("build",),
+    "serve": ("setup",),
+}
 """Verbs that are groups of verbs, and one of each."""
 
 
