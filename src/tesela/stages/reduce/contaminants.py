@@ -12,6 +12,9 @@ from tesela.stages.reduce.settings import CosmicSettings, TrailSettings
 
 def mask_cosmics(frame: Frame, settings: CosmicSettings) -> None:
     """Flag cosmic rays; detected objects are not left out, for they are hit too."""
+    if not settings.enabled:
+        frame.did("cosmic rays", enabled=False)
+        return
     hits = cosmics.find(
         frame.image,
         frame.metrics["readnoise_e"],
@@ -30,6 +33,9 @@ def mask_cosmics(frame: Frame, settings: CosmicSettings) -> None:
 
 def mask_trails(frame: Frame, settings: TrailSettings) -> None:
     """Flag trails found by summing along all lines of the frame."""
+    if not settings.enabled:
+        frame.did("trails", enabled=False)
+        return
     # In place and back: another plane would be the most that the reduction ever needs.
     variance = needed(frame.variance, "variance")
     noise = np.sqrt(variance, out=variance)

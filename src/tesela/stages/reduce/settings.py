@@ -34,6 +34,8 @@ class SkySettings:
 class CosmicSettings:
     """L.A.Cosmic's limits."""
 
+    enabled: bool = True
+    """False leaves cosmic rays in, as for exposures of a few seconds."""
     sigclip: float = 4.5
     """Least significance of a hit."""
     sigfrac: float = 0.3
@@ -46,6 +48,8 @@ class CosmicSettings:
 class TrailSettings:
     """Trails of satellites and aircraft."""
 
+    enabled: bool = True
+    """False looks for none, as in fields of standard stars that nobody stacks."""
     threshold: float = 6.0
     """Least significance of a trail, all lines of the frame considered."""
     grow_px: float = 2.0
