@@ -24,8 +24,8 @@ BIG_FRAME_PX = 16_000_000
 CANDIDATE_SIGMA = 5.0
 # In the bins a trail that is significant in the image shows at least the first part of its
 # significance, and in bins half as large the second.
-BINNED_SHARE, FINE_SHARE = 0.45, 0.72
-MAX_CANDIDATES = 600
+BINNED_SHARE, FINE_SHARE = 0.45, 0.66
+MAX_CANDIDATES = 1000
 MAX_REFINED = 16
 MAX_REFINED_AMONG_OBJECTS = 8
 MIN_LENGTH = 0.15
@@ -92,7 +92,7 @@ def find(
     *,
     objects: np.ndarray | None = None,
     bin: int | None = None,  # noqa: A002 - the word observers use
-    threshold: float = 5.6,
+    threshold: float = 5.4,
     max_trails: int = 5,
     threads: int = 1,
 ) -> Found:
@@ -124,8 +124,8 @@ def find(
     bin : int, optional
         Pixels a bin; 4, or 8 for frames above 16 megapixels.
     threshold : float
-        Least significance, in sigma, after the number of lines tried is allowed for: 5.6 asks
-        for a signal-to-noise ratio of 8.1 in a frame of 1152^2 pixels, 8.6 in one of 9216^2; more
+        Least significance, in sigma, after the number of lines tried is allowed for: 5.4 asks
+        for a signal-to-noise ratio of 8.0 in a frame of 1152^2 pixels, 8.5 in one of 9216^2; more
         of trails shorter than a third of the frame, and in frames with fringes or the like, most
         of all where they are broader than 9 px. Nothing broader than 15 px is a trail.
     max_trails : int

@@ -46,7 +46,7 @@ class CosmicSettings:
 class TrailSettings:
     """Trails of satellites and aircraft."""
 
-    threshold: float = 5.6
+    threshold: float = 5.4
     """Least significance of a trail, all lines of the frame considered."""
     grow_px: float = 2.0
     """A trail is painted this much wider on each side."""
