@@ -179,7 +179,7 @@ def _join(old, new, blocks, half, n_rows, pad):  # type: ignore[no-untyped-def] 
 @njit(cache=True, nogil=True)
 def _best_of(signal, weight, block, length, n_rows, pad, min_weight, floor):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Rows of (snr, row, rise): the best line of a block, then the best of each neighbourhood."""
-    best = np.float32(0)
+    best = least = np.float32(0)
     best_h = best_rise = 0
     square = floor * floor
     # Neighbourhoods are told by the row in the middle of the block: near lines cross there.
@@ -187,12 +187,14 @@ def _best_of(signal, weight, block, length, n_rows, pad, min_weight, floor):  # 
     for rise in range(length):
         s, w = signal[block * length + rise], weight[block * length + rise]
         for h in range(pad - length + 1, pad + n_rows):
-            if s[h] <= 0 or w[h] < min_weight:
+            power = s[h] * abs(s[h])
+            # Almost never: one branch that the processor foretells.
+            if power <= least * w[h] or w[h] < min_weight:
                 continue
-            power = s[h] * s[h]
             if power > best * w[h]:
                 best = power / w[h]
                 best_h, best_rise = h - pad, rise
+                least = min(best, square)
             if power > square * w[h]:
                 middle = h - pad + length - 1 + rise // 2
                 cell = cells[rise // RISE_CELL + 1, min(middle // ROW_CELL + 1, cells.shape[1] - 2)]

@@ -16,6 +16,7 @@ PIECES = 12
 QUARTERS = 4
 MIN_SHARE = 0.25
 MIN_GAP_PX = 24
+MIN_GAP_SHARE = 0.03  # of the streak: no spike is thirty times as long as what is masked of it
 FAINTEST_SHARE = 0.05
 BRIGHT_SIGMA = 4.0
 DARK_SIGMA = 2.5
@@ -113,8 +114,9 @@ def refine(
         table = _table(strip, CHUNKS)
         if table is None:
             return None
-        span = _extent(table, width, length)
-    return _measure(strip, span, width, among_objects)
+        lit = _extent(table, width, length)
+        span = _grown(table, lit, length)
+    return _measure(strip, span, lit, width, among_objects)
 
 
 @dataclass(frozen=True)
@@ -184,7 +186,7 @@ def _tilt(
 
 
 def _extent(table: _Table, width: int, length: float) -> tuple[float, float]:
-    """Part of the chord over which the streak has its highest S/N, one chunk added at each end."""
+    """Part of the chord over which the streak has its highest S/N."""
     n = len(table.edges) - 1
     signal, weight = table.box(np.arange(n), np.zeros(n, int), width)
     total = np.concatenate([[0.0], np.cumsum(signal)])
@@ -192,16 +194,24 @@ def _extent(table: _Table, width: int, length: float) -> tuple[float, float]:
     first, last = np.triu_indices(n + 1, k=2)
     snr = (total[last] - total[first]) / np.sqrt(np.maximum(used[last] - used[first], 1.0))
     k = int(np.argmax(snr))
-    start, end = max(first[k] - 1, 0), min(last[k] + 1, n)
-    # Close to the border a trail has left the frame.
-    low = 0.0 if start <= 3 else float(table.edges[start])
-    high = length if end >= n - 3 else float(table.edges[end])
-    return low, high
+    return float(table.edges[first[k]]), min(float(table.edges[last[k]]), length)
+
+
+def _grown(table: _Table, lit: tuple[float, float], length: float) -> tuple[float, float]:
+    """One chunk more at each end; close to the border a trail has left the frame."""
+    chunk = length / (len(table.edges) - 1)
+    low, high = lit[0] - chunk, lit[1] + chunk
+    return 0.0 if low < 3.5 * chunk else low, length if high > length - 3.5 * chunk else high
 
 
 def _measure(
-    strip: Strip, span: tuple[float, float], width: int, among_objects: bool
+    strip: Strip,
+    span: tuple[float, float],
+    lit: tuple[float, float],
+    width: int,
+    among_objects: bool,
 ) -> Streak | None:
+    """The streak over `span`; how its light is spread is judged where it is surely lit."""
     rows = slice(int(span[0]), max(math.ceil(span[1]), int(span[0]) + PIECES))
     values, good = strip.values[rows], strip.good[rows]
     count = good.sum(axis=0)
@@ -218,13 +228,14 @@ def _measure(
     level = 0.5 * (sides[0] + sides[1])
     excess = _mean(profile, count, core) - level
     snr = excess * math.sqrt(count[core].sum())
-    pieces = np.array_split(np.arange(len(values)), PIECES)
+    shine, seen = strip.values[slice(*map(int, lit))], strip.good[slice(*map(int, lit))]
+    bright = shine[:, core].sum() / max(seen[:, core].sum(), 1) - level
     parts = [
-        values[piece][:, core].sum() / good[piece][:, core].sum() - level
-        for piece in pieces
-        if good[piece][:, core].sum() > width
+        shine[piece][:, core].sum() / seen[piece][:, core].sum() - level
+        for piece in np.array_split(np.arange(len(shine)), PIECES)
+        if seen[piece][:, core].sum() > width
     ]
-    evenness = float(np.median(parts)) / excess if parts and excess > 0 else 0.0
+    evenness = float(np.median(parts)) / bright if parts and bright > 0 else 0.0
     contrast = (_mean(profile, count, core) - max(sides)) / excess if excess > 0 else 0.0
     light = strip.raw[rows]
     inner, outer = light[:, core][good[:, core]], light[:, left | right][good[:, left | right]]
@@ -238,7 +249,7 @@ def _measure(
         surface_brightness=float(_clipped_mean(inner) - _clipped_mean(outer)),
         box_px=width,
         evenness=evenness,
-        filled=_filled(values, good, core, level, excess),
+        filled=_filled(shine, seen, core, level, bright),
         contrast=contrast,
         of_object=_is_of_object(strip, span, core, left | right, level),
         steadiness=_steadiness(strip, span, core, left | right) if among_objects else None,
@@ -293,7 +304,7 @@ def _is_of_object(
         return False
     longest = int(np.argmax(stops - starts))
     gap = int(stops[longest] - starts[longest])
-    if gap < MIN_GAP_PX:
+    if gap < max(MIN_GAP_PX, MIN_GAP_SHARE * (t1 - t0)):
         return False
     share = open_axis.mean() / max(strip.good[t0:t1, sides].mean(), 1e-3)
     if share < 0.6 and gap > 0.5 * (~open_axis).sum():

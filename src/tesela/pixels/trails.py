@@ -24,12 +24,14 @@ BIG_FRAME_PX = 16_000_000
 CANDIDATE_SIGMA = 5.0
 # In the bins a trail that is significant in the image shows at least the first part of its
 # significance, and in bins half as large the second.
-BINNED_SHARE, FINE_SHARE = 0.45, 0.72
-MAX_CANDIDATES = 600
+BINNED_SHARE, FINE_SHARE = 0.45, 0.66
+MAX_CANDIDATES = 1000
 MAX_REFINED = 16
 MAX_REFINED_AMONG_OBJECTS = 8
 MIN_LENGTH = 0.15
 NARROW_BOX_PX = 9
+SHORT = 0.33  # of the side of the frame
+USUAL_SCATTER = 1.12  # of white noise, by the estimate of few strips
 MAX_BOX_PX = 15
 AXIS_TOLERANCE_DEG = 0.3
 AXIS_TOLERANCE_PX = 7.0
@@ -90,7 +92,7 @@ def find(
     *,
     objects: np.ndarray | None = None,
     bin: int | None = None,  # noqa: A002 - the word observers use
-    threshold: float = 6.0,
+    threshold: float = 5.4,
     max_trails: int = 5,
     threads: int = 1,
 ) -> Found:
@@ -122,10 +124,10 @@ def find(
     bin : int, optional
         Pixels a bin; 4, or 8 for frames above 16 megapixels.
     threshold : float
-        Least significance, in sigma, after the number of lines tried is allowed for: 6 asks for
-        a signal-to-noise ratio of 8.3 in a frame of 1152^2 pixels, 8.9 in one of 9216^2. For trails
-        broader than 9 px in frames with fringes or the like it rises, to 1.5 times that at 15 px;
-        nothing broader is a trail.
+        Least significance, in sigma, after the number of lines tried is allowed for: 5.4 asks
+        for a signal-to-noise ratio of 8.0 in a frame of 1152^2 pixels, 8.5 in one of 9216^2; more
+        of trails shorter than a third of the frame, and in frames with fringes or the like, most
+        of all where they are broader than 9 px. Nothing broader than 15 px is a trail.
     max_trails : int
 
     Returns
@@ -179,7 +181,8 @@ class _Search:
         self.bad, self.hidden = bad.copy(), hidden.copy()
         (self.signal, self.weight), self.fine = binned
         self.needed = _beyond_chance(threshold, self.signal.shape)
-        self.shortest = MIN_LENGTH * min(image.shape)
+        self.side = min(image.shape)
+        self.shortest = MIN_LENGTH * self.side
 
     def into(
         self,
@@ -238,7 +241,7 @@ class _Search:
             streak = look(line)
             if streak is not None and _looks_like_trail(streak, self.needed, self.shortest):
                 scale = _scatter_beside(streak, self.signal, self.weight, self.step)
-                if streak.snr / scale >= _asked(streak, self.needed, scale):
+                if streak.snr / scale >= _asked(streak, self.needed, scale, self.side):
                     return streak, scale
             closed |= _around(line, signal.shape)
         return None
@@ -320,9 +323,14 @@ def _beyond_chance(threshold: float, shape: tuple[int, int]) -> float:
     return math.sqrt(threshold**2 + 2 * math.log(lines))
 
 
-def _asked(streak: Streak, needed: float, scatter: float) -> float:
-    """Ask more of broad ridges the more the sky, flat or bias leaves the frame full of ridges."""
-    return needed * (1 + max(streak.box_px - NARROW_BOX_PX, 0) / 12 * min(scatter - 1, 1))
+def _asked(streak: Streak, needed: float, scatter: float, side: int) -> float:
+    """Ask more of what clumps and rims of galaxies make, broad or short ridges, and of all
+    ridges the more the sky, flat or bias leaves the frame full of them."""
+    broad = 1 + max(streak.box_px - NARROW_BOX_PX, 0) / 12 * min(scatter - 1, 1)
+    rough = 1 + max(scatter - USUAL_SCATTER, 0)
+    length = math.hypot(streak.x1 - streak.x0, streak.y1 - streak.y0)
+    short = max(1.0, SHORT * side / length) ** 3
+    return needed * broad * rough * short
 
 
 def _looks_like_trail(streak: Streak, needed: float, shortest: float) -> bool:

@@ -50,7 +50,7 @@ class TrailSettings:
 
     enabled: bool = True
     """False looks for none, as in fields of standard stars that nobody stacks."""
-    threshold: float = 6.0
+    threshold: float = 5.4
     """Least significance of a trail, all lines of the frame considered."""
     grow_px: float = 2.0
     """A trail is painted this much wider on each side."""
