@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from tesela.errors import BadInput
+from tesela.products import rawfile
 from tesela.products.maskbit import MaskBit
+from tesela.products.rawparts import Reading
 from tesela.sky import match
 from tesela.stages.ingest.describe import describe
 
@@ -144,6 +146,45 @@ def test_a_card_of_each_output(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="ESO OUT2 GAIN = 'high'; expected a number"):
         cards["HIERARCH ESO OUT2 GAIN"] = "high"
         take(Stranger(text, cards), tmp_path, name="s2")
+
+
+def test_an_output_an_extension(tmp_path: Path) -> None:
+    text = toml(
+        OUTER,
+        raw=(344, 320),
+        image=(320, 320),
+        top={"images": "2"},
+        header={"gain": '["EXT{id} GAIN"]'},
+        gain=1.0,
+    )
+    stranger = Stranger(text, gain=2.0, images=2)
+    assert_right(take(stranger, tmp_path))
+    with pytest.raises(BadInput, match="2 images of one size; expected 4, one an output"):
+        rawfile.read(tmp_path / "s1.fits", rawfile.known(Reading(images=4)))
+    with rawfile.open_rows(tmp_path / "s1.fits", rawfile.known(Reading(images=2))) as rows:
+        assert rows[5:9].shape == (4, 344)
+        assert np.array_equal(rows[:][5:9], rows[5:9])
+    half = [{"data": '"[13:172,1:320]"', "dest": '"[1:160,1:320]"'}]
+    one = Stranger(toml(half, raw=(172, 320), image=(160, 320))).camera(tmp_path)
+    with pytest.raises(BadInput, match="say images = their number in the camera's description"):
+        describe(tmp_path / "s1.fits", SURVEY, [one])
+
+
+def test_a_dead_output_in_an_extension_of_its_own(tmp_path: Path) -> None:
+    four = [
+        {
+            "data": f'"[{80 * n + 1}:{80 * n + 80},1:320]"',
+            "dest": f'"[{80 * n + 1}:{80 * n + 80},1:320]"',
+        }
+        for n in range(4)
+    ]
+    text = toml(four, raw=(320, 320), image=(320, 320), top={"images": "4"})
+
+    def spoil(pixels: Any) -> None:
+        pixels[:, 80:160] = 0
+
+    taken = take(Stranger(text, images=4, zero_adu=1000.0), tmp_path, spoil)
+    assert taken.made.metrics["n_dead_amplifiers"] == 1
 
 
 def described(tmp_path: Path, cards: dict[str, Any], **description: Any) -> Any:

@@ -55,7 +55,7 @@ def opened(real_data: Path, camera: str, file: str) -> Read:
     if not path.is_file():
         pytest.skip(f"no {file} among the real observations")
     unit = cameras.load(camera, CAMERAS)
-    header, pixels = rawfile.read(path, rawfile.takes_floats(unit.float_pixels))
+    header, pixels = rawfile.read(path, rawfile.known(unit.reading))
     unit = unit.with_header(header, path.name)
     strip = overscan.measure(pixels, unit.sections("overscan"), unit.sections("data"))
     return Read(path, unit, pixels, strip)
