@@ -58,6 +58,7 @@ format: $(VENV)/.test
 
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/run.py $(WRITE)
+	$(BIN)/python benchmarks/frame.py $(WRITE)
 
 clean:
 	rm -rf $(VENV) $(DEMO) build dist .coverage* .mypy_cache .ruff_cache .pytest_cache

@@ -1,12 +1,12 @@
 """One frame from raw file to everything written, beside the tools that do the same today.
 
-    python benchmarks/frame.py [--parts 4,2,1] [--peers 4] [--folder F] [--write]
+    python benchmarks/frame.py [--parts 4,2,1] [--peers 1] [--folder F] [--write]
 
 For each part n a camera of T80Cam's layout with 1/n of its pixels in each direction is simulated
 (--folder keeps the nights for the next run), its masters are made, and the reduction of the science
 frame is done twice by a worker's own function in a fresh process: the first time its kernels are
 loaded and the calset read, the second time it is as in the middle of a night. Peers run on the same
-frame, on part `--peers` and smaller: source-extractor with the columns of J-PLUS, scamp, psfex,
+frame, of part `--peers` (0: none): source-extractor with the columns of J-PLUS, scamp, psfex,
 astroscrappy and ccdproc, each where it is installed. CPU is user and system time. With --write the
 table goes to docs/benchmarks.md, between the marks `frame`.
 """
@@ -79,7 +79,7 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--parts", default="4,2,1")
-    parser.add_argument("--peers", type=int, default=4)
+    parser.add_argument("--peers", type=int, default=1)
     parser.add_argument("--folder", default="")
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--threads", type=int, default=1, help=argparse.SUPPRESS)
@@ -96,7 +96,7 @@ def measure(folder: Path, parts: list[int], options: argparse.Namespace) -> Iter
         for threads in (1, 2):
             of_threads[threads] = _run_child(order, threads)
         yield from _ours(part, of_threads)
-        if part >= options.peers:
+        if part == options.peers:
             yield from frame_peers.results(order, of_threads[1], _say)
 
 

@@ -142,6 +142,7 @@ def _settings() -> str:
     from tesela.stages.catalog.settings import CatalogSettings
     from tesela.stages.coadd.settings import CoaddSettings
     from tesela.stages.masters.settings import MastersSettings
+    from tesela.stages.reduce.quick_settings import QuickSettings
     from tesela.stages.reduce.settings import ReduceSettings
     from tesela.stages.release.settings import ReleaseSettings
     from tesela.stages.valueadded.settings import ValueaddedSettings
@@ -171,6 +172,7 @@ def _settings() -> str:
         "#### Quantities\n\n" + _quantities(),
         *_nested("steps.master", MastersSettings),
         *_nested("steps.reduce", ReduceSettings),
+        _class_table("`[steps.quicklook]`", QuickSettings),
         _class_table("`[steps.coadd]`", CoaddSettings),
         _class_table("`[steps.catalog]`", CatalogSettings),
         _class_table("`[steps.dual]`", DualSettings, skip={"detection"}),

@@ -138,6 +138,11 @@ class Reference:
     """A number, "fit", or nothing for no colour term."""
     mag_limits: tuple[float, float] = (0.0, 40.0)
     """Brightest and faintest reference star of a zero point."""
+    clear_zeropoint_mag: float | None = None
+    """Zero point for 1 electron a second of a clear night at airmass 1, from which the transparency
+    is told; none is told without it."""
+    extinction_mag: float = 0.0
+    """Extinction of a clear night, mag an airmass."""
 
 
 @dataclass(frozen=True)

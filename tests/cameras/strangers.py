@@ -157,7 +157,7 @@ def take(stranger: Stranger, folder: Path, spoil: Any = None, **cards: Any) -> T
 
 def reduced(path: Path, camera: Camera, zero_adu: float = 0.0) -> Taken:
     """What ingest and reduction make of a file."""
-    facts = describe(path, SURVEY, [camera])
+    facts = describe(path, SURVEY, [camera]).facts
     header, pixels = rawfile.read(path, rawfile.known(camera.reading))
     camera = camera.for_ccd(facts.ccd).with_header(header, facts.name)
     masters = {kind: perfect(kind, camera, zero_adu) for kind in ("BIAS", "FLAT")}

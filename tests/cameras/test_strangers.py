@@ -36,7 +36,8 @@ def assert_right(taken: Taken, n_dead: int = 0) -> None:
     assert len(i) >= 0.97 * len(known["ra"]) - n_dead
     bright = known["mag"][i] < 16
     assert np.median(away[bright]) < 0.05 * scale
-    assert m["zeropoint_mag"] == pytest.approx(strangers.ZEROPOINT_MAG, abs=0.01)
+    # A hundred stars, whose wings a small field shows but in part: 8 mmag from draw to draw.
+    assert m["zeropoint_mag"] == pytest.approx(strangers.ZEROPOINT_MAG, abs=0.025)
     assert m["fwhm_px"] == pytest.approx(strangers.FWHM_PX, rel=0.05)
     assert m["readnoise_e"] == pytest.approx(strangers.NOISE_E, rel=0.1)
     assert not taken.made.rejections
@@ -193,7 +194,7 @@ def described(tmp_path: Path, cards: dict[str, Any], **description: Any) -> Any:
     stranger = Stranger(text, cards)
     camera = stranger.camera(tmp_path)
     pixels = np.random.default_rng(2).normal(1000, 5, (320, 330))
-    return describe(stranger.write(tmp_path, pixels), SURVEY, [camera])
+    return describe(stranger.write(tmp_path, pixels), SURVEY, [camera]).facts
 
 
 @pytest.mark.parametrize(
@@ -327,10 +328,10 @@ def test_a_binned_frame_needs_a_description_of_its_own(tmp_path: Path) -> None:
     path = PLAIN.write(tmp_path, pixels)
     with pytest.raises(BadInput, match="binned 2 x 2: describe that read-out in a TOML of its own"):
         describe(path, SURVEY, [camera])
-    binned = replace(
-        camera, name="strange2", raw_nx=160, raw_ny=160, nx=160, ny=160, pixel_scale_arcsec=1.1
-    )
-    assert describe(path, SURVEY, [camera, binned]).camera == "strange2"
+    half = [{"data": '"[1:160,1:160]"', "dest": '"[1:160,1:160]"'}]
+    text = toml(half, raw=(160, 160), image=(160, 160), top={"pixel_scale_arcsec": "1.1"})
+    binned = replace(Stranger(text).camera(tmp_path), name="strange2")
+    assert describe(path, SURVEY, [camera, binned]).facts.camera == "strange2"
 
 
 FLOATS = replace(

@@ -36,7 +36,13 @@ centres = { "T1" = [211.8, 55.1] }
 minimum = { BIAS = 1, FLAT = 1 }
 """
 
-GROUPS = {"refcat": ("add",), "masters": ("list",), "release": ("build",), "serve": ("setup",)}
+GROUPS = {
+    "camera": ("check",),
+    "refcat": ("add",),
+    "masters": ("list",),
+    "release": ("build",),
+    "serve": ("setup",),
+}
 """Verbs that are groups of verbs, and one of each."""
 
 
@@ -454,7 +460,7 @@ def test_status_tells_what_is_missing_of_an_exposure_and_its_verdict_once() -> N
             {"kind": "raw", "key": "e1-02", "exposure": "T.cam.e1", **said, "reason": "trail"},
         ],
         "products": {}, "tasks": [], "waiting": [], "refused": [], "ended_badly": [],
-        "alerts": [], "warnings": [], "stale": [],
+        "alerts": [], "warnings": [], "stale": [], "quick_looks": [],
     }  # fmt: skip
     assert list(status._lines(data)) == [
         "night 2017-07-03: 1 bias, 27 science in 2 exposures, 27 reduced",

@@ -38,7 +38,16 @@ def test_a_table_replaces_what_is_between_its_marks_alone(demo_table: ModuleType
 
 def test_the_page_has_every_mark(demo_table: ModuleType) -> None:
     text = demo_table.pages.PAGE.read_text(encoding="utf-8")
-    measured = ("demo", "demo-cost", "photoz", "serving", "votable", "sources", "bench")
+    measured = (
+        "demo",
+        "demo-cost",
+        "photoz",
+        "serving",
+        "votable",
+        "sources",
+        "quicklook",
+        "bench",
+    )
     masters = ("masters", "monitors", "combine", "illumination", "fringe")
     for name in (*measured, *masters):
         assert "new" in demo_table.pages.replaced(text, name, "new")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures as cf
 import dataclasses
+import json
 import os
 import threading
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tesela.errors import BadInput, Duplicate
 from tesela.flow.run import refcat
@@ -20,11 +22,12 @@ from tesela.ledger.engine import Ledger
 from tesela.products.catalogue import read_parquet, write_parquet
 from tesela.products.files import sha256_of
 from tesela.products.frame import FrameFacts
+from tesela.stages.ingest.describe import Described
 
 from . import toys
 
 
-def describe(path: Path) -> FrameFacts:
+def describe(path: Path) -> Described:
     """A toy's header: the file's text is `<name> <obstype>`; anything else is no frame."""
     text = path.read_text()
     if not text.startswith("TOY "):
@@ -32,7 +35,8 @@ def describe(path: Path) -> FrameFacts:
     _, obstype, pixels = text.split()
     sha256 = sha256_of(path)
     facts = toys.facts(path.stem, obstype, sha256=sha256, data_sha256=pixels)
-    return dataclasses.replace(facts, path=str(path))
+    picture = np.full((3, 4, 3), 90, np.uint8)
+    return Described(dataclasses.replace(facts, path=str(path)), picture)
 
 
 @pytest.fixture
@@ -70,6 +74,21 @@ def test_a_frame_is_copied_entered_and_marked(intake: Intake, tmp_path: Path) ->
         # The pointing's margin of 0.3 deg reaches the tile before as well.
         assert frames.tiles_of(conn, frame["product_id"]) == ["T10", "T9"]
         assert tasks.dirty(conn, "reduced", "sci1") is not None
+
+
+def test_a_small_picture_is_kept_of_each_frame(intake: Intake, tmp_path: Path) -> None:
+    left = intake.folder / "products" / "raw" / "2017-07-03" / "sci1.jpg"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"of an ingest that died before its transaction")
+    one(intake, write(tmp_path, "sci1.fits", "TOY science abc"))
+    assert [p.name for p in left.parent.iterdir()] == ["sci1.jpg"]
+    with Image.open(left) as picture:
+        assert picture.size == (4, 3)
+    with intake.ledger.read() as conn:
+        current = products.current(conn, "raw", "sci1")
+    assert current is not None
+    _, (path, checksum, size) = json.loads(current["files_json"])
+    assert (intake.folder / path, checksum, size) == (left, sha256_of(left), left.stat().st_size)
 
 
 def test_a_frame_may_stay_where_it_is(intake: Intake, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 from tesela.errors import BadInput
 from tesela.pixels import cosmics, tracks
 from tesela.pixels.background import Background
+from tesela.simulate import artefacts
 
 SKY, READNOISE = 400.0, 3.5
 SIZE = 300
@@ -208,13 +209,17 @@ def test_long_curved_tracks_are_followed_over_stars_and_sky(fwhm_px, charge, lea
 
 @pytest.mark.parametrize("fwhm_px", [1.4, 2.0, 3.0, 4.0])
 def test_nothing_in_a_star_is_narrower_than_a_star(fwhm_px):
-    steps, shares = tracks.cuts(fwhm_px)
+    steps, shares, pairs, pair_shares, _ = tracks.cuts(fwhm_px)
     for dx, dy in [(0, 0), (0.25, 0.1), (0.5, 0.5), (0.5, 0)]:
         light = star(fwhm_px, dx, dy)
         core = light > 0.02 * light.max()
         for (j, i), share in zip(steps, shares, strict=True):
             sides = np.maximum(np.roll(light, (j, i), (0, 1)), np.roll(light, (-j, -i), (0, 1)))
             assert (sides[core] > share * light[core]).all()
+        for (j, i), share in zip(pairs, pair_shares, strict=True):
+            inside = light + np.roll(light, (-j, -i), (0, 1))
+            beyond = np.roll(light, (j, i), (0, 1)) + np.roll(light, (-2 * j, -2 * i), (0, 1))
+            assert (beyond[core] > share * inside[core]).all()
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -245,3 +250,52 @@ def test_dark_neighbours_alone_make_no_hit():
     image[149:152, 149:152] -= 4 * noise
     image[150, 150] = 2 * noise
     assert not cosmics.find(image, READNOISE, NO_MASK, sky=SKY)[149:152, 149:152].any()
+
+
+def simulated_rays(n, seed=11):
+    """Muons, worms and spots of the simulator, electrons."""
+    rng = np.random.default_rng(seed)
+    image = np.zeros((SIZE, SIZE))
+    index, charge = artefacts.cosmic_rays(rng, image.shape, n)
+    image.ravel()[index] = charge
+    return image
+
+
+@pytest.mark.parametrize(("fwhm_px", "least"), [(1.4, 0.94), (2.3, 0.97), (4.0, 0.96)])
+def test_rays_of_all_kinds_are_found_among_stars(fwhm_px, least):
+    strong = found_strong = false = 0
+    for seed in range(4):
+        truth, _ = field(fwhm_px, n_stars=100, seed=seed)
+        hits = simulated_rays(25, seed=seed)
+        noise = np.sqrt(truth + READNOISE**2)
+        found = cosmics.find(expose(truth, hits), READNOISE, NO_MASK, sky=SKY, fwhm_px=fwhm_px)
+        strong += (hits > 5 * noise).sum()
+        found_strong += (found & (hits > 5 * noise)).sum()
+        false += (found & (hits < 0.5 * noise)).sum()
+    assert strong > 500
+    assert found_strong >= least * strong
+    assert false < 0.2 * strong
+
+
+def test_the_edges_of_a_hit_are_taken_from_three_sigma_on():
+    hits = np.zeros((SIZE, SIZE))
+    hits[20:280:20, 20:280:20] = 2000
+    hits[20:280:20, 21:280:20] = 6 * np.sqrt(SKY)
+    found = cosmics.find(expose(hits + SKY), READNOISE, NO_MASK, sky=SKY)
+    assert found[20:280:20, 21:280:20].mean() > 0.98
+    assert (found & (hits == 0)).sum() < 0.2 * (hits > 0).sum()  # down to 1.35 sigma
+
+
+def test_a_knot_of_a_track_goes_with_its_ends_where_stars_are_as_narrow():
+    hits = np.zeros((SIZE, SIZE))
+    hits[100:103, 100:103] = 800  # as wide as a star of 1.4 px
+    hits[101, 103:112] = 900
+    image = expose(hits + SKY)
+    seen = cosmics.find(image, READNOISE, NO_MASK, sky=SKY, fwhm_px=1.4)
+    assert seen[hits > 0].all()
+    star_on_track = expose(np.zeros((SIZE, SIZE)) + SKY)
+    star_on_track[86:117, 86:117] += (1e5 * star(1.4)).astype(np.float32)
+    star_on_track[101, 103:112] += 900
+    seen = cosmics.find(star_on_track, READNOISE, NO_MASK, sky=SKY, fwhm_px=1.4)
+    assert seen[101, 105:112].all()
+    assert not seen[100:103, 100:103].any()

@@ -63,6 +63,29 @@ def test_errors_describe_the_scatter(hundred_stars, model):
     assert (found["coverage"] == 1).all()
 
 
+@pytest.mark.parametrize(("low", "high"), [(5, 15), (15, 50), (30, 100)])
+def test_pulls_are_of_width_one_and_bright_fluxes_unbiased_by_3_mmag(draw, model, low, high):
+    """At most an eighth of an error too bright where the position is fitted as well."""
+    pulls, ratio = [], []
+    for seed in range(3):
+        rng = np.random.default_rng([seed, low])
+        nodes = 28 * (np.arange(16) + 0.5)
+        x, y = (p.ravel() + rng.uniform(-3, 3, 256) for p in np.meshgrid(nodes, nodes))
+        flux = rng.uniform(low, high, 256) * 108.0
+        # The width varies with the place as in the field of the model, which is as large.
+        field = draw((460, 460), x, y, flux, fwhm_px=2.8, varying=0.1, seed=seed)
+        found = run(field, model)
+        truth = field.flux_within(NORM_PX)
+        pulls.append((found["flux"] - truth) / found["err"])
+        ratio.append(found["flux"] / truth)
+        assert (truth / found["err"]).min() > 0.6 * low
+    pull = np.concatenate(pulls)
+    assert pull.std() == pytest.approx(1.0, abs=0.1)
+    assert abs(pull.mean()) < 0.2
+    if low >= 30:
+        assert abs(2500 * np.log10(np.concatenate(ratio).mean())) < 3
+
+
 def test_faint_fluxes_are_unbiased_although_the_variance_is_noisy(draw, model, hundred_stars):
     nodes = 20 * (np.arange(23) + 0.5)
     x, y = (p.ravel() for p in np.meshgrid(nodes, nodes))

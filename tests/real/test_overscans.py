@@ -99,7 +99,7 @@ def test_saao_pixels_have_the_noise_of_their_electrons(saao: Read) -> None:
 
 
 def test_saao_is_described(saao: Read) -> None:
-    facts = describe(saao.path, SURVEY, [saao.camera])
+    facts = describe(saao.path, SURVEY, [saao.camera]).facts
     assert (facts.band, facts.obstype, facts.airmass) == ("R", "science", 1.176)
     assert facts.mjd_start == pytest.approx(56486 + (57 * 60 + 33) / 86400, abs=1e-6)
     assert facts.night == "2013-07-12"

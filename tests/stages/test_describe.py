@@ -60,7 +60,7 @@ def frame(folder: Path, name: str = "x1.fits", **cards: Any) -> Path:
 
 
 def look(path: Path) -> FrameFacts:
-    return describe(path, SURVEY, [CAMERA])
+    return describe(path, SURVEY, [CAMERA]).facts
 
 
 def test_a_sound_frame_is_described(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_only_cameras_of_many_ccds_name_exposures_without_theirs(tmp_path: Path)
     path = frame(tmp_path, "obs-01.fits")
     assert look(path).exposure == "obs-01"
     mosaic = replace(CAMERA, ccds=("01", "02"))
-    assert describe(path, SURVEY, [mosaic]).exposure == "obs"
+    assert describe(path, SURVEY, [mosaic]).facts.exposure == "obs"
 
 
 def test_the_size_is_judged_before_the_pixels(tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ def test_the_size_is_judged_before_the_pixels(tmp_path: Path) -> None:
 
 def test_equinox_of_date_is_brought_to_icrs(tmp_path: Path) -> None:
     of_date = replace(CAMERA, equinox="date")
-    facts = describe(frame(tmp_path), SURVEY, [of_date])
+    facts = describe(frame(tmp_path), SURVEY, [of_date]).facts
     assert facts.ra_deg is not None
     # 17.5 years of precession move this place by a fifth of a degree.
     assert (
@@ -192,7 +192,7 @@ MANY = replace(
 
 def look_at_many(path: Path, camera: Camera = MANY) -> FrameFacts:
     survey = replace(SURVEY, filters={"r": Filter(names=("Sloan r",)), "J0660": Filter()})
-    return describe(path, survey, [camera])
+    return describe(path, survey, [camera]).facts
 
 
 def test_the_frames_of_an_exposure_share_its_name_and_pointing(tmp_path: Path) -> None:

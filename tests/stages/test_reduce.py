@@ -257,3 +257,19 @@ def test_what_cannot_be_calibrated_says_why(case: str, sentence: str) -> None:
         inputs = replace(inputs, pixels=pixels)
     with pytest.raises(QualityError, match=sentence):
         reduce.reduce(inputs, reduce.ReduceSettings())
+
+
+def test_what_is_not_wanted_is_left_out_and_recorded() -> None:
+    settings = reduce.ReduceSettings()
+    settings = replace(
+        settings,
+        cosmics=replace(settings.cosmics, enabled=False),
+        trails=replace(settings.trails, enabled=False),
+    )
+    made = reduce.reduce(Exposure().inputs(), settings)
+    assert not (made.image.mask & (MaskBit.COSMIC_RAY | MaskBit.TRAIL)).any()
+    cards = card_dict(made.image.cards)
+    names = {cards[f"TSL OP{n} NAME"]: n for n in range(1, 30) if f"TSL OP{n} NAME" in cards}
+    for name in ("cosmic rays", "trails"):
+        assert cards[f"TSL OP{names[name]} ENABLED"] is False
+    assert made.metrics["zeropoint_mag"] == pytest.approx(drawn.ZEROPOINT_MAG, abs=0.02)

@@ -130,3 +130,17 @@ def test_stars_of_another_field_give_no_wcs() -> None:
     }
     with pytest.raises(QualityError):
         reduce.reduce(replace(inputs, refcat=other), SETTINGS)
+
+
+def test_transparency_is_told_against_a_clear_night() -> None:
+    inputs = Exposure(zeropoint_mag=drawn.ZEROPOINT_MAG - 0.5).inputs()
+    assert reduce.reduce(inputs, SETTINGS).metrics["transparency"] is None
+    reference = replace(
+        inputs.reference, clear_zeropoint_mag=drawn.ZEROPOINT_MAG + 0.2, extinction_mag=0.4
+    )
+    facts = replace(inputs.facts, airmass=1.5)
+    inputs = replace(inputs, reference=reference, facts=facts)
+    settings = replace(SETTINGS, gates=replace(SETTINGS.gates, min_transparency=0.7))
+    made = reduce.reduce(inputs, settings)
+    assert made.metrics["transparency"] == pytest.approx(10 ** (-0.4 * 0.5), rel=0.02)
+    assert made.rejections == ["clouds let 63 % of the light through"]

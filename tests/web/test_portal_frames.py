@@ -221,8 +221,8 @@ def test_pictures_need_no_place_to_be_kept(site: Path, tmp_path: Path) -> None:
 
 def test_the_picture_of_the_reduction_is_taken_where_it_serves(site: Path) -> None:
     path = site / "products" / "reduced" / "sci1.v1.fits"
-    subject = Subject("reduced", path, "0" * 64)
     beside = paths.picture(path)
+    subject = Subject("reduced", path, "0" * 64, beside)
     violet = (150, 90, 255)
 
     def is_violet(look: Look) -> bool:
@@ -240,6 +240,17 @@ def test_the_picture_of_the_reduction_is_taken_where_it_serves(site: Path) -> No
         assert pictures.jpeg(subject, Look(), None) == own
     finally:
         beside.unlink()
+
+
+def test_the_picture_of_ingest_is_taken_for_a_small_raw_one(tmp_path: Path) -> None:
+    small = tmp_path / "raw.jpg"
+    Image.new("RGB", (320, 300), (90, 90, 90)).save(small)
+    subject = Subject("raw", tmp_path / "gone.fits", "0" * 64, small)
+    for look in (Look(), Look(size=160), Look(mask="none")):
+        assert max(Image.open(io.BytesIO(pictures.jpeg(subject, look, None))).size) <= look.size
+    for look in (Look(size=640), Look(stretch="linear")):
+        with pytest.raises(BadInput, match="no such file"):
+            pictures.jpeg(subject, look, None)
 
 
 @pytest.mark.parametrize(

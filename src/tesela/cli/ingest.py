@@ -31,16 +31,8 @@ def ingest(
     """
     from tesela.flow.run.ingest import Intake, files_in, take_in
     from tesela.flow.run.site import open_site
-    from tesela.stages.ingest.describe import describe
 
-    opened = open_site(site)
-    intake = Intake(
-        folder=opened.folder,
-        ledger=opened.ledger,
-        rules=opened.rules,
-        describe=lambda path: describe(path, opened.survey, opened.cameras),
-        copy=opened.survey.flow.archive == "copy",
-    )
+    intake = Intake.of(open_site(site))
     files = list(files_in(sources))
     results = []
     with progress_bar(as_json) as bar:

@@ -21,6 +21,7 @@ VERBS = (
     "refcat",
     "camera",
     "ingest",
+    "quicklook",
     "masters",
     "plan",
     "run",

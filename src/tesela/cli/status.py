@@ -29,8 +29,8 @@ def add_to(app: typer.Typer) -> None:
 
 def status(site: SiteOption = HERE, as_json: JsonOption = False) -> None:
     """Count frames of the latest nights, products and tasks; list exposures without some of their
-    CCDs, and what waits, is flagged, was refused, failed, raised a monitor, came with warnings or
-    is stale, each with its reason."""
+    CCDs, what quick looks said of frames that are not reduced yet, and what waits, is flagged, was
+    refused, failed, raised a monitor, came with warnings or is stale, each with its reason."""
     from tesela.flow.run.site import open_site
     from tesela.ledger import status as counts
 
@@ -59,6 +59,15 @@ def _incomplete(rows: list[dict[str, Any]]) -> Iterator[str]:
     yield from some(lines)
 
 
+def _quick_looks(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """Of frames that are not reduced yet: how many were looked at, and which did not pass."""
+    if not rows:
+        return
+    bad = [row for row in rows if not row["passed"]]
+    yield f"quick look: {plural(len(rows), 'frame')} not reduced, {len(bad)} did not pass"
+    yield from some([f"quick look: {row['name']}: {row['reason']}" for row in bad])
+
+
 def _lines(data: dict[str, Any]) -> Iterator[str]:
     for row in data["nights"]:
         frames = ", ".join(
@@ -67,6 +76,7 @@ def _lines(data: dict[str, Any]) -> Iterator[str]:
         )
         yield f"night {row['night']}: {frames}, {row['reduced']} reduced"
     yield from _incomplete(data["incomplete"])
+    yield from _quick_looks(data["quick_looks"])
     made = ", ".join(f"{n} {kind}" for kind, n in data["products"].items())
     yield f"products: {made or 'none'}"
     for row in data["tasks"]:

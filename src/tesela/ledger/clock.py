@@ -18,3 +18,8 @@ def iso(mjd: float) -> str:
     """Return an MJD as '2017-07-03T21:30:00Z' (whole seconds)."""
     moment = dt.datetime.fromtimestamp((mjd - UNIX_EPOCH_MJD) * SECONDS_A_DAY, tz=dt.UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def to_unix(mjd: float) -> float:
+    """Return an MJD as seconds since 1970."""
+    return (mjd - UNIX_EPOCH_MJD) * SECONDS_A_DAY

@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 
 from tesela.errors import Duplicate, NotFound
 from tesela.ledger import events, exposures, products, queries, schema, verdicts
-from tesela.ledger.clock import now_mjd
+from tesela.ledger.clock import now_mjd, to_unix
 from tesela.ledger.insert import insert_once
 from tesela.ledger.keys import NO_FILTER, Configuration
 from tesela.products.frame import FrameFacts
@@ -80,10 +80,16 @@ def is_known(conn: Connection, facts: FrameFacts) -> bool:
     return False
 
 
-def add(conn: Connection, facts: FrameFacts, tiles: Iterable[str] = ()) -> int:
+def add(
+    conn: Connection,
+    facts: FrameFacts,
+    tiles: Iterable[str] = (),
+    picture: products.File | None = None,
+) -> int:
     """Take a frame in: product, exposure, frame and the tiles its pointing may touch.
 
-    Returns the product's id. Raises `Duplicate` if name or content are here already.
+    `picture` is the file of its small picture. Returns the product's id. Raises `Duplicate` if name
+    or content are here already.
     """
     if is_known(conn, facts):
         raise Duplicate(facts.name, found="this very frame is here already")
@@ -94,7 +100,7 @@ def add(conn: Connection, facts: FrameFacts, tiles: Iterable[str] = ()) -> int:
             key=facts.name,
             version=1,
             path=facts.path,
-            files=((facts.path, facts.sha256, 0),),
+            files=((facts.path, facts.sha256, 0), *((picture,) if picture else ())),
             checksum=facts.sha256,
             data_hash=facts.data_sha256,
         ),
@@ -144,6 +150,15 @@ def tiles_of(conn: Connection, frame_id: int) -> list[str]:
 def bands_of(conn: Connection, tile: str) -> list[str]:
     """Return the bands in which frames touch a tile."""
     return [row.band for row in conn.execute(queries.BANDS_OF_TILE, {"tile": tile})]
+
+
+def refused_at(conn: Connection) -> dict[str, float]:
+    """Return when each file was refused last, as Unix time, by its path."""
+    table = schema.refused
+    found: dict[str, float] = {}
+    for row in conn.execute(table.select().with_only_columns(table.c.path, table.c.at_mjd)):
+        found[row.path] = max(found.get(row.path, 0.0), to_unix(row.at_mjd))
+    return found
 
 
 def refuse(conn: Connection, path: str, sha256: str, reason: str, log: str = "") -> None:

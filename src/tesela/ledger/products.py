@@ -85,6 +85,12 @@ def current(conn: Connection, kind: str, key: str) -> dict[str, Any] | None:
     return None if row is None else dict(row)
 
 
+def by_id(conn: Connection, product_id: int) -> dict[str, Any]:
+    """Return a version by its id."""
+    table = schema.product
+    return dict(conn.execute(table.select().where(table.c.id == product_id)).mappings().one())
+
+
 def version(conn: Connection, kind: str, key: str, number: int) -> dict[str, Any]:
     """Return one version, served or not."""
     wanted = {"kind": kind, "key": key, "version": number}

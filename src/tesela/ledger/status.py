@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql.elements import TextClause
 
-from tesela.ledger import amp_quality, exposures, queries, tasks
+from tesela.ledger import amp_quality, exposures, queries, quicklooks, tasks
 
 _NIGHTS = 5
 _ALERT_NIGHTS = 3
@@ -18,11 +18,14 @@ _ALERT_NIGHTS = 3
 
 def overview(conn: Connection) -> dict[str, Any]:
     """Return counts of nights, products and tasks, exposures of the latest nights without some of
-    their CCDs, reasons of waiting, what is flagged, was refused (latest first), ended badly, came
-    with warnings, is stale, and what the monitors raised in the latest nights."""
+    their CCDs, quick looks of frames that are not reduced yet, reasons of waiting, what is flagged,
+    was refused (latest first), ended badly, came with warnings, is stale, and what the monitors
+    raised in the latest nights.
+    """
     return {
         "nights": _nights(conn),
         "incomplete": exposures.incomplete(conn, _NIGHTS),
+        "quick_looks": quicklooks.without_reduction(conn, _NIGHTS),
         "products": {row["kind"]: row["n"] for row in _rows(conn, queries.COUNT_PRODUCTS)},
         "tasks": _rows(conn, queries.COUNT_TASKS),
         "waiting": _rows(conn, queries.WAITING_REASONS),

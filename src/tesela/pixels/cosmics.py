@@ -5,7 +5,8 @@ sampled twice as finely, in units of the noise, must stand out of its surroundin
 must exceed the fine structure an object of that brightness would show (`objlim`). It is applied in
 two passes: a dense one that only needs four neighbours finds the few pixels in a thousand that may
 pass, and the medians of the rule are taken at those alone. Long tracks, which that rule takes for
-objects, are followed from its hits as far as they are narrower than a star (`tracks`).
+objects, are followed from its hits as far as they are narrower than a star, and their faint edges
+are taken from smooth surroundings (`tracks`).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ LOW_PERCENTILE = 5
 # and the hole takes the rest.
 GROW_SHARE = np.float32(0.3)
 FAINT_STRUCTURE = np.float32(20.0)
+EDGES = 2  # pixels that the edge of a track may be wide
 
 
 def object_limit(objlim: float, fwhm_px: float) -> float:
@@ -99,6 +101,8 @@ def find(
         hits = tracks.follow(frame, np.union1d(hits, narrow), closed, floor, noise2, cut)
         for least in (sigclip, sigclip * sigfrac):
             hits = _grow(frame, hits, closed, noise2, np.float32(least), GROW_SHARE * limit, seen)
+        if fwhm_px < tracks.SAMPLED_PX:
+            hits = tracks.whole(frame, hits, closed, floor, noise2, tracks.WHOLE_SHARE)
         fresh = hits[found.flat[hits] == 0]
         if not fresh.size:
             break
@@ -106,6 +110,10 @@ def find(
         _clean(frame, found, closed, hits, default)
         _reflect(frame)
         where = _around(hits, frame.shape)
+    fresh = np.flatnonzero(found)
+    for _ in range(EDGES):
+        fresh = tracks.edges(frame, found, closed, fresh, noise2)
+        found.flat[fresh] = 1
     return found[PAD:-PAD, PAD:-PAD].astype(np.bool_)
 
 

@@ -15,7 +15,7 @@ MODEL_ERROR = 0.01  # of the model: keeps the brightest stars from deciding alon
 HUBER_SIGMA = 4.0
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _local_map(maps, basis, surface):  # type: ignore[no-untyped-def]  # pragma: no cover
     """The residual map at one star."""
     for j in range(maps.shape[1]):
@@ -25,7 +25,7 @@ def _local_map(maps, basis, surface):  # type: ignore[no-untyped-def]  # pragma:
                 surface[j, i] += basis[b] * maps[b, j, i]
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _map_value(surface, wx, wy, k, m):  # type: ignore[no-untyped-def]  # pragma: no cover
     n = surface.shape[0]
     if k < 1 or k >= n - 2 or m < 1 or m >= n - 2:
@@ -39,7 +39,7 @@ def _map_value(surface, wx, wy, k, m):  # type: ignore[no-untyped-def]  # pragma
     return value
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _derivatives(dx, dy, local, out):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Pixel average of the unit Moffat and its derivatives to x, y, ln FWHM, e1, e2, beta."""
     m11, m12, m22, beta = local[0], local[1], local[2], local[3]
@@ -66,7 +66,7 @@ def _derivatives(dx, dy, local, out):  # type: ignore[no-untyped-def]  # pragma:
         out[k] *= 0.25
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _gather(data, noise, bad, star, local, maps, basis, radius, value, grad, where):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Pixels of one star: model and gradient, (value, model variance), and their offsets.
 
@@ -116,7 +116,7 @@ def _gather(data, noise, bad, star, local, maps, basis, radius, value, grad, whe
     return n, core_bad
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _weight(residual, variance, model):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Huber weight with a model error that keeps bright stars in their place."""
     total = variance + (MODEL_ERROR * model) ** 2
@@ -126,7 +126,7 @@ def _weight(residual, variance, model):  # type: ignore[no-untyped-def]  # pragm
     return 1.0 / total
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def normal_equations(data, noise, bad, stars, local, maps, basis, radius):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Per star: 7 x 7 matrix, right-hand side, (chi2, bad pixels in the core, pixels used)."""
     n_stars = len(stars)
@@ -160,7 +160,7 @@ def normal_equations(data, noise, bad, stars, local, maps, basis, radius):  # ty
     return normal, right, quality
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def collect_residuals(data, noise, bad, stars, local, maps, basis, radius):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Normal equations of the map, node by node: residuals in units of the peak, tent-weighted."""
     n_maps, n = maps.shape[0], maps.shape[1]

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tesela.errors import QualityError
+from tesela.pixels import psf_growth
 from tesela.pixels.psf_equations import collect_residuals, normal_equations
 from tesela.pixels.psf_model import OVERSAMPLING, PsfModel, moffat_parameters, terms
 
@@ -92,8 +93,16 @@ def fit(
         for _ in range(2):
             _solve_once(state, data, noise, bad)
             _reject(state, len(state.x))
-    chi2 = float(np.median(state.chi2[state.good]))
-    return replace(state.model, n_stars=int(state.good.sum()), chi2=chi2, used=state.good.copy())
+    good = state.good
+    stars = np.column_stack([state.x, state.y, state.peak])[good]
+    return replace(
+        state.model,
+        n_stars=int(good.sum()),
+        chi2=float(np.median(state.chi2[good])),
+        wings=psf_growth.wings(data, noise, bad, state.model, stars),
+        used=good.copy(),
+        size_slope=psf_growth.size_slope(*_widths(state, data, noise, bad), state.peak[good]),
+    )
 
 
 def _prepare(
@@ -211,6 +220,23 @@ def _solve_shape(
         model, coefficients=model.coefficients + step[:-1].reshape(3, k), beta=beta
     )
     return jacobian @ step
+
+
+def _widths(
+    state: _State,
+    data: NDArray[np.float32],
+    noise: NDArray[np.float32],
+    bad: NDArray[np.bool_],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """How far ln FWHM of each good star lies above the model, and the error."""
+    stars, local, basis = _inputs(state)
+    normal, right, _ = normal_equations(
+        data, noise, bad, stars, local, state.model.residual, basis, state.radius
+    )
+    free = [0, 1, 2, 3]  # flux, x, y, ln FWHM
+    N, r = normal[state.good][:, free][:, :, free], right[state.good][:, free]
+    covariance = np.linalg.inv(N)
+    return (covariance @ r[..., None])[:, 3, 0], np.sqrt(covariance[:, 3, 3])
 
 
 def _reject(state: _State, n_given: int) -> None:

@@ -6,7 +6,8 @@ position, plus an empirical map of what the Moffat misses, on a grid of half pix
 
     psf(d; x, y) = A(x, y) * [ <(1 + d^T M(x, y) d)^-beta>_pixel + map(d; x, y) ]
 
-A makes the flux within `norm_radius_px` one, with the analytic wings of the Moffat beyond the map.
+A makes the flux within `norm_radius_px` one, with the wings of the Moffat beyond the map and what
+growth curves have found beside them (`psf_growth`), which is spread too thin to be drawn.
 """
 
 from __future__ import annotations
@@ -49,8 +50,13 @@ class PsfModel:
         Flux within this radius is one.
     n_stars, chi2 : int, float
         Stars used; median reduced chi^2 of theirs.
+    wings : float
+        Light within the radius but outside map and Moffat, in units of theirs.
     used : (n_given,) bool
         Which of the given stars were used (not stored).
+    size_slope : (value, error)
+        Change of ln FWHM per magnitude towards fainter stars (not stored): negative where bright
+        stars are wider, NaN where it is not known.
     """
 
     coefficients: NDArray[np.float64]
@@ -61,7 +67,9 @@ class PsfModel:
     norm_radius_px: float
     n_stars: int
     chi2: float
+    wings: float = 0.0
     used: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool), compare=False)
+    size_slope: tuple[float, float] = field(default=(np.nan, np.nan), compare=False)
 
     def shape_at(self, x: Any, y: Any) -> NDArray[np.float64]:
         """ln FWHM, e1, e2 at positions (n,): (n, 3) float64."""
@@ -79,6 +87,7 @@ class PsfModel:
         params = moffat_parameters(self.shape_at(x, y), self.beta)
         volume = basis @ self.residual.sum(axis=(1, 2), dtype=np.float64) / OVERSAMPLING**2
         params[:, 4] = 1.0 / (moffat_flux(params, self.norm_radius_px) + volume)
+        params[:, 4] /= 1.0 + self.wings
         return params, np.ascontiguousarray(basis)
 
     def stamp(self, x: float, y: float, radius: int) -> NDArray[np.float32]:
@@ -130,6 +139,7 @@ class PsfModel:
             "norm_radius_px": self.norm_radius_px,
             "n_stars": self.n_stars,
             "chi2": self.chi2,
+            "wings": self.wings,
         }
         return arrays, scalars
 
@@ -148,6 +158,7 @@ class PsfModel:
             float(scalars["norm_radius_px"]),
             int(scalars["n_stars"]),
             float(scalars["chi2"]),
+            float(scalars.get("wings", 0.0)),
         )
 
     def _reduced(self, x: Any, y: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -195,7 +206,7 @@ def _pixel_fwhm(fwhm: NDArray[np.float64], beta: float) -> NDArray[np.float64]:
     return low + high
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def moffat_pixel(dx, dy, params):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Unit-peak Moffat averaged over the pixel at (dx, dy)."""
     m11, m12, m22, beta = params[0], params[1], params[2], params[3]
@@ -217,7 +228,7 @@ def moffat_pixel(dx, dy, params):  # type: ignore[no-untyped-def]  # pragma: no 
     return np.exp(-beta * np.log(one)) * (1.0 + laplacian / 24.0)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def cubic_weights(f, w):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Catmull-Rom weights of the nodes -1, 0, 1, 2 at the phase f in [0, 1)."""
     w[0] = ((-0.5 * f + 1.0) * f - 0.5) * f
@@ -226,7 +237,7 @@ def cubic_weights(f, w):  # type: ignore[no-untyped-def]  # pragma: no cover
     w[3] = (0.5 * f - 0.5) * f * f
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def render(out, x, y, params, maps, basis):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Fill `out` (h, w) with the PSF of a star at (x, y) of its pixel coordinates."""
     height, width = out.shape

@@ -123,7 +123,7 @@ def _first_order(
     return order
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _half_size(flux, sigma, wings, fit_radius):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Radius out to which a source of this flux still matters."""
     least = int(np.ceil(fit_radius)) + 1
@@ -133,7 +133,7 @@ def _half_size(flux, sigma, wings, fit_radius):  # type: ignore[no-untyped-def] 
     return max(least, len(wings) - 1)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _add(data, stamp, x0, y0, factor):  # type: ignore[no-untyped-def]  # pragma: no cover
     ny, nx = data.shape
     for j in range(max(0, -y0), min(stamp.shape[0], ny - y0)):
@@ -141,7 +141,7 @@ def _add(data, stamp, x0, y0, factor):  # type: ignore[no-untyped-def]  # pragma
             data[y0 + j, x0 + i] += factor * stamp[j, i]
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _linear_variance(noise, bad, stamp, x0, y0, centre, radius):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Level and slope of the variance against the model within the fit radius."""
     ny, nx = noise.shape
@@ -167,7 +167,7 @@ def _linear_variance(noise, bad, stamp, x0, y0, centre, radius):  # type: ignore
     return level, slope
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _fit_one(data, noise, bad, stamp, x0, y0, centre, flux, radius, moving, with_sky):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Linear fit of flux, flux-weighted shift and sky: (flux, err, dx, dy, chi2, coverage)."""
     ny, nx = data.shape
@@ -216,7 +216,7 @@ def _fit_one(data, noise, bad, stamp, x0, y0, centre, flux, radius, moving, with
     return answer[0], np.sqrt(inverse[0, 0]), answer[1], answer[2], chi2, coverage
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _round(planes, params, basis, maps, start_x, start_y, result, wings, options, order, keep):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Fit every source once, in `order`; `planes[0]` is the residual image and is updated.
 

@@ -18,6 +18,7 @@ from tesela.pixels import threads as threading
 
 TURNS = (0.0, 0.025, -0.025, 0.05, -0.05)
 FULL = 0.5
+RISE_CELL, ROW_CELL = 6, 6
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,13 @@ def brightest_lines(
     *,
     min_length: int,
     min_weight: float,
+    floor: float | None = None,
     threads: int = 1,
 ) -> list[Line]:
     """Return the line of highest sum(signal) / sqrt(sum(weight)) of each piece of the image.
 
-    Pieces are all dyadic divisions, of `min_length` to the whole, of both axes, and slopes up and
-    down: a few dozen lines, the same trail in several of them.
+    Pieces are all divisions by two, from the whole down to `min_length`, of both axes, and slopes
+    up and down: a few dozen lines, the same trail in several of them.
 
     Parameters
     ----------
@@ -54,6 +56,9 @@ def brightest_lines(
         Shortest piece, along the axis nearer to its direction.
     min_weight : float
         Weight a line must hold.
+    floor : float, optional
+        All lines from this signal-to-noise ratio on that are the best of their neighbourhood are
+        returned too.
     threads : int
         The four quadrants of directions are shared between them.
 
@@ -64,7 +69,8 @@ def brightest_lines(
 
     def quadrant(turned: tuple[bool, bool]) -> list[Line]:
         planes = [_turn(plane, *turned) for plane in (signal, weight)]
-        best = _transform(planes[0], planes[1], min_length, np.float32(min_weight))
+        least = np.float32(np.inf if floor is None else floor)
+        best = _transform(planes[0], planes[1], min_length, np.float32(min_weight), least)
         return [
             _line(snr, (c0, length, h, rise), planes[0].shape, *turned)
             for snr, c0, length, h, rise in best
@@ -170,38 +176,87 @@ def _join(old, new, blocks, half, n_rows, pad):  # type: ignore[no-untyped-def] 
                 out[h] += second[h + high]
 
 
-@njit(cache=True, nogil=True, fastmath=True)
-def _best_of(signal, weight, block, length, n_rows, pad, min_weight):  # type: ignore[no-untyped-def]  # pragma: no cover
+@njit(cache=True, nogil=True)
+def _best_of(signal, weight, block, length, n_rows, pad, min_weight, floor):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Rows of (snr, row, rise): the best line of a block, then the best of each neighbourhood."""
     best = np.float32(0)
     best_h = best_rise = 0
+    square = floor * floor
+    # Neighbourhoods are told by the row in the middle of the block: near lines cross there.
+    cells = np.zeros((length // RISE_CELL + 3, (n_rows + length) // ROW_CELL + 3, 3), np.float32)
     for rise in range(length):
         s, w = signal[block * length + rise], weight[block * length + rise]
         for h in range(pad - length + 1, pad + n_rows):
-            if s[h] > 0 and w[h] >= min_weight and s[h] * s[h] > best * w[h]:
-                best = s[h] * s[h] / w[h]
+            if s[h] <= 0 or w[h] < min_weight:
+                continue
+            power = s[h] * s[h]
+            if power > best * w[h]:
+                best = power / w[h]
                 best_h, best_rise = h - pad, rise
-    return np.sqrt(best), best_h, best_rise
+            if power > square * w[h]:
+                middle = h - pad + length - 1 + rise // 2
+                cell = cells[rise // RISE_CELL + 1, min(middle // ROW_CELL + 1, cells.shape[1] - 2)]
+                if power > cell[0] * w[h]:
+                    cell[0], cell[1], cell[2] = power / w[h], h - pad, rise
+    rows = [(np.sqrt(best), float(best_h), float(best_rise))]
+    if square < best:
+        for j in range(1, cells.shape[0] - 1):
+            for i in range(1, cells.shape[1] - 1):
+                top = cells[j, i, 0]
+                if 0 < top < best and top >= cells[j - 1 : j + 2, i - 1 : i + 2, 0].max():
+                    rows.append((np.sqrt(top), float(cells[j, i, 1]), float(cells[j, i, 2])))
+    return rows
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _start(plane, new, base, pad):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Sums over the first pieces, `base` columns each, column by column."""
+    n_columns, n_rows = plane.shape
+    for block in range(-(-n_columns // base)):
+        for rise in range(base):
+            out = new[block * base + rise]
+            for h in range(pad - base + 1, pad + n_rows):
+                out[h] = 0
+            for c in range(min(base, n_columns - block * base)):
+                column = plane[block * base + c]
+                up = (2 * rise * c + base - 1) // (2 * (base - 1))
+                shift = pad - up
+                for h in range(n_rows):
+                    out[h + shift] += column[h]
+
+
+@njit(cache=True)
+def _first_piece(n_columns):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Columns of the first pieces, 5 to 9, whose doubling overshoots the image least."""
+    best, least = 5, 1 << 60
+    for base in range(5, 10):
+        full = base
+        while full < n_columns:
+            full *= 2
+        if full < least:
+            best, least = base, full
+    return best, least
 
 
 @njit(cache=True, nogil=True)
-def _transform(signal, weight, min_length, min_weight):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _transform(signal, weight, min_length, min_weight, floor):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Rows of (snr, first column, columns, row at the first column, rise over the columns)."""
     n_columns, n_rows = signal.shape
-    full = 1
-    while full < n_columns:
-        full *= 2
+    half, full = _first_piece(n_columns)
     pad = full
-    old_s = np.zeros((full, n_rows + pad), np.float32)
-    old_w = np.zeros((full, n_rows + pad), np.float32)
-    old_s[:n_columns, pad:] = signal
-    old_w[:n_columns, pad:] = weight
-    new_s = np.zeros_like(old_s)
-    new_w = np.zeros_like(old_w)
-    best = np.empty((2 * full // min_length + 2, 5), np.float64)
-    n = 0
-    half = 1
+    # Each loop writes what the next one reads.
+    old_s = np.empty((full, n_rows + pad), np.float32)
+    old_w = np.empty((full, n_rows + pad), np.float32)
+    _start(signal, old_s, half, pad)
+    _start(weight, old_w, half, pad)
+    new_s = np.empty_like(old_s)
+    new_w = np.empty_like(old_w)
+    best = []
     while half < full:
         blocks = -(-n_columns // (2 * half))
+        if -(-n_columns // half) < 2 * blocks:  # the partner of the last piece lies outside
+            for plane in (old_s, old_w):
+                plane[(2 * blocks - 1) * half : 2 * blocks * half, pad - half + 1 :] = 0
         _join(old_s, new_s, blocks, half, n_rows, pad)
         _join(old_w, new_w, blocks, half, n_rows, pad)
         old_s, new_s = new_s, old_s
@@ -209,12 +264,9 @@ def _transform(signal, weight, min_length, min_weight):  # type: ignore[no-untyp
         half *= 2
         if half >= min_length:
             for block in range(blocks):
-                snr, h, rise = _best_of(old_s, old_w, block, half, n_rows, pad, min_weight)
-                if snr > 0:
-                    best[n, 0] = snr
-                    best[n, 1] = block * half
-                    best[n, 2] = half
-                    best[n, 3] = h
-                    best[n, 4] = rise
-                    n += 1
-    return best[:n].copy()
+                for snr, h, rise in _best_of(
+                    old_s, old_w, block, half, n_rows, pad, min_weight, floor
+                ):
+                    if snr > 0:
+                        best.append((snr, float(block * half), float(half), h, rise))
+    return best

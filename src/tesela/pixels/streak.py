@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tesela.pixels.steadiness import Steadiness, steadiness
-from tesela.pixels.strip import Strip, chord, cut
+from tesela.pixels.strip import Hidden, Strip, chord, chunk_sums, cut
 
 WIDTHS_PX = (1, 2, 3, 4, 5, 7, 9, 12, 15, 19, 24)
 CHUNKS = 48
@@ -18,6 +18,7 @@ MIN_SHARE = 0.25
 MIN_GAP_PX = 24
 FAINTEST_SHARE = 0.05
 BRIGHT_SIGMA = 4.0
+DARK_SIGMA = 2.5
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,8 @@ class Streak:
         Significance from the median of its pieces over that from their mean: 1 for a trail, 0 for
         a few bright spots in line or the spike of a star.
     filled : float
-        Share of its quarters that have a fair part of its light: a few blobs fill one or two.
+        Share of its quarters that have a fair part of its light, as far as the noise lets them be
+        told: all of a trail's; a few blobs, or the rim of a galaxy, fill one to three.
     contrast : float
         Excess over the brighter side over the excess over both sides: 1 for a trail, 0 for a step.
     of_object : bool
@@ -62,7 +64,7 @@ class Streak:
 
 def refine(
     image: np.ndarray,
-    bad: np.ndarray,
+    hidden: Hidden,
     noise: float | np.ndarray,
     ends: tuple[float, ...],
     *,
@@ -75,7 +77,8 @@ def refine(
     Parameters
     ----------
     image : (ny, nx) float32, sky-subtracted
-    bad : (ny, nx) bool, True = leave out
+    hidden : Hidden
+        Pixels to leave out.
     noise : float or (ny, nx) float32, units of the image
     reach_px : int
         Half width of the strip looked at; the streak must lie within a quarter of it of the line.
@@ -94,7 +97,7 @@ def refine(
     (x0, y0), (ux, uy), length = first
     t = [(ends[i] - x0) * ux + (ends[i + 1] - y0) * uy for i in (0, 2)]
     span = (max(min(t), 0.0), min(max(t), length))
-    strip = cut(image, bad, noise, (x0, y0, ux, uy, length), reach_px, clip_sigma)
+    strip = cut(image, hidden, noise, (x0, y0, ux, uy, length), reach_px, clip_sigma)
     table = _table(strip, CHUNKS)
     for reach in (reach_px // 4, reach_px // 8, 2):
         if table is None:
@@ -106,7 +109,7 @@ def refine(
         if turned is None:
             return None
         (x0, y0), (ux, uy), length = turned
-        strip = cut(image, bad, noise, (x0, y0, ux, uy, length), reach_px, clip_sigma)
+        strip = cut(image, hidden, noise, (x0, y0, ux, uy, length), reach_px, clip_sigma)
         table = _table(strip, CHUNKS)
         if table is None:
             return None
@@ -135,8 +138,7 @@ class _Table:
 
 def _table(strip: Strip, n_chunks: int) -> _Table | None:
     edges = np.linspace(0, len(strip.values), n_chunks + 1).astype(int)
-    signal = np.add.reduceat(strip.values, edges[:-1], axis=0, dtype=np.float64)
-    weight = np.add.reduceat(strip.good, edges[:-1], axis=0, dtype=np.float64)
+    signal, weight = chunk_sums(strip.values, strip.good, edges)
     outer = np.abs(np.arange(-strip.reach, strip.reach + 1)) > 0.6 * strip.reach
     if weight.sum() < MIN_SHARE * strip.values.size:
         return None
@@ -261,14 +263,16 @@ def _medians(values: np.ndarray, good: np.ndarray) -> np.ndarray:
 def _filled(
     values: np.ndarray, good: np.ndarray, core: np.ndarray, level: float, excess: float
 ) -> float:
-    """Share of the quarters seen that are bright, by their mean or beyond doubt."""
+    """Share of the quarters seen that are bright, by their mean or beyond doubt, or not dark
+    beyond doubt: a quarter that is mostly masked says little."""
     bright = seen = 0
     for piece in np.array_split(np.arange(len(values)), QUARTERS):
         count = int(good[piece][:, core].sum())
         if count > MIN_SHARE * piece.size:
             seen += 1
             mean = values[piece][:, core].sum() / count - level
-            bright += mean > min(0.4 * excess, 4.0 / math.sqrt(count))
+            error = 1.0 / math.sqrt(count)
+            bright += mean > min(0.4 * excess, 4.0 * error, excess - DARK_SIGMA * error)
     return bright / seen if seen else 0.0
 
 

@@ -46,9 +46,28 @@ def chord(
     return (x0 + low * ux, y0 + low * uy), (ux, uy), high - low
 
 
+@dataclass(frozen=True)
+class Hidden:
+    """Pixels to leave out: those `bad`, and those `covered` that no band lays open.
+
+    Attributes
+    ----------
+    bad, covered : (ny, nx) bool
+    ends : (x0, y0, x1, y1), pixels
+        Axis of the band.
+    half_px : float
+        What is covered within this distance of the axis is used all the same; none if negative.
+    """
+
+    bad: np.ndarray
+    covered: np.ndarray
+    ends: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0)
+    half_px: float = -1.0
+
+
 def cut(
     image: np.ndarray,
-    bad: np.ndarray,
+    hidden: Hidden,
     noise: float | np.ndarray,
     line: tuple[float, float, float, float, float],
     reach: int,
@@ -58,14 +77,40 @@ def cut(
     x0, y0, ux, uy, length = line
     plane = np.ascontiguousarray(np.atleast_2d(np.asarray(noise, np.float32)))
     pixels = np.ascontiguousarray(image, np.float32)
-    raw, light, good = _nearest(pixels, bad, plane, line, int(length) + 1, reach)
+    band = np.array([*hidden.ends, hidden.half_px], np.float64)
+    planes = (pixels, hidden.bad, hidden.covered, plane)
+    raw, light, good = _nearest(planes, band, line, int(length) + 1, reach)
     values = np.clip(light, -clip_sigma, clip_sigma)
     return Strip((x0, y0), (ux, uy), values, light, raw, good, reach)
 
 
-@njit(cache=True)
-def _nearest(image, bad, noise, line, n_t, reach):  # type: ignore[no-untyped-def]  # pragma: no cover
+@njit(cache=True, nogil=True)
+def chunk_sums(values, good, edges):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Sums over rows between the edges: of the values, and how many are good; float64."""
+    n, width = len(edges) - 1, values.shape[1]
+    signal, weight = np.zeros((n, width)), np.zeros((n, width))
+    for k in range(n):
+        for t in range(edges[k], edges[k + 1]):
+            for u in range(width):
+                signal[k, u] += values[t, u]
+                weight[k, u] += good[t, u]
+    return signal, weight
+
+
+@njit(cache=True, inline="always")
+def _open(x, y, band):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Whether a pixel lies within the band."""
+    dx, dy = band[2] - band[0], band[3] - band[1]
+    share = ((x - band[0]) * dx + (y - band[1]) * dy) / max(dx * dx + dy * dy, 1e-12)
+    share = min(max(share, 0.0), 1.0)
+    away2 = (x - band[0] - share * dx) ** 2 + (y - band[1] - share * dy) ** 2
+    return away2 <= band[4] * band[4]
+
+
+@njit(cache=True, nogil=True)
+def _nearest(planes, band, line, n_t, reach):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Values, the same in noises, and whether they are good; 0 where they are not."""
+    image, bad, covered, noise = planes
     ny, nx = image.shape
     x0, y0, ux, uy, _ = line
     raw = np.zeros((n_t, 2 * reach + 1), np.float32)
@@ -78,6 +123,8 @@ def _nearest(image, bad, noise, line, n_t, reach):  # type: ignore[no-untyped-de
             x = int(np.rint(x0 + t * ux - u * uy))
             y = int(np.rint(y0 + t * uy + u * ux))
             if x < 0 or y < 0 or x >= nx or y >= ny or bad[y, x]:
+                continue
+            if covered[y, x] and (band[4] < 0 or not _open(x, y, band)):
                 continue
             good[t, k] = True
             raw[t, k] = image[y, x]

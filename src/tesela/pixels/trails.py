@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,15 +12,20 @@ from numba import njit
 from scipy.ndimage import uniform_filter
 
 from tesela.errors import BadInput
-from tesela.pixels import radon
+from tesela.pixels import closer, radon
 from tesela.pixels import threads as threading
 from tesela.pixels.streak import Streak, refine
+from tesela.pixels.strip import Hidden
 
 CLIP_SIGMA = 4.0
 BRIGHT_CLIP_SIGMA = 2.0
 BACKGROUND_BINS = 15
 BIG_FRAME_PX = 16_000_000
 CANDIDATE_SIGMA = 5.0
+# In the bins a trail that is significant in the image shows at least the first part of its
+# significance, and in bins half as large the second.
+BINNED_SHARE, FINE_SHARE = 0.45, 0.72
+MAX_CANDIDATES = 600
 MAX_REFINED = 16
 MAX_REFINED_AMONG_OBJECTS = 8
 MIN_LENGTH = 0.15
@@ -85,15 +90,16 @@ def find(
     *,
     objects: np.ndarray | None = None,
     bin: int | None = None,  # noqa: A002 - the word observers use
-    threshold: float = 7.0,
+    threshold: float = 6.0,
     max_trails: int = 5,
     threads: int = 1,
 ) -> Found:
     """Find straight trails in a sky-subtracted image.
 
     The image in units of its noise, clipped at 4 sigma, is binned and summed along all lines and
-    pieces of lines (`radon.brightest_lines`). The best are followed at full resolution, where
-    their direction, width and ends are fitted, and taken as trails when they are significant,
+    pieces of lines (`radon.brightest_lines`). The better of these are looked at once more in bins
+    half as large (`closer`), and the best followed at full resolution, where their direction, width
+    and ends are fitted, and taken as trails when they are significant,
     long, narrow, about as bright all along, and brighter than both sides. Significant is what
     stands out of the lines alongside (`radon.scatter_alongside`), which carry the fringes and the
     wings of faint galaxies that the noise of pixels does not tell of. What is aligned with the rows
@@ -116,8 +122,8 @@ def find(
     bin : int, optional
         Pixels a bin; 4, or 8 for frames above 16 megapixels.
     threshold : float
-        Least significance, in sigma, after the number of lines tried is allowed for: 7 asks for
-        a signal-to-noise ratio of 9 in a frame of 1152^2 pixels, 9.5 in one of 9216^2. For trails
+        Least significance, in sigma, after the number of lines tried is allowed for: 6 asks for
+        a signal-to-noise ratio of 8.3 in a frame of 1152^2 pixels, 8.9 in one of 9216^2. For trails
         broader than 9 px in frames with fringes or the like it rises, to 1.5 times that at 15 px;
         nothing broader is a trail.
     max_trails : int
@@ -138,8 +144,8 @@ def find(
         return Found((), 0.0)  # too small for a line to stand out
     bad = mask | ~np.isfinite(image)
     hidden = bad if objects is None else bad | objects
-    binned, shown = _binned(image, bad, hidden, noise, step, threads)
-    search = _Search(image, noise, bad, hidden, step, threshold, binned, threads)
+    binned, shown, fine = _binned(image, bad, hidden, noise, step, threads)
+    search = _Search(image, noise, bad, hidden, step, threshold, (binned, fine), threads)
     trails: list[Trail] = []
     if objects is not None:
         # Those brighter than the noise: with stars they form objects, and would hide the faint.
@@ -148,6 +154,10 @@ def find(
         )
     search.into(trails, max_trails, search.signal, search.weight, search.look)
     return Found(tuple(trails), search.strongest)
+
+
+Sums = tuple[np.ndarray, np.ndarray]
+"""Of the values in each bin, and how many they are."""
 
 
 class _Search:
@@ -161,13 +171,13 @@ class _Search:
         hidden: np.ndarray,
         step: int,
         threshold: float,
-        binned: tuple[np.ndarray, np.ndarray],
+        binned: tuple[Sums, Sums],
         threads: int,
     ) -> None:
         self.threads, self.strongest = threads, 0.0
         self.image, self.noise, self.step = image, noise, step
         self.bad, self.hidden = bad.copy(), hidden.copy()
-        self.signal, self.weight = binned
+        (self.signal, self.weight), self.fine = binned
         self.needed = _beyond_chance(threshold, self.signal.shape)
         self.shortest = MIN_LENGTH * min(image.shape)
 
@@ -194,6 +204,8 @@ class _Search:
             closed = _binned_paint(streak, signal.shape, self.step)
             for plane in (signal, weight, self.signal, self.weight):
                 plane[closed] = 0
+            for plane in self.fine:
+                _blocks_of(plane, signal.shape)[closed.nonzero()] = 0
 
     def _first(
         self,
@@ -203,15 +215,18 @@ class _Search:
         max_refined: int,
     ) -> tuple[Streak, float] | None:
         """The trail of the brightest line that is one, and the scatter of lines beside it."""
+        free = signal is self.signal
         lines = radon.brightest_lines(
             signal,
             weight,
             min_length=max(int(self.shortest / self.step), 8),
             min_weight=0.5 * self.shortest * self.step,
+            floor=BINNED_SHARE * self.needed if free else None,
             threads=self.threads,
         )
-        if lines and signal is self.signal:
+        if lines and free:
             self.strongest = max(self.strongest, lines[0].snr)
+            lines = self._closer(lines[:MAX_CANDIDATES])
         closed = np.zeros(signal.shape, np.bool_)
         refined = 0
         for line in lines:
@@ -228,11 +243,18 @@ class _Search:
             closed |= _around(line, signal.shape)
         return None
 
+    def _closer(self, lines: list[radon.Line]) -> list[radon.Line]:
+        """Lines that are as bright in the fine bins as a trail must be, the brightest first."""
+        factor = self.fine[0].shape[0] // self.signal.shape[0]
+        snr = closer.significances(*self.fine, lines, factor)
+        order = np.argsort(-snr, kind="stable")
+        return [replace(lines[k], snr=snr[k]) for k in order if snr[k] > FINE_SHARE * self.needed]
+
     def look(self, line: radon.Line) -> Streak | None:
         """Follow a line where no object is."""
         return refine(
             self.image,
-            self.hidden,
+            Hidden(self.bad, self.hidden),
             self.noise,
             self._ends(line),
             reach_px=8 * self.step,
@@ -242,9 +264,7 @@ class _Search:
     def look_among_objects(self, line: radon.Line) -> Streak | None:
         """Follow a line over objects; None if it is not bright and steady all along."""
         ends = self._ends(line)
-        shown = np.zeros(self.image.shape, np.bool_)
-        _paint(shown, *ends, float(OPENED_BINS * self.step))
-        hidden = self.bad | (self.hidden & ~shown)
+        hidden = Hidden(self.bad, self.hidden, ends, float(OPENED_BINS * self.step))
         clip_sigma = BRIGHT_CLIP_SIGMA
         # What is far brighter than the trail tells nothing of it, but how bright it is has to be
         # found out first.
@@ -314,7 +334,7 @@ def _looks_like_trail(streak: Streak, needed: float, shortest: float) -> bool:
         and math.hypot(dx, dy) >= shortest
         and min(dx, dy) > aside
         and streak.evenness >= 0.5
-        and streak.filled >= 0.7
+        and streak.filled == 1.0
         and streak.contrast >= 0.5
         and not streak.of_object
     )
@@ -330,10 +350,6 @@ def _scatter_beside(streak: Streak, signal: np.ndarray, weight: np.ndarray, step
     return max(1.0, radon.scatter_alongside(signal, weight, (x0, y0, x1, y1), width, clear))
 
 
-Sums = tuple[np.ndarray, np.ndarray]
-"""Of the values in each bin, and how many they are."""
-
-
 def _binned(
     image: np.ndarray,
     bad: np.ndarray,
@@ -341,25 +357,41 @@ def _binned(
     noise: float | np.ndarray,
     step: int,
     threads: int,
-) -> tuple[Sums, Sums]:
+) -> tuple[Sums, Sums, Sums]:
     """The image in units of noise, clipped and binned, large scales removed: where no object
-    hides it, and with the objects, clipped harder."""
+    hides it; with the objects, clipped harder; and the first again in bins half as large."""
     plane = np.ascontiguousarray(np.atleast_2d(np.asarray(noise, dtype=np.float32)))
     pixels = np.ascontiguousarray(image, dtype=np.float32)
     ny, nx = image.shape[0] // step, image.shape[1] // step
+    parts = 1 if step % 2 else 2
     sums = np.zeros((4, ny, nx), np.float32)
+    fine = np.zeros((2, parts * ny, parts * nx), np.float32)
     clips = np.float32(CLIP_SIGMA), np.float32(BRIGHT_CLIP_SIGMA)
 
     def band(rows: tuple[int, int]) -> None:
-        _sum_bins(pixels, bad, hidden, plane, step, clips, rows[0], rows[1], sums)
+        _sum_bins(pixels, bad, hidden, plane, step, clips, rows[0], rows[1], sums, fine)
 
     threading.each(band, threading.bands(ny, threads), threads)
-    for signal, weight in (sums[:2], sums[2:]):
-        size = min(BACKGROUND_BINS, min(signal.shape) | 1)
-        level = uniform_filter(signal, size, mode="constant")
-        level /= np.maximum(uniform_filter(weight, size, mode="constant"), 0.05 * step**2)
-        signal -= level * weight
-    return (sums[0], sums[1]), (sums[2], sums[3])
+    free, shown = (_level(signal, weight, step) for signal, weight in (sums[:2], sums[2:]))
+    sums[0] -= free * sums[1]
+    sums[2] -= shown * sums[3]
+    within = _blocks_of(fine[0], (ny, nx))
+    within -= free[..., None, None] * _blocks_of(fine[1], (ny, nx))
+    return (sums[0], sums[1]), (sums[2], sums[3]), (fine[0], fine[1])
+
+
+def _level(signal: np.ndarray, weight: np.ndarray, step: int) -> np.ndarray:
+    """Mean of the surroundings of each bin."""
+    size = min(BACKGROUND_BINS, min(signal.shape) | 1)
+    level = uniform_filter(signal, size, mode="constant")
+    level /= np.maximum(uniform_filter(weight, size, mode="constant"), 0.05 * step**2)
+    return level
+
+
+def _blocks_of(plane: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """The fine bins of each bin, (ny, nx, parts, parts): a view."""
+    parts = plane.shape[0] // shape[0]
+    return plane.reshape(shape[0], parts, shape[1], parts).transpose(0, 2, 1, 3)
 
 
 def _share_closed(line: radon.Line, closed: np.ndarray) -> float:
@@ -386,26 +418,32 @@ def _binned_paint(streak: Streak, shape: tuple[int, int], step: int) -> np.ndarr
 
 
 @njit(cache=True, nogil=True)
-def _sum_bins(image, bad, hidden, noise, step, clips, y0, y1, sums):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _sum_bins(image, bad, hidden, noise, step, clips, y0, y1, sums, fine):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Fill rows [y0, y1) of the sums: signal and weight outside objects, then of all."""
     nx = sums.shape[2]
+    small = step * nx // fine.shape[2]
     whole = noise.size == 1
     clip, bright = clips
     for y in range(y0 * step, y1 * step):
         row = y // step
+        fine_row = y // small
         for column in range(nx):
-            signal = weight = shown = number = np.float32(0)
-            for x in range(column * step, (column + 1) * step):
-                if bad[y, x]:
-                    continue
-                value = image[y, x] / (noise[0, 0] if whole else noise[y, x])
-                shown += min(max(value, -bright), bright)
-                number += np.float32(1)
-                if not hidden[y, x]:
-                    signal += min(max(value, -clip), clip)
-                    weight += np.float32(1)
-            sums[0, row, column] += signal
-            sums[1, row, column] += weight
+            shown = number = np.float32(0)
+            for part in range(column * step // small, (column + 1) * step // small):
+                signal = weight = np.float32(0)
+                for x in range(part * small, (part + 1) * small):
+                    if bad[y, x]:
+                        continue
+                    value = image[y, x] / (noise[0, 0] if whole else noise[y, x])
+                    shown += min(max(value, -bright), bright)
+                    number += np.float32(1)
+                    if not hidden[y, x]:
+                        signal += min(max(value, -clip), clip)
+                        weight += np.float32(1)
+                fine[0, fine_row, part] += signal
+                fine[1, fine_row, part] += weight
+                sums[0, row, column] += signal
+                sums[1, row, column] += weight
             sums[2, row, column] += shown
             sums[3, row, column] += number
 

@@ -7,6 +7,8 @@ from typing import Final
 
 PICTURE_PX: Final = 640
 """Longest side of the small picture beside an image, pixels."""
+RAW_PICTURE_PX: Final = 320
+"""The same of a raw frame."""
 
 
 def survey_file(site: Path) -> Path:
@@ -34,9 +36,29 @@ def work_folder(site: Path) -> Path:
     return site / "work"
 
 
+QUICK_WORK: Final = "quicklook"
+"""Folder within that of the attempts, which belongs to the quick look alone."""
+
+
+def quick_work_folder(site: Path) -> Path:
+    """Temporary files of the quick look, a folder for each frame that is looked at."""
+    return work_folder(site) / QUICK_WORK
+
+
+def quicklook_lock(site: Path) -> Path:
+    """Held by the one quick look of a site."""
+    return site / "quicklook.lock"
+
+
 def raw(night: str, filename: str) -> Path:
     """A raw frame, relative to the site."""
     return Path("raw") / night / filename
+
+
+def raw_picture(night: str, frame: str) -> Path:
+    """The small picture of a raw frame, relative to the site: not beside it, for it may stay
+    where it came from."""
+    return Path("products") / "raw" / night / f"{frame}.jpg"
 
 
 def refcat(name: str, version: int) -> Path:
@@ -64,6 +86,11 @@ def detrended(frame: str, night: str, version: int) -> Path:
 def reduced(frame: str, night: str, version: int) -> Path:
     """A reduced image, relative to the site."""
     return Path("products") / "reduced" / night / f"{frame}.v{version}.fits"
+
+
+def quicklook(frame: str, night: str, version: int) -> Path:
+    """The star list of a quick look, relative to the site; its pictures are beside it."""
+    return Path("products") / "quicklook" / night / f"{frame}.v{version}.parquet"
 
 
 def coadd(tile: str, band: str, version: int) -> Path:

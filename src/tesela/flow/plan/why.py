@@ -10,17 +10,18 @@ from sqlalchemy.engine import Connection
 from tesela.errors import NotFound
 from tesela.flow.plan import coadds, master_frames, master_images, tile_products
 from tesela.flow.plan.choice import Choice, choose, missing_sentence, recorded_calset
+from tesela.flow.plan.quick_words import numbers
 from tesela.flow.plan.reduced import mjd_mid
 from tesela.flow.plan.rules import Need, Rules
 from tesela.ledger import calsets, exposures, frames, products, status, tasks, verdicts
 from tesela.ledger import masters as master_rows
 from tesela.ledger.keys import Configuration, MasterKey
-from tesela.products.masterkind import FULL, IMAGES, KINDS, STANDS_IN
+from tesela.products.masterkind import FULL, IMAGES, KINDS, QUICK, STANDS_IN
 from tesela.products.validity import Validity
 
 EXPLAINED = (
-    "raw", "master", "detrended", "reduced", "coadd", "catalogue", *tile_products.KINDS, "release",
-    "calset", "refcat",
+    "raw", "master", "quicklook", "detrended", "reduced", "coadd", "catalogue",
+    *tile_products.KINDS, "release", "calset", "refcat",
 )  # fmt: skip
 
 
@@ -41,7 +42,9 @@ def explain(conn: Connection, rules: Rules, key: str) -> dict[str, Any]:
             do="see `tesela status`",
         )
     answer: dict[str, Any] = {"key": key, "state": []}
-    if kinds == ["raw"] and frames.get(conn, key)["obstype"] == "science":
+    if products.current(conn, "reduced", key) is not None and "quicklook" in kinds:
+        kinds.remove("quicklook")  # the reduction says it better
+    if set(kinds) <= {"raw", "quicklook"} and frames.get(conn, key)["obstype"] == "science":
         kinds.append("reduced")
     for kind in kinds:
         answer["state"] += state_lines(conn, kind, key)
@@ -107,6 +110,9 @@ def state_lines(conn: Connection, kind: str, key: str) -> list[str]:
         if current["stale"]:
             lines.append(f"{kind}: stale, {current['stale']}")
         quality = products.quality_of(conn, current["id"])
+        if quality is not None and kind == QUICK:
+            found = ", ".join(numbers(json.loads(quality["metrics_json"])))
+            lines += [f"{kind}: {found}"] if found else []
         if quality is not None and not quality["passed"]:
             lines.append(f"{kind}: did not pass: {quality['reason']}")
         lines += [f"{kind}: warning: {text}" for text in json.loads(current["warnings_json"])]

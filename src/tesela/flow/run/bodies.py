@@ -21,6 +21,7 @@ from tesela.flow.run import calibrations, fallback, needs, overrides
 from tesela.flow.run.master_bodies import run_master
 from tesela.flow.run.needs import NEEDS
 from tesela.flow.run.plain import plain, provenance
+from tesela.flow.run.quick_body import run_quicklook
 from tesela.flow.run.steps import Order, Outcome, Registry, StepSpec
 from tesela.flow.run.tile_bodies import run_calibrate, run_dual, run_load, run_valueadded
 from tesela.products import paths, preview, rawfile
@@ -28,6 +29,7 @@ from tesela.products.columns import band_order
 from tesela.products.files import Card, write_jpeg
 from tesela.products.frame import FrameFacts
 from tesela.products.images import Coadd, ReducedImage, card_dict
+from tesela.products.masterkind import QUICK
 from tesela.quality.bands import settings_of
 from tesela.sky.tiles import TileGrid
 from tesela.sky.wcs import Wcs
@@ -81,7 +83,24 @@ def registry(survey: Survey, cameras_folder: Path | None = None) -> Registry:
     )
 
 
+def quicklook_step(survey: Survey, cores: int) -> StepSpec:
+    """The quick look. It is none of the registry's steps, for the planner never asks for it and
+    other code or settings make none stale: it tells what was seen that night."""
+    filters = config.as_table(survey.filters)
+    settings = config.as_table({"stage": _settings(survey)["quicklook"], "filters": filters})
+    return StepSpec(
+        "quicklook",
+        QUICK,
+        run_quicklook,
+        code_version=tesela.__version__,
+        settings=settings,
+        settings_hash=config.fingerprint(settings),
+        cores=cores,
+    )
+
+
 _SETTINGS: Mapping[str, type] = {
+    "quicklook": reduce_stage.QuickSettings,
     "master": masters_stage.MastersSettings,
     "reduce": reduce_stage.ReduceSettings,
     "coadd": coadd_stage.CoaddSettings,

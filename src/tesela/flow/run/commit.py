@@ -259,6 +259,8 @@ def sweep(ledger: Ledger, site: Path) -> int:
     work.mkdir(parents=True, exist_ok=True)
     swept = 0
     for folder in sorted(path for path in work.iterdir() if path.is_dir()):
+        if folder.name == paths.QUICK_WORK:
+            continue  # it runs beside the controller, and sweeps its own
         journal = folder / JOURNAL
         if journal.is_file():
             _unpublish(ledger, site, journal)

@@ -16,14 +16,16 @@ from pathlib import Path
 from tesela.errors import BadInput, Duplicate, ProductError
 from tesela.flow.plan import downstream
 from tesela.flow.plan.rules import Rules
-from tesela.ledger import frames
+from tesela.flow.run.site import Site
+from tesela.ledger import frames, products
 from tesela.ledger.engine import Ledger
 from tesela.products import paths
-from tesela.products.files import atomic_copy_target, sha256_of
+from tesela.products.files import atomic_copy_target, make_folder, sha256_of, write_jpeg
 from tesela.products.frame import FrameFacts
 from tesela.products.rawfile import looks_like_fits
+from tesela.stages.ingest.describe import Described, describe
 
-Describe = Callable[[Path], FrameFacts]
+Describe = Callable[[Path], Described]
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,17 @@ class Intake:
     copy: bool = True
     """Copy files into the site; otherwise they stay where they are."""
 
+    @classmethod
+    def of(cls, site: Site) -> Intake:
+        """That of a site, as its survey describes frames."""
+        return cls(
+            folder=site.folder,
+            ledger=site.ledger,
+            rules=site.rules,
+            describe=lambda path: describe(path, site.survey, site.cameras),
+            copy=site.survey.flow.archive == "copy",
+        )
+
 
 def files_in(sources: Iterable[Path]) -> Iterator[Path]:
     """Yield every given file, and the FITS files of every given folder in the order of names."""
@@ -67,12 +80,13 @@ def take_in(intake: Intake, files: Iterable[Path]) -> Iterator[FileResult]:
 
 def _one(intake: Intake, path: Path) -> FileResult:
     try:
-        facts = intake.describe(path)
+        described = intake.describe(path)
+        facts = described.facts
         with intake.ledger.read() as conn:
             if frames.is_known(conn, facts):
                 return FileResult(printable(path), "known", f"{facts.name} is here already")
         facts = dataclasses.replace(facts, path=_archive(intake, path, facts))
-        _commit(intake, facts)
+        _commit(intake, facts, _keep_picture(intake, described))
     except BadInput as error:
         return _refuse(intake, path, str(error), "refused")
     except (OSError, ProductError) as error:
@@ -116,12 +130,28 @@ def _archive(intake: Intake, path: Path, facts: FrameFacts) -> str:
     return str(relative)
 
 
-def _commit(intake: Intake, facts: FrameFacts) -> None:
+def _keep_picture(intake: Intake, described: Described) -> products.File:
+    """Write the small picture; one that an ingest left before its transaction is replaced."""
+    facts = described.facts
+    relative = paths.raw_picture(facts.night, facts.name)
+    final = intake.folder / relative
+    make_folder(final.parent)
+    temporary = final.with_name(f".{final.name}.{os.getpid()}.part")
+    try:
+        write_jpeg(temporary, described.picture)
+        entry = (str(relative), sha256_of(temporary), temporary.stat().st_size)
+        temporary.replace(final)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return entry
+
+
+def _commit(intake: Intake, facts: FrameFacts, picture: products.File) -> None:
     tiles = []
     if facts.footprint is not None:
         tiles = intake.rules.tiles_touching(facts.footprint, intake.rules.margin_deg)
     with intake.ledger.write() as conn:
-        frames.add(conn, facts, tiles)
+        frames.add(conn, facts, tiles, picture)
         downstream.frame_arrived(conn, intake.rules, facts.name)
 
 

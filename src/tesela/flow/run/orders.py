@@ -42,7 +42,7 @@ def write_order(
         kind=claim.kind,
         key=claim.key,
         version=products.next_version(conn, claim.kind, claim.key),
-        inputs=tuple(_reference(conn, rules, site, row, mjd) for row in rows),
+        inputs=tuple(input_ref(conn, rules, site, row, mjd) for row in rows),
         settings=settings,
         survey=str(paths.survey_file(site)),
         site=str(site),
@@ -55,9 +55,10 @@ def write_order(
     )
 
 
-def _reference(
+def input_ref(
     conn: Connection, rules: Rules, site: Path, row: dict[str, Any], mjd: float | None
 ) -> InputRef:
+    """Describe one input (kind, key, version, id, path, role) of a product of an instant."""
     kind = row["kind"]
     members: tuple[InputRef, ...] = ()
     facts: dict[str, Any] = {}
@@ -67,7 +68,7 @@ def _reference(
         facts = _master_facts(conn, rules, row["id"], mjd)
     elif kind == "calset":
         found = calsets.members(conn, row["id"])
-        members = tuple(_reference(conn, rules, site, member, mjd) for member in found)
+        members = tuple(input_ref(conn, rules, site, member, mjd) for member in found)
     elif kind in PROFILE_OF:
         facts = {**frame_facts(conn, row["key"]), "metrics": _metrics(conn, row["id"])}
     elif kind == "coadd":

@@ -69,6 +69,7 @@ def run(progress: Progress | None = None) -> Rehearsal:
         ("illumination", _illumination),
         ("fringes", _fringe),
         ("reduction", _reduce),
+        ("quick look", _quick_look),
         ("coadd", _coadd),
         ("catalogue", _catalog),
         ("dual catalogue", _dual),
@@ -258,7 +259,7 @@ def _illumination(stage: _Stage) -> None:
 
 def _fringe(stage: _Stage) -> None:
     """From detrended images, objects and all; removed later is a pattern that is not there."""
-    made = reduce.detrend(_science(stage), reduce.ReduceSettings()).image
+    made = reduce.detrend(_science(stage, _calset(stage)), reduce.ReduceSettings()).image
     cards = {key: value for key, value, _ in made.cards}
     images = [
         masters.Detrended(
@@ -277,7 +278,12 @@ def _fringe(stage: _Stage) -> None:
     stage.results["FRINGE"] = Master("FRINGE", pattern, np.zeros(pattern.shape, np.uint8))
 
 
-def _science(stage: _Stage) -> reduce.ReduceInputs:
+def _calset(stage: _Stage) -> reduce.Calset:
+    masters = {kind: stage.results[kind] for kind in KINDS if kind in stage.results}
+    return reduce.prepare(masters, stage.camera, "science")
+
+
+def _science(stage: _Stage, calset: reduce.Calset) -> reduce.ReduceInputs:
     stars = stage.stars
     refcat: Table = {
         "ra": stars["ra"],
@@ -290,18 +296,31 @@ def _science(stage: _Stage) -> reduce.ReduceInputs:
         {},
         _raw(_scene(stars), stage.camera, 31),
         stage.camera,
-        reduce.prepare(
-            {kind: stage.results[kind] for kind in KINDS if kind in stage.results},
-            stage.camera,
-            "science",
-        ),
+        calset,
         refcat,
         Reference(mag="mag", err="err"),
     )
 
 
 def _reduce(stage: _Stage) -> None:
-    stage.results["reduced"] = reduce.reduce(_science(stage), reduce.ReduceSettings())
+    stage.results["reduced"] = reduce.reduce(
+        _science(stage, _calset(stage)), reduce.ReduceSettings()
+    )
+
+
+def quick_look() -> None:
+    """The quick look alone, of a drawn field: what it needs is loaded and compiled then."""
+    _quick_look(_Stage(_camera(), _wcs(), _stars()))
+
+
+def _quick_look(stage: _Stage) -> None:
+    """With no masters at all, as in the first night of a camera."""
+    inputs = _science(stage, reduce.approximate({}, stage.camera, "science"))
+    made = reduce.look(inputs, reduce.ReduceSettings(), reduce.QuickSettings())
+    if made.rejections:
+        raise TeselaError(
+            "quick look", found="; ".join(made.rejections), expected="a drawn field that passes"
+        )
 
 
 def _coadd(stage: _Stage) -> None:

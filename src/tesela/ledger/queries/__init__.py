@@ -21,6 +21,7 @@ from tesela.ledger.queries.frames import (
     IMAGES_OF_CAMERA,
     OBSERVED_TILES,
     TILES_OF_FRAME,
+    ZERO_POINTS,
 )
 from tesela.ledger.queries.masters import (
     CERTIFIED,
@@ -56,6 +57,7 @@ from tesela.ledger.queries.people import (
     MASTERS_AHEAD,
     NIGHTS,
     PRODUCTS_OF_KEY,
+    QUICK_LOOKS,
     READY_TASKS,
     REFUSED,
     STANDING_VERDICT,
@@ -152,6 +154,7 @@ __all__ = [
     "PRODUCTS_OF_KEY",
     "PUT_AMP_VALUE",
     "PUT_TASK",
+    "QUICK_LOOKS",
     "READY_TASKS",
     "REFUSED",
     "RUNNING",
@@ -176,4 +179,5 @@ __all__ = [
     "WAKE_PENDING",
     "WARNED",
     "WHOLE_TILES_AHEAD",
+    "ZERO_POINTS",
 ]

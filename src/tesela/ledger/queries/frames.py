@@ -71,6 +71,17 @@ DETRENDED_OF_PERIOD = text("""
     ORDER BY f.name
 """)
 
+# Of frames of one configuration, the latest first.
+ZERO_POINTS = text("""
+    SELECT q.zeropoint_mag
+    FROM frame f
+    JOIN exposure x ON x.id = f.exposure_id
+    JOIN product p ON p.key = f.name AND p.is_current AND p.kind IN ('reduced', 'quicklook')
+    JOIN quality q ON q.product_id = p.id
+    WHERE f.configuration = :configuration AND x.mjd_start < :mjd AND q.zeropoint_mag IS NOT NULL
+    ORDER BY x.mjd_start DESC LIMIT :limit
+""")
+
 TILES_OF_FRAME = text("""
     SELECT tile, band, source FROM frame_tile WHERE frame_id = :frame_id ORDER BY tile
 """)

@@ -136,6 +136,21 @@ VERDICTS_OF_KEY = text("""
     WHERE key = :key ORDER BY id
 """)
 
+# Frames of the latest nights that have a quick look and no reduction yet.
+QUICK_LOOKS = text("""
+    SELECT f.name, x.night, x.obstype, f.band, q.passed, q.reason, q.fwhm_arcsec, q.ellipticity,
+           q.sky_e, q.zeropoint_mag
+    FROM exposure x
+    CROSS JOIN frame f
+    JOIN product p ON p.kind = 'quicklook' AND p.key = f.name AND p.is_current
+    JOIN quality q ON q.product_id = p.id
+    WHERE f.exposure_id = x.id
+      AND x.night IN (SELECT DISTINCT night FROM exposure ORDER BY night DESC LIMIT :limit)
+      AND NOT EXISTS (SELECT 1 FROM product r
+                      WHERE r.kind = 'reduced' AND r.key = f.name AND r.is_current)
+    ORDER BY x.mjd_start DESC, f.name
+""")
+
 STANDING_VERDICTS = text("""
     SELECT v.kind, v.key, v.reason, v.comment, v.who, x.key AS exposure
     FROM verdict v

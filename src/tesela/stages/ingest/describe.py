@@ -9,16 +9,22 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tesela.cameras import Camera
 from tesela.cameras.camera import ImageType
 from tesela.config import Survey
 from tesela.errors import BadInput
-from tesela.products import files, rawfile
+from tesela.pixels import rawpicture
+from tesela.products import files, paths, rawfile
 from tesela.products.frame import FrameFacts, night_of
 from tesela.products.rawparts import Reading
+from tesela.products.rawrows import Pixels
 from tesela.sky import epoch
 from tesela.sky.nominal import nominal
 from tesela.stages.ingest.cards import Header, angle, first, number, text
@@ -27,8 +33,17 @@ from tesela.stages.ingest.starts import start
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
 
 
-def describe(path: Path, survey: Survey, cameras: Sequence[Camera]) -> FrameFacts:
-    """The facts of a raw frame.
+@dataclass(frozen=True)
+class Described:
+    """What is known of a raw frame once its file was read."""
+
+    facts: FrameFacts
+    picture: NDArray[np.uint8]
+    """(h, w, 3) small grey picture, first row at the top."""
+
+
+def describe(path: Path, survey: Survey, cameras: Sequence[Camera]) -> Described:
+    """The facts of a raw frame, and a small picture of it: its pixels are read but once.
 
     Raises `BadInput` with one sentence that names the file, what was found, what was expected
     and what to do.
@@ -62,7 +77,7 @@ def describe(path: Path, survey: Survey, cameras: Sequence[Camera]) -> FrameFact
     is_filtered = kind.obstype in ("flat", "science")
     band, serial = filter_of(header, camera, survey, where) if is_filtered else ("", "-")
     pointing = pointing_of(header, camera, mjd_start, where) if kind.obstype == "science" else None
-    return FrameFacts(
+    facts = FrameFacts(
         name=name,
         path=str(path),
         sha256=files.sha256_of(path),
@@ -89,6 +104,18 @@ def describe(path: Path, survey: Survey, cameras: Sequence[Camera]) -> FrameFact
         footprint=_footprint(pointing, camera) if pointing else None,
         exposure=_exposure(header, camera, name, ccd, where),
         ccds=camera.ccds,
+    )
+    return Described(facts, _picture(pixels, camera))
+
+
+def _picture(pixels: Pixels, camera: Camera) -> NDArray[np.uint8]:
+    return rawpicture.render(
+        pixels,
+        camera.sections("data"),
+        camera.sections("dest"),
+        camera.sections("overscan"),
+        camera.shape,
+        max_px=paths.RAW_PICTURE_PX,
     )
 
 

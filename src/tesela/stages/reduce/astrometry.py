@@ -85,16 +85,28 @@ def solve_frame(
     return wcs
 
 
-def _reference_rows(
-    inputs: ReduceInputs, ra_deg: float, dec_deg: float, settings: AstrometrySettings
-) -> NDArray[np.int64]:
-    """Rows of the reference catalogue that the field may hold, wherever it is within reach."""
+def is_covered(inputs: ReduceInputs, settings: AstrometrySettings) -> bool:
+    """Whether the reference catalogue has stars that the field may hold."""
+    ra_deg, dec_deg = inputs.facts.ra_deg, inputs.facts.dec_deg
+    if ra_deg is None or dec_deg is None or not inputs.refcat:
+        return False
+    return _near(inputs.refcat, ra_deg, dec_deg, _reach_deg(inputs, settings)).size > 0
+
+
+def _reach_deg(inputs: ReduceInputs, settings: AstrometrySettings) -> float:
     camera = inputs.camera
-    reach_deg = (
+    return float(
         0.5 * np.hypot(*camera.shape) * camera.pixel_scale_arcsec / 3600
         + settings.max_offset_arcsec / 3600
         + settings.reference_margin_arcmin / 60
     )
+
+
+def _reference_rows(
+    inputs: ReduceInputs, ra_deg: float, dec_deg: float, settings: AstrometrySettings
+) -> NDArray[np.int64]:
+    """Rows of the reference catalogue that the field may hold, wherever it is within reach."""
+    reach_deg = _reach_deg(inputs, settings)
     near = _near(inputs.refcat, ra_deg, dec_deg, reach_deg)
     if near.size == 0:
         raise QualityError(

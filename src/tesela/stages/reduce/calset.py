@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from tesela.pixels import crosstalk, framestats, illumination
 from tesela.pixels.detrend import NOTHING
 from tesela.products.images import Master
 from tesela.products.maskbit import MaskBit
-from tesela.products.masterkind import KINDS, STANDS_IN
+from tesela.products.masterkind import KINDS, QUICK, STANDS_IN
 
 _REQUIRED = ("BIAS", "FLAT")
 _PLANES = ("BIAS", "DARK", "FLAT", "FRINGE", "PATTERN")
@@ -50,6 +50,14 @@ class Calset:
     patterns: Mapping[str, Master] = field(default_factory=dict)
     """FRINGE and PATTERN, relative to the sky."""
 
+    @classmethod
+    def nothing(cls) -> Calset:
+        """Of a frame that is looked at and not corrected."""
+        bad = np.empty((0, 0), np.bool_)
+        return cls(
+            NOTHING, NOTHING, NOTHING, "none", NOTHING, 1.0, NOTHING, "none known", NOTHING, bad
+        )
+
 
 def prepare(
     masters: Mapping[str, Master], camera: Camera, name: str, profile: str = "reduced"
@@ -70,7 +78,7 @@ def prepare(
     lit, dark = masters.get("ILLUMINATION"), masters.get("DARK")
     if cross is not None:
         matrix, source = np.array(cross.arrays["matrix"], np.float32), "of the master"
-    elif camera.crosstalk:
+    elif camera.crosstalk and profile in KINDS["CROSSTALK"].profiles:
         matrix, source = np.array(camera.crosstalk, np.float32), "of the camera"
     else:
         matrix, source = NOTHING, "none known"
@@ -90,6 +98,23 @@ def prepare(
         bad=bad,
         patterns={kind: masters[kind] for kind in ("FRINGE", "PATTERN") if kind in masters},
     )
+
+
+def approximate(masters: Mapping[str, Master], camera: Camera, name: str) -> Calset:
+    """What a quick look corrects with: a bias or flat that there is none of is not waited for.
+
+    Raises `BadInput` if a master does not fit the camera.
+    """
+    lacking = [kind for kind in _REQUIRED if kind not in masters]
+    plain = {kind: _plain(kind, camera) for kind in lacking}
+    calset = prepare({**plain, **masters}, camera, name, QUICK)
+    return replace(calset, flat_kind="none") if "FLAT" in lacking else calset
+
+
+def _plain(kind: str, camera: Camera) -> Master:
+    """A master that changes nothing."""
+    plane = np.full(camera.shape, 1 if kind == "FLAT" else 0, np.float32)
+    return Master(kind, plane, np.zeros((0, 0), np.uint8))
 
 
 def _response(

@@ -12,6 +12,9 @@ from tesela.stages.reduce.settings import CosmicSettings, TrailSettings
 
 def mask_cosmics(frame: Frame, settings: CosmicSettings) -> None:
     """Flag cosmic rays; detected objects are not left out, for they are hit too."""
+    if not settings.enabled:
+        frame.did("cosmic rays", enabled=False)
+        return
     hits = cosmics.find(
         frame.image,
         frame.metrics["readnoise_e"],
@@ -30,7 +33,12 @@ def mask_cosmics(frame: Frame, settings: CosmicSettings) -> None:
 
 def mask_trails(frame: Frame, settings: TrailSettings) -> None:
     """Flag trails found by summing along all lines of the frame."""
-    noise = np.sqrt(needed(frame.variance, "variance"))
+    if not settings.enabled:
+        frame.did("trails", enabled=False)
+        return
+    # In place and back: another plane would be the most that the reduction ever needs.
+    variance = needed(frame.variance, "variance")
+    noise = np.sqrt(variance, out=variance)
     objects = needed(frame.objects, "object mask")
     found = trails.find(
         frame.image,
@@ -40,6 +48,7 @@ def mask_trails(frame: Frame, settings: TrailSettings) -> None:
         threshold=settings.threshold,
         threads=frame.threads,
     )
+    np.square(noise, out=variance)
     painted = trails.paint(found, frame.image.shape, settings.grow_px)
     pixels = frame.set(MaskBit.TRAIL, painted)
     frame.did("trails", threshold=settings.threshold, found=len(found), pixels=pixels)

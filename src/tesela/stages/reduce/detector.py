@@ -34,7 +34,7 @@ def remove_signature(inputs: ReduceInputs) -> Frame:
     left out and recorded so. Raises `QualityError` if the frame is saturated as a whole, `BadInput`
     if a master does not fit.
     """
-    inputs, missing = _without_holes(inputs)
+    inputs, missing = without_holes(inputs)
     camera, masters = inputs.camera, inputs.calset
     data, dest = camera.sections("data"), camera.sections("dest")
     gain = camera.values("gain_e_per_adu")
@@ -116,7 +116,7 @@ def blank_dead(frame: Frame) -> None:
         frame.image[rows, columns] = 0
 
 
-def _without_holes(inputs: ReduceInputs) -> tuple[ReduceInputs, NDArray[np.bool_] | None]:
+def without_holes(inputs: ReduceInputs) -> tuple[ReduceInputs, NDArray[np.bool_] | None]:
     """The frame with numbers everywhere, and where it had none: (ny, nx), None if nowhere."""
     found = holes.find(inputs.pixels)
     if found is None:

@@ -77,4 +77,7 @@ def judge(frame: Frame, settings: GateSettings) -> list[str]:
             f"stars are elongated: 1 - b/a = {metrics['ellipticity']:.2f}, at most "
             f"{settings.max_ellipticity:g}"
         )
+    share = metrics.get("transparency")
+    if share is not None and share < settings.min_transparency:
+        reasons.append(f"clouds let {100 * share:.0f} % of the light through")
     return reasons

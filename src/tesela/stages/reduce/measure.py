@@ -108,8 +108,16 @@ def model_psf(
         psf_beta=float(model.beta),
         psf_chi2=float(model.chi2),
         n_psf_stars=int(model.n_stars),
+        psf_wings=float(model.wings),
+        **_growth(model),
     )
     return model
+
+
+def _growth(model: PsfModel) -> dict[str, float]:
+    """Change of the stars' size per magnitude, where it is known."""
+    slope, error = model.size_slope
+    return {"psf_size_slope": slope, "psf_size_slope_err": error} if np.isfinite(error) else {}
 
 
 def fit_psf_fluxes(frame: Frame, sources: Sources, model: PsfModel) -> None:

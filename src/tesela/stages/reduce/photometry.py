@@ -59,6 +59,7 @@ def calibrate(
     )
     frame.metrics.update(
         zeropoint_mag=psf_zero.zeropoint_mag,
+        transparency=transparency(psf_zero.zeropoint_mag, inputs),
         zeropoint_err_mag=psf_zero.error_mag,
         zeropoint_scatter_mag=psf_zero.scatter_mag,
         n_zeropoint=psf_zero.n,
@@ -101,6 +102,20 @@ def _fit(
         floor=settings.floor_mag,
     )
     return zero, np.flatnonzero(bright)[zero.used]
+
+
+def transparency(zeropoint_mag: float, inputs: ReduceInputs) -> float | None:
+    """Share of the light that came through, of what a clear night lets through at that airmass.
+
+    None where the survey does not say what a clear night is (`clear_zeropoint_mag`).
+    """
+    clear = inputs.reference.clear_zeropoint_mag
+    if clear is None:
+        return None
+    airmass = inputs.facts.airmass
+    airmass = 1.0 if airmass is None or not np.isfinite(airmass) else airmass
+    expected = clear - inputs.reference.extinction_mag * (airmass - 1.0)
+    return float(10 ** (0.4 * (zeropoint_mag - expected)))
 
 
 def _left(

@@ -34,6 +34,8 @@ class SkySettings:
 class CosmicSettings:
     """L.A.Cosmic's limits."""
 
+    enabled: bool = True
+    """False leaves cosmic rays in, as for exposures of a few seconds."""
     sigclip: float = 4.5
     """Least significance of a hit."""
     sigfrac: float = 0.3
@@ -46,7 +48,9 @@ class CosmicSettings:
 class TrailSettings:
     """Trails of satellites and aircraft."""
 
-    threshold: float = 7.0
+    enabled: bool = True
+    """False looks for none, as in fields of standard stars that nobody stacks."""
+    threshold: float = 6.0
     """Least significance of a trail, all lines of the frame considered."""
     grow_px: float = 2.0
     """A trail is painted this much wider on each side."""
@@ -113,6 +117,8 @@ class GateSettings:
     """Part of the pixels that may be bad, dead amplifiers among them."""
     max_ellipticity: float = 0.3
     """Median 1 - b/a of the PSF."""
+    min_transparency: float = 0.0
+    """Least share of the light of a clear night, where the survey says what that is."""
     trailed_ellipticity: float = 0.5
     """Of bright sources, from which no PSF is looked for if they point the same way."""
     trailed_coherence: float = 0.8

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy.engine import Connection
@@ -13,7 +15,7 @@ from tesela.flow.plan import why
 from tesela.ledger import frames, products, verdicts
 from tesela.ledger.clock import iso
 from tesela.pixels.thumbnail import MASK_COLOURS
-from tesela.products import files
+from tesela.products import files, paths
 from tesela.products.maskbit import MEANING, UNUSABLE, MaskBit
 from tesela.web.portal import (
     dossier,
@@ -23,11 +25,13 @@ from tesela.web.portal import (
     orientation,
     product_queries,
     queries,
+    star_plots,
 )
 from tesela.web.portal.pictures import Look, Mask, Subject
 from tesela.web.portal.site import OpenSite
 from tesela.web.portal.states import STATES
 from tesela.web.portal.timeline import is_narrow
+from tesela.web.shared.svg import Plot
 
 _HEADLINES = (
     ("fwhm_arcsec", "seeing", "arcsec", 2),
@@ -57,27 +61,37 @@ def legend(mask: Mask = "all") -> list[dict[str, str]]:
 
 
 def subject(site: OpenSite, conn: Connection, name: str, *, raw: bool = False) -> Subject:
-    """What a frame's picture shows: the reduced image if one is served, else the raw frame.
+    """What a frame's picture shows: the reduced image if one is served, else what the quick look
+    left, else the raw frame.
 
     Raises `NotFound` for an unknown frame.
     """
     frames.get(conn, name)
-    found = None if raw else products.current(conn, "reduced", name)
+    found = None if raw else products.current(conn, "reduced", name) or _looked_at(conn, name)
     found = found or products.current(conn, "raw", name)
     if found is None:
         raise NotFound(name, found="no file of it is served", do="see its history")
-    return Subject(found["kind"], site.file(found["path"]), found["checksum"])
+    return Subject.of(site.folder, found)
 
 
-def picture_part(shown: Subject, name: str, look: Look, *, is_reduced: bool) -> dict[str, Any]:
-    """The picture with the choices beside it."""
+def _looked_at(conn: Connection, name: str) -> dict[str, Any] | None:
+    """The quick look of a frame, if it left an image."""
+    found = products.current(conn, "quicklook", name)
+    if found is None or paths.preview(Path(found["path"])).name not in found["files_json"]:
+        return None
+    return found
+
+
+def picture_part(shown: Subject, name: str, look: Look, *, image: str) -> dict[str, Any]:
+    """The picture with the choices beside it; `image` is the word for what there is beside the raw
+    frame, '' if there is nothing."""
 
     def page(other: Look, *, raw: bool) -> str:
         of = "&of=raw" if raw else ""
         return f"{links.frame(name)}?{other.query}{of}"
 
     raw = shown.kind == "raw"
-    of_choices = [("reduced", page(look, raw=False), not raw), ("raw", page(look, raw=True), raw)]
+    of_choices = [(image, page(look, raw=False), not raw), ("raw", page(look, raw=True), raw)]
     return {
         "name": name,
         "shown": shown,
@@ -86,7 +100,7 @@ def picture_part(shown: Subject, name: str, look: Look, *, is_reduced: bool) -> 
         "objects_hidden": not raw and look.mask == "defects",
         "orientation": orientation.said(shown),
         "choices": [
-            ("Image", of_choices if is_reduced else []),
+            ("Image", of_choices if image else []),
             (
                 "Stretch",
                 [
@@ -112,12 +126,17 @@ def page(site: OpenSite, conn: Connection, name: str, look: Look, *, raw: bool) 
     found = frames.get(conn, name)
     state = queries.frame_state(conn, name)
     current = products.current(conn, "reduced", name)
-    quality = {} if current is None else product_queries.quality(conn, current["id"])
+    looked = products.current(conn, "quicklook", name) if current is None else None
+    measured = current or looked
+    quality = {} if measured is None else product_queries.quality(conn, measured["id"])
     shown = subject(site, conn, name, raw=raw)
+    image = "reduced" if current else "quick look" if _looked_at(conn, name) else ""
     versions, happened = dossier.past(conn, name)
     is_science = found["obstype"] == "science"
     return {
-        **picture_part(shown, name, look, is_reduced=current is not None),
+        **picture_part(shown, name, look, image=image),
+        "looked": looked,
+        "outcome": quality,
         "frame": found,
         "siblings": exposure.siblings(conn, found),
         "start": iso(found["mjd_start"]),
@@ -126,7 +145,7 @@ def page(site: OpenSite, conn: Connection, name: str, look: Look, *, raw: bool) 
         "reason": state["reason"] if state else "",
         "said": [
             line
-            for kind in (("raw", "reduced") if is_science else ("raw",))
+            for kind in ("raw", *(("quicklook",) if looked else ()), *_of_science(is_science))
             for line in why.state_lines(conn, kind, name)
         ],
         "calibrations": dossier.calibrations(conn, site.rules, name) if is_science else [],
@@ -134,6 +153,7 @@ def page(site: OpenSite, conn: Connection, name: str, look: Look, *, raw: bool) 
         "operations": json.loads(current["operations_json"]) if current else [],
         "headlines": _headlines(quality, found["exptime_s"]),
         "metrics": metrics.arrange(metrics.read(quality.get("metrics_json")), ()),
+        "sizes": None if current is None else _sizes(site, found, current, quality),
         "inputs": [] if current is None else dossier.inputs(conn, current["id"]),
         "users": dossier.users(conn, "raw", name),
         "tiles": [(tile, links.tile(tile)) for tile in frames.tiles_of(conn, found["product_id"])],
@@ -141,6 +161,10 @@ def page(site: OpenSite, conn: Connection, name: str, look: Look, *, raw: bool) 
         "versions": versions,
         "happened": happened,
     }
+
+
+def _of_science(is_science: bool) -> tuple[str, ...]:
+    return ("reduced",) if is_science else ()
 
 
 def _headlines(quality: dict[str, Any], exptime_s: float) -> list[tuple[str, Any, str, int]]:
@@ -157,6 +181,20 @@ def _headlines(quality: dict[str, Any], exptime_s: float) -> list[tuple[str, Any
         for name, word, unit, digits in _HEADLINES
         if isinstance(measured.get(name), (int, float))
     ]
+
+
+def _sizes(
+    site: OpenSite, frame: dict[str, Any], current: dict[str, Any], quality: dict[str, Any]
+) -> Plot | None:
+    """The plot of sizes; a missing or damaged file is told elsewhere on the page."""
+    camera = site.cameras.get(frame["camera"])
+    if camera is None:
+        return None
+    with contextlib.suppress(TeselaError):
+        return star_plots.size_magnitude(
+            site.file(current["path"]), camera.pixel_scale_arcsec, quality.get("fwhm_arcsec")
+        )
+    return None
 
 
 def header(site: OpenSite, conn: Connection, name: str) -> dict[str, Any]:

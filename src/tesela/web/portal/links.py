@@ -48,7 +48,7 @@ def product_alone(kind: str, key: str) -> str:
 
 def picture(kind: str, key: str, version: str, look: Look) -> str:
     """A picture; the address holds the version of the file, so a browser may keep it for ever."""
-    base = frame(key) if kind in ("raw", "reduced") else product(kind, key)
+    base = frame(key) if kind in ("raw", "reduced", "quicklook") else product(kind, key)
     of = "&of=raw" if kind == "raw" else ""
     return f"{base}/picture.jpg?{look.query}{of}&v={quote(version, safe='')}"
 

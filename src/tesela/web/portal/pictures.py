@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import re
 import tempfile
@@ -16,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +39,7 @@ MASKS: Final[tuple[Mask, ...]] = ("defects", "all", "none")
 """Codes of the mask that are coloured. `defects` leaves out OBJECT, which is nothing bad and would
 cover the sources that one looks at."""
 
-_RENDERING: Final = "3"
+_RENDERING: Final = "4"
 """Part of a kept picture's name: another number where pictures are to look otherwise."""
 _JPEG_QUALITY = 85
 _CHECKSUM = re.compile(r"[0-9a-f]{16,64}")
@@ -84,9 +85,18 @@ class Subject:
     """The file that a picture shows."""
 
     kind: str
-    """raw, reduced, master or coadd."""
+    """raw, reduced, quicklook, master or coadd."""
     path: Path
     checksum: str
+    small: Path | None = None
+    """The small picture that was made with it, if there is one."""
+
+    @classmethod
+    def of(cls, folder: Path, row: Mapping[str, Any]) -> Subject:
+        """That of a product's row; its paths are relative to the site's folder, or whole."""
+        paths_ = [path for path, _, _ in json.loads(row["files_json"])]
+        small = next((folder / path for path in paths_ if path.endswith(".jpg")), None)
+        return cls(row["kind"], folder / row["path"], row["checksum"], small)
 
     @property
     def version(self) -> str:
@@ -94,8 +104,14 @@ class Subject:
         return self.checksum[:12]
 
 
-KINDS: Final = ("raw", "reduced", "master", "coadd")
-"""Kinds of products that are images."""
+KINDS: Final = ("raw", "reduced", "quicklook", "master", "coadd")
+"""Kinds of products that are images, or have pictures of one."""
+_SMALL_PX: Final = {
+    "raw": paths.RAW_PICTURE_PX,
+    "reduced": paths.PICTURE_PX,
+    "quicklook": paths.PICTURE_PX,
+}
+"""Longest side of the small picture that is made with a product."""
 
 
 def jpeg(subject: Subject, look: Look, cache: Path | None) -> bytes:
@@ -117,14 +133,14 @@ def jpeg(subject: Subject, look: Look, cache: Path | None) -> bytes:
 
 
 def _beside(subject: Subject, look: Look) -> bytes | None:
-    """The picture that the reduction itself wrote, made smaller, where it serves.
+    """The picture that was made with the product, made smaller, where it serves.
 
     A damaged one is no harm: the pixels are still there.
     """
-    default = look.stretch == "asinh" and look.mask == "defects"
-    if subject.kind != "reduced" or not default or look.size > paths.PICTURE_PX:
+    default = look.stretch == "asinh" and (look.mask == "defects" or subject.kind == "raw")
+    if subject.small is None or not default or look.size > _SMALL_PX.get(subject.kind, 0):
         return None
-    with contextlib.suppress(OSError), Image.open(paths.picture(subject.path)) as picture:
+    with contextlib.suppress(OSError), Image.open(subject.small) as picture:
         picture.thumbnail((look.size, look.size), Image.Resampling.BOX)
         return _encode(np.asarray(picture.convert("RGB")))
     return None
@@ -162,6 +178,8 @@ def _render(subject: Subject, look: Look) -> NDArray[np.uint8]:
 def _previewed(subject: Subject, look: Look) -> preview.Level | None:
     """A level of the preview that the reduction wrote: a hundredth of the pixels. Without one, as
     after the first versions of the pipeline, all are read."""
+    if subject.kind == "quicklook":
+        return preview.read(paths.preview(subject.path), look.size)  # there is nothing else
     if subject.kind != "reduced":
         return None
     with contextlib.suppress(ProductError):

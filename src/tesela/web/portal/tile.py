@@ -186,7 +186,7 @@ def product_subject(site: OpenSite, conn: Connection, kind: str, key: str) -> Su
     found = products.current(conn, kind, key) if kind in KINDS else None
     if found is None:
         raise NotFound(f"{kind} {key}", found="no image of that name is served", do="see the tiles")
-    return Subject(kind, site.file(found["path"]), found["checksum"])
+    return Subject.of(site.folder, found)
 
 
 def releases_page(site: OpenSite, conn: Connection) -> dict[str, Any]:

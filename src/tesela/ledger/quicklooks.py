@@ -1,0 +1,29 @@
+"""Quick looks in the ledger: what they are compared with, and what they said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sqlalchemy.engine import Connection
+
+from tesela.ledger import queries
+
+_LATEST = 200
+_FEWEST = 5
+_CLEAR = 90.0
+
+
+def usual_zeropoint(conn: Connection, configuration: str, mjd: float) -> float | None:
+    """The zero point (mag) of a clear night: the 90th percentile of the latest 200 frames of a
+    configuration before an instant; None where there are fewer than five."""
+    wanted = {"configuration": configuration, "mjd": mjd, "limit": _LATEST}
+    values = [row.zeropoint_mag for row in conn.execute(queries.ZERO_POINTS, wanted)]
+    return float(np.percentile(values, _CLEAR)) if len(values) >= _FEWEST else None
+
+
+def without_reduction(conn: Connection, nights: int) -> list[dict[str, Any]]:
+    """Frames of the latest nights that were looked at and are not reduced yet, the latest first,
+    with the outcome and what was measured."""
+    rows = conn.execute(queries.QUICK_LOOKS, {"limit": nights}).mappings()
+    return [{**row, "passed": bool(row["passed"])} for row in rows]
