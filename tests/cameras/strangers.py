@@ -90,6 +90,7 @@ class Stranger:
     """What the master bias holds: the level, where no strip tells it."""
     dtype: str = "uint16"
     extension: bool = False
+    images: int = 1
     compress: str = ""
     suffix: str = ".fits"
 
@@ -121,6 +122,12 @@ class Stranger:
         if self.compress:
             image = fits.CompImageHDU(data, header, compression_type=self.compress)
             fits.HDUList([fits.PrimaryHDU(), image]).writeto(path)
+        elif self.images > 1:
+            parts = np.split(data, self.images, axis=1)
+            outputs = [fits.ImageHDU(part) for part in parts]
+            for output in outputs:
+                output.header["GAIN"] = self.gain
+            fits.HDUList([fits.PrimaryHDU(header=header), *outputs]).writeto(path)
         elif self.extension:
             image = fits.ImageHDU(data)
             fits.HDUList([fits.PrimaryHDU(header=header), image]).writeto(path)
@@ -150,8 +157,8 @@ def take(stranger: Stranger, folder: Path, spoil: Any = None, **cards: Any) -> T
 
 def reduced(path: Path, camera: Camera, zero_adu: float = 0.0) -> Taken:
     """What ingest and reduction make of a file."""
-    facts = describe(path, SURVEY, [camera])
-    header, pixels = rawfile.read(path, rawfile.takes_floats(camera.float_pixels))
+    facts = describe(path, SURVEY, [camera]).facts
+    header, pixels = rawfile.read(path, rawfile.known(camera.reading))
     camera = camera.for_ccd(facts.ccd).with_header(header, facts.name)
     masters = {kind: perfect(kind, camera, zero_adu) for kind in ("BIAS", "FLAT")}
     inputs = reduce.ReduceInputs(

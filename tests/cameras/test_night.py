@@ -138,7 +138,7 @@ def test_both_exposures_are_reduced_right(site: Path) -> None:
         assert len(i) >= 0.97 * len(known["ra"])
         assert np.median(away[known["mag"][i] < 16]) < 0.05 * 0.55
         cards = {key: value for key, value, _ in image.cards}
-        assert cards["MAGZP"] == pytest.approx(strangers.ZEROPOINT_MAG, abs=0.015)
+        assert cards["MAGZP"] == pytest.approx(strangers.ZEROPOINT_MAG, abs=0.025)
         bad = (image.mask & MaskBit.BAD) > 0
         x = HOLE[1] - 12
         assert bad[HOLE[0], x].all()

@@ -110,3 +110,23 @@ def test_strip_over_the_image_or_missing_is_refused():
         overscan.measure(frame((1000.0, 1000.0)), SECTIONS, SECTIONS)
     with pytest.raises(BadInput, match="each amplifier"):
         overscan.measure(frame((1000.0, 1000.0)), STRIPS[:1], SECTIONS)
+
+
+def test_a_strip_above_the_data_gives_one_level_where_there_is_no_other(rng):
+    raw = np.rint(rng.normal(900, 3, (220, 100))).astype(np.uint16)
+    raw[:200] += 400
+    raw[200] += 30  # charge that the image left behind
+    raw[:, 50:] += 25
+    data = [[0, 50, 0, 200], [50, 100, 0, 200]]
+    none, above = [[0, 0, 0, 200]] * 2, [[0, 50, 200, 220], [50, 100, 200, 220]]
+    found = overscan.measure(raw, none, data, parallel=above)
+    assert np.allclose(found.level[0], 900, atol=0.3)
+    assert np.allclose(found.level[1], 925, atol=0.3)
+    assert np.allclose(found.noise_adu, 3, rtol=0.1)
+    assert np.ptp(found.level, axis=1).tolist() == [0, 0]
+    # A strip below works as well, and one beside the data is preferred.
+    below = overscan.measure(raw[::-1].copy(), none, [[0, 50, 20, 220]] * 2,
+                             parallel=[[0, 50, 0, 20]] * 2)  # fmt: skip
+    assert np.allclose(below.level, 900, atol=0.3)
+    beside = overscan.measure(raw, [[50, 60, 0, 200]], [[0, 50, 0, 200]], parallel=above[:1])
+    assert np.allclose(np.median(beside.level), 1325, atol=1)

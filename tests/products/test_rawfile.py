@@ -197,3 +197,72 @@ def test_the_sum_of_parts_is_that_of_the_fits_standard(n: int) -> None:
         total = rawrows._added(total, content[place : place + n], place)
         place += n
     assert total == expected
+
+
+WIDE = rawfile.known(rawfile.Reading(floats=True))
+
+
+@pytest.mark.parametrize("checksum", [True, False])
+def test_floats_are_read_where_they_are_wanted(tmp_path: Path, checksum: bool) -> None:
+    pixels = np.random.default_rng(4).normal(1000, 9, SHAPE).astype(np.float32)
+    pixels[3, 5], pixels[4, 6] = np.nan, -np.inf
+    path = tmp_path / "frame.fits"
+    fits.PrimaryHDU(pixels).writeto(path, checksum=checksum)
+    with pytest.raises(BadInput, match=r"pixels of type float32.*float_pixels = true"):
+        rawfile.read(path)
+    expected = np.where(np.isfinite(pixels), pixels, np.nan)
+    _, got = rawfile.read(path, WIDE)
+    assert got.dtype == np.float32
+    assert np.array_equal(got, expected, equal_nan=True)
+    with rawfile.open_rows(path, WIDE) as rows:
+        assert np.array_equal(rows[2:9], expected[2:9], equal_nan=True)
+        assert rows[5:5].dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("pixels", "words"),
+    [
+        (np.full(SHAPE, np.nan, np.float32), "no number"),
+        (np.full(SHAPE, 7.5, np.float32), "every pixel is 7.5"),
+        (np.arange(SHAPE[0] * SHAPE[1], dtype=np.int64).reshape(SHAPE) << 20, "below 16 million"),
+    ],
+)
+def test_floats_of_no_frame(tmp_path: Path, pixels: NDArray, words: str) -> None:
+    fits.PrimaryHDU(pixels).writeto(tmp_path / "frame.fits")
+    with pytest.raises(BadInput, match=words):
+        rawfile.read(tmp_path / "frame.fits", WIDE)
+
+
+def test_frames_of_16_bits_stay_what_they_are(tmp_path: Path) -> None:
+    _, got = rawfile.read(plain(tmp_path, drawn()), WIDE)
+    assert got.dtype == np.uint16
+
+
+def test_a_large_double_is_no_number(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(4).normal(1000, 9, SHAPE)
+    pixels[0, 0] = 1e300
+    fits.PrimaryHDU(pixels).writeto(tmp_path / "frame.fits")
+    _, got = rawfile.read(tmp_path / "frame.fits", WIDE)
+    assert np.isnan(got[0, 0])
+    assert np.count_nonzero(np.isnan(got)) == 1
+
+
+def test_outputs_lie_side_by_side(tmp_path: Path) -> None:
+    pixels = drawn()
+    images = [fits.ImageHDU(pixels + n, fits.Header({"GAIN": 1.0 + n})) for n in range(3)]
+    path = tmp_path / "frame.fits"
+    fits.HDUList([fits.PrimaryHDU(), *images]).writeto(path, checksum=True)
+    header, got = rawfile.read(path, rawfile.known(rawfile.Reading(images=3)))
+    assert np.array_equal(got, np.hstack([pixels, pixels + 1, pixels + 2]))
+    assert (header["GAIN"], header["EXT1 GAIN"], header["EXT3 GAIN"]) == (1.0, 1.0, 3.0)
+    assert rawfile.read(path, rawfile.whatever)[1].shape == got.shape
+    with pytest.raises(BadInput, match="3 images of one size; expected one file a CCD"):
+        rawfile.read(path)
+    content = bytearray(path.read_bytes())
+    content[-SHAPE[1] * 100] ^= 0x10  # in the last of them
+    path.write_bytes(content)
+    with (
+        pytest.raises(BadInput, match="CHECKSUM or DATASUM"),
+        rawfile.open_rows(path, rawfile.whatever) as rows,
+    ):
+        rows[0:2]

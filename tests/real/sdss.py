@@ -109,7 +109,7 @@ def reduced(
     """
     unit = unit or camera()
     survey = Survey("sdss", (), {"r": Filter()}, {})
-    facts = describe(field.path("fpC"), survey, [unit])
+    facts = describe(field.path("fpC"), survey, [unit]).facts
     header, pixels = rawfile.read(field.path("fpC"))
     stars = field.extracted()
     sure = (stars["counts"] > 0) & (stars["mag"] < 22.5)

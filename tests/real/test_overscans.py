@@ -55,7 +55,7 @@ def opened(real_data: Path, camera: str, file: str) -> Read:
     if not path.is_file():
         pytest.skip(f"no {file} among the real observations")
     unit = cameras.load(camera, CAMERAS)
-    header, pixels = rawfile.read(path, rawfile.takes_floats(unit.float_pixels))
+    header, pixels = rawfile.read(path, rawfile.known(unit.reading))
     unit = unit.with_header(header, path.name)
     strip = overscan.measure(pixels, unit.sections("overscan"), unit.sections("data"))
     return Read(path, unit, pixels, strip)
@@ -99,7 +99,7 @@ def test_saao_pixels_have_the_noise_of_their_electrons(saao: Read) -> None:
 
 
 def test_saao_is_described(saao: Read) -> None:
-    facts = describe(saao.path, SURVEY, [saao.camera])
+    facts = describe(saao.path, SURVEY, [saao.camera]).facts
     assert (facts.band, facts.obstype, facts.airmass) == ("R", "science", 1.176)
     assert facts.mjd_start == pytest.approx(56486 + (57 * 60 + 33) / 86400, abs=1e-6)
     assert facts.night == "2013-07-12"

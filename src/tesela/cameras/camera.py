@@ -18,6 +18,7 @@ from tesela.cameras import checks
 from tesela.cameras.amplifiers import Amplifier, Section
 from tesela.cameras.detectors import CdSigns, Detector, check_places, turned
 from tesela.errors import BadInput, ConfigError
+from tesela.products.rawparts import Reading
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,8 @@ class Camera:
     """Of right ascensions that are numbers: "deg" or "hours"; sexagesimal ones are hours."""
     float_pixels: bool = False
     """Raw frames may be of floats, NaN where they have no number, or of integers beyond 16 bits."""
+    images: int = 1
+    """Images of one size in a file, one an output, that make a raw frame side by side in x."""
     open_filters: tuple[str, ...] = ()
     """What the cards of several filter wheels say of an empty place: the next card is asked."""
     bias_exptime_s: float = 0.0
@@ -136,6 +139,16 @@ class Camera:
     def shape(self) -> tuple[int, int]:
         """(ny, nx) of the trimmed image."""
         return self.ny, self.nx
+
+    @property
+    def reading(self) -> Reading:
+        """How its files are read."""
+        return Reading(self.float_pixels, self.images)
+
+    @property
+    def file_shape(self) -> tuple[int, int]:
+        """(ny, nx) of each image in a file."""
+        return self.raw_ny, self.raw_nx // self.images
 
     def sections(self, name: str) -> NDArray[np.int64]:
         """(n_amp, 4) array of x0, x1, y0, y1 of `data`, `dest`, `overscan`, ...

@@ -27,6 +27,7 @@ def check(camera: Camera, where: str, error: Refusal) -> None:
     `error` is a `ConfigError` for a description, a `BadInput` for the cards of a frame.
     """
     _check_orientation(camera, where, error)
+    _check_images(camera, where, error)
     _check_words(camera, where, error)
     do = (
         "compare the cards with the camera's description"
@@ -61,6 +62,16 @@ def _check_orientation(camera: Camera, where: str, error: Refusal) -> None:
             where,
             found=f"pixel_scale_arcsec = {camera.pixel_scale_arcsec}",
             expected="arcseconds, more than 0",
+            do="correct the camera's description",
+        )
+
+
+def _check_images(camera: Camera, where: str, error: Refusal) -> None:
+    if camera.images < 1 or camera.raw_nx % camera.images:
+        raise error(
+            where,
+            found=f"images = {camera.images}, raw_nx = {camera.raw_nx}",
+            expected="as many images side by side as fill raw_nx",
             do="correct the camera's description",
         )
 

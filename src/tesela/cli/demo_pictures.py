@@ -94,7 +94,7 @@ def _draw_frame(path: Path, raw: Path, products: Products, chosen: tuple[str, st
     name, tile, band = chosen
     reduced = ReducedImage.read(products.frames[name])
     coadd = Coadd.read(products.coadds[tile, band])
-    _, pixels = rawfile.read(raw, rawfile.takes_floats(True))
+    _, pixels = rawfile.read(raw, rawfile.whatever)
     trail = f", trail of {np.count_nonzero(reduced.mask & MaskBit.TRAIL)} pixels"
     pictures.panel(
         {

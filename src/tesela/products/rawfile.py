@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from tesela.errors import BadInput
-from tesela.products.rawrows import Pixels, Source, open_source
-
-Judge = Callable[[Mapping[str, Any], tuple[int, int]], bool]
-"""Called with the cards and (ny, nx), before the pixels; raises `BadInput` to refuse a file.
-
-Returns whether pixels that are no unsigned 16-bit integers are taken, as float32."""
+from tesela.products.rawparts import ANY, Reading
+from tesela.products.rawrows import Judge, Pixels, Source, open_source
 
 _SUFFIXES = (".fits.fz", ".fits.gz", ".fit.gz", ".fits", ".fit", ".fts")
 
@@ -34,13 +30,18 @@ def looks_like_fits(path: Path) -> bool:
     return path.name.casefold().endswith(_SUFFIXES)
 
 
-def takes_floats(wanted: bool) -> Judge:
-    """The judge of a frame whose camera is known: of its pixels' type alone."""
-    return lambda _header, _shape: wanted
+def known(reading: Reading) -> Judge:
+    """The judge of a frame whose camera is known and that was taken in before."""
+    return lambda _header, _shape: reading
+
+
+def whatever(_header: Mapping[str, Any], _shape: tuple[int, int]) -> Reading:
+    """The judge who takes all: to look at a frame, whoever's it is."""
+    return Reading(floats=True, images=ANY)
 
 
 def read(path: Path, judge: Judge | None = None) -> tuple[dict[str, Any], Pixels]:
-    """Cards and pixels of the first two-dimensional image of a file.
+    """Cards and pixels of the first two-dimensional image of a file, or of all its outputs.
 
     Returns the cards by name (HIERARCH without that word) and the pixels as (ny, nx) uint16; or,
     where `judge` allows it and they are of another type, float32 with NaN for what is no number.
@@ -67,9 +68,7 @@ def _opened(path: Path, judge: Judge | None, *, unpack: bool) -> Iterator[RawRow
     _refuse_what_is_no_fits(path)
     with ExitStack() as stack:
         with _told_as_damage(path):
-            source = open_source(path, stack, unpack=unpack)
-            if judge is not None:
-                source.is_wide = judge(source.header, source.shape)
+            source = open_source(path, stack, judge, unpack=unpack)
         yield RawRows(path, source)
 
 

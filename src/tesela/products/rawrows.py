@@ -13,7 +13,7 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from tesela.errors import BadInput
 from tesela.products.files import plain_name
+from tesela.products.rawparts import ANY, Reading, Stacked, stacked_cards
 
 _CHUNK_ROWS = 256
 _SHORT, _UNSIGNED_SHORT = 16, 20  # CFITSIO's codes of pixels as stored and as meant
@@ -34,13 +35,19 @@ _NO_VALUES = ("COMMENT", "HISTORY")
 _SUMS = ("CHECKSUM", "DATASUM")
 
 
+Judge = Callable[[Mapping[str, Any], tuple[int, int]], Reading]
+"""Called with the cards and (ny, nx) of the first image, before the pixels.
+
+Returns how they are read; raises `BadInput` to refuse a file."""
+
+
 class Source(Protocol):
     """An open image of (ny, nx) uint16, or float32 where that is allowed and needed."""
 
     header: dict[str, Any]
     shape: tuple[int, int]
     is_wide: bool
-    """Whether pixels may be other than 16-bit integers: set after the header is judged."""
+    """Whether pixels may be other than 16-bit integers."""
 
     def rows(self, y0: int, y1: int) -> Pixels:
         """Rows [y0, y1), not checked."""
@@ -52,11 +59,14 @@ class Source(Protocol):
         """Raise `BadInput` if the content is not what a camera writes or what its sums state."""
 
 
-def open_source(path: Path, stack: contextlib.ExitStack, *, unpack: bool) -> Source:
-    """Open the first image of a file until `stack` ends.
+def open_source(
+    path: Path, stack: contextlib.ExitStack, judge: Judge | None, *, unpack: bool
+) -> Source:
+    """Open the first image of a file, or as many as the camera writes, until `stack` ends.
 
     `unpack` writes a gzipped file to a temporary one first; otherwise the library holds all of it
-    in memory. Raises `BadInput` if there is no two-dimensional image, or several alike.
+    in memory. Raises `BadInput` if there is no two-dimensional image, or as many alike as the
+    camera does not write.
     """
     is_gzip = path.name.casefold().endswith(".gz")
     if is_gzip and unpack:
@@ -69,30 +79,44 @@ def open_source(path: Path, stack: contextlib.ExitStack, *, unpack: bool) -> Sou
         name = stack.enter_context(plain_name(path))
     opened = stack.enter_context(contextlib.closing(fitsio.FITS(name)))
     images = [h for h in opened if h.has_data() and h.get_exttype() == "IMAGE_HDU"]
-    hdu = images[0] if images else None
-    if alike := [h for h in images[1:] if h.get_dims() == images[0].get_dims()]:
-        # Taking the first would lose the other CCDs of an exposure without a word.
-        raise BadInput(
-            path.name,
-            found=f"{len(alike) + 1} images of one size",
-            expected="one file a CCD",
-            do="split it, and end the name of each file with - and its CCD",
-        )
-    if hdu is None or len(hdu.get_dims()) != 2:
+    alike = [h for h in images if h.get_dims() == images[0].get_dims()]
+    is_several = len(alike) > 1
+    if not images or len(images[0].get_dims()) != 2:
         raise BadInput(
             path.name,
             found="no two-dimensional image",
             expected="a raw frame in the first image extension",
             do="check what the camera wrote",
         )
-    info = hdu.get_info()
+    parts = [_Library(path, opened, hdu) for hdu in alike]
+    first = parts[0]
+    header = stacked_cards([one.header for one in parts]) if is_several else first.header
+    reading = judge(header, first.shape) if judge is not None else Reading()
+    if reading.images not in (ANY, len(parts)):
+        _refuse_number(path, len(parts), reading.images)
+    for one in parts:
+        one.is_wide, one.is_part = reading.floats, is_several
+    if is_several:
+        return Stacked(parts)
+    info = images[0].get_info()
     is_plain = (info["img_type"], info["img_equiv_type"]) == (_SHORT, _UNSIGNED_SHORT)
-    if (is_gzip and not unpack) or hdu.is_compressed() or not is_plain:
-        return _Library(path, opened, hdu)
-    source = _Plain(path, opened, hdu, Path(name))
+    if (is_gzip and not unpack) or images[0].is_compressed() or not is_plain:
+        return first
+    source = _Plain(path, opened, images[0], Path(name))
     opened.close()
     stack.callback(os.close, source.descriptor)
     return source
+
+
+def _refuse_number(path: Path, found: int, wanted: int) -> None:
+    # Taking the first would lose the other CCDs of an exposure without a word.
+    raise BadInput(
+        path.name,
+        found=f"{found} images of one size",
+        expected="one file a CCD" if wanted == 1 else f"{wanted}, one an output",
+        do="split it, and end the name of each file with - and its CCD; if they are the outputs of "
+        "one CCD, say images = their number in the camera's description",
+    )
 
 
 class _Library:
@@ -103,7 +127,7 @@ class _Library:
         self.header = _cards(hdu, opened[0])
         ny, nx = hdu.get_dims()
         self.shape = int(ny), int(nx)
-        self.is_wide = False
+        self.is_wide = self.is_part = False
         self._stored = hdu.get_info()["img_equiv_type"]
 
     def rows(self, y0: int, y1: int) -> Pixels:
@@ -114,7 +138,7 @@ class _Library:
     def whole(self) -> Pixels:
         self._refuse_wrong_checksum()
         pixels = self._hdu.read()
-        seen = _Seen(self.path, is_wide=self.is_wide)
+        seen = _Seen(self.path, is_wide=self.is_wide, is_part=self.is_part)
         seen.add(pixels)
         seen.judge()
         return self._given(pixels)
@@ -130,7 +154,7 @@ class _Library:
 
     def check(self) -> None:
         self._refuse_wrong_checksum()
-        seen = _Seen(self.path, is_wide=self.is_wide)
+        seen = _Seen(self.path, is_wide=self.is_wide, is_part=self.is_part)
         for y0, y1 in _chunks(self.shape[0]):
             seen.add(self._hdu[y0:y1, :])
         seen.judge()
@@ -149,7 +173,7 @@ class _Plain:
 
     def __init__(self, path: Path, opened: Any, hdu: Any, place: Path) -> None:
         self.path = path
-        self.is_wide = False
+        self.is_wide = False  # nor need it be
         self.header = _cards(hdu, opened[0])
         ny, nx = hdu.get_dims()
         self.shape = int(ny), int(nx)
@@ -210,8 +234,9 @@ class _Plain:
 class _Seen:
     """What the pixels of an image are, as they pass."""
 
-    def __init__(self, path: Path, *, is_wide: bool = False) -> None:
-        self._path, self._type, self._is_wide = path, np.dtype(np.uint16), is_wide
+    def __init__(self, path: Path, *, is_wide: bool = False, is_part: bool = False) -> None:
+        self._path, self._type = path, np.dtype(np.uint16)
+        self._is_wide, self._is_part = is_wide, is_part
         self._low, self._high = math.inf, -math.inf
 
     def add(self, pixels: NDArray[Any]) -> None:
@@ -226,7 +251,10 @@ class _Seen:
         """Raise `BadInput` unless they are those of an exposed frame, in the type allowed."""
         is_integer, is_float = self._type.kind in "iu", self._type.kind == "f"
         found = f"pixels of type {self._type.name}"
-        if (is_integer or (is_float and self._is_wide)) and self._low >= self._high:
+        is_even = self._low >= self._high
+        if is_even and self._is_part and (is_integer or self._is_wide):
+            return  # an output may be dead: the others are not
+        if (is_integer or (is_float and self._is_wide)) and is_even:
             raise BadInput(
                 self._path.name,
                 found=f"every pixel is {self._low}" if self._low == self._high else "no number",

@@ -175,7 +175,7 @@ def _to_reduce(order: Order) -> tuple[reduce_stage.ReduceInputs, reduce_stage.Re
     raw = order.of_kind("raw")[0]
     facts = FrameFacts.from_dict(raw.facts)
     camera = _camera(order, facts.camera).for_ccd(facts.ccd)
-    header, pixels = rawfile.read(Path(raw.path), rawfile.takes_floats(camera.float_pixels))
+    header, pixels = rawfile.read(Path(raw.path), rawfile.known(camera.reading))
     filters = order.settings["filters"]
     camera = camera.with_header(header, facts.name)
     inputs = reduce_stage.ReduceInputs(

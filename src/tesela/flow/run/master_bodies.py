@@ -116,7 +116,7 @@ def _of_raw(order: Order, kind: str, opened: ExitStack) -> stage.RawInputs:
     refs.sort(key=lambda ref: ref.key)
     facts = [FrameFacts.from_dict(ref.facts) for ref in refs]
     common = _common(order, kind, facts[0].camera)
-    judge = rawfile.takes_floats(common["camera"].float_pixels)
+    judge = rawfile.known(common["camera"].reading)
     rows = [opened.enter_context(rawfile.open_rows(Path(ref.path), judge)) for ref in refs]
     return stage.RawInputs(
         **common,

@@ -72,8 +72,9 @@ def warm_up(order: Order) -> Outcome:
 
 
 def _inputs(order: Order, facts: FrameFacts) -> reduce_stage.ReduceInputs:
-    header, pixels = rawfile.read(Path(order.of_kind("raw")[0].path))
     camera = cameras.load(facts.camera, paths.cameras_folder(Path(order.site)))
+    path = Path(order.of_kind("raw")[0].path)
+    header, pixels = rawfile.read(path, rawfile.known(camera.reading))
     camera = camera.for_ccd(facts.ccd).with_header(header, facts.name)
     refcats = order.of_kind("refcat")
     return reduce_stage.ReduceInputs(

@@ -23,6 +23,7 @@ from tesela.errors import BadInput
 from tesela.pixels import rawpicture
 from tesela.products import files, paths, rawfile
 from tesela.products.frame import FrameFacts, night_of
+from tesela.products.rawparts import Reading
 from tesela.products.rawrows import Pixels
 from tesela.sky import epoch
 from tesela.sky.nominal import nominal
@@ -57,13 +58,16 @@ def describe(path: Path, survey: Survey, cameras: Sequence[Camera]) -> Described
             do="rename the file",
         )
 
-    def judge(header: Header, shape: tuple[int, int]) -> bool:
+    chosen: list[Camera] = []
+
+    def judge(header: Header, shape: tuple[int, int]) -> Reading:
         camera = camera_of(header, shape, cameras, where)
         check_size(shape, camera, where)
-        return camera.float_pixels
+        chosen.append(camera)
+        return camera.reading
 
     header, pixels = rawfile.read(path, judge)
-    camera = camera_of(header, pixels.shape, cameras, where)
+    camera = chosen[0]
     ccd = ccd_of(header, camera, where)
     camera = camera.for_ccd(ccd)
     camera.with_header(header, where)
@@ -127,7 +131,7 @@ def camera_of(
         camera for camera in cameras if text(header, camera.header.instrument) in camera.instruments
     ]
     if named:
-        fits = (one for one in named if (one.raw_ny, one.raw_nx) == shape)
+        fits = (one for one in named if one.file_shape == shape)
         return next(fits, named[0])
     card = cameras[0].header.instrument if cameras else ("INSTRUME",)
     name, value = first(header, card)
@@ -142,18 +146,19 @@ def camera_of(
 
 
 def check_size(shape: tuple[int, ...], camera: Camera, where: str) -> None:
-    if shape != (camera.raw_ny, camera.raw_nx):
+    ny, nx = camera.file_shape
+    if shape != (ny, nx):
         raise BadInput(
             where,
             found=f"{shape[1]}x{shape[0]} pixels",
-            expected=f"{camera.raw_nx}x{camera.raw_ny} for {camera.name}",
+            expected=f"{nx}x{ny} for {camera.name}",
             do=_about_size(shape, camera),
         )
 
 
 def _about_size(shape: tuple[int, ...], camera: Camera) -> str:
     for factor in (2, 3, 4):
-        if (shape[0] * factor, shape[1] * factor) == (camera.raw_ny, camera.raw_nx):
+        if (shape[0] * factor, shape[1] * factor) == camera.file_shape:
             return (
                 f"this may be a frame binned {factor} x {factor}: describe that read-out in a TOML"
                 f" of its own, with pixels {factor} times as large, and name it in survey.toml too"

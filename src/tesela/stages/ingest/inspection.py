@@ -21,6 +21,7 @@ from tesela.errors import BadInput
 from tesela.pixels import holes, overscan
 from tesela.products import rawfile
 from tesela.products.frame import night_of
+from tesela.products.rawparts import Reading
 from tesela.stages.ingest import describe
 from tesela.stages.ingest.cards import Header, text
 from tesela.stages.ingest.starts import start
@@ -80,15 +81,15 @@ def inspect(
     found = Inspection(path.name)
     seen: dict[str, Any] = {}
 
-    def judge(header: Header, shape: tuple[int, int]) -> bool:
+    def judge(header: Header, shape: tuple[int, int]) -> Reading:
         seen.update(header=header, shape=shape)
-        return camera.float_pixels
+        return camera.reading
 
     read = _tried(found, lambda: rawfile.read(path, judge))
     if not seen:
         return found, camera, None
     header, shape = seen["header"], seen["shape"]
-    found.size = f"{shape[1]}x{shape[0]}"
+    found.size = f"{shape[1] * camera.images}x{shape[0]}"
     found.cards = {name: header[name] for name in _GEOMETRY if name in header}
     camera = _facts(found, header, shape, camera, survey)
     _compare_wcs(found, header, camera)
@@ -96,7 +97,7 @@ def inspect(
         return found, camera, None
     pixels = read[1]
     found.pixel_type = pixels.dtype.name
-    if shape == (camera.raw_ny, camera.raw_nx):
+    if pixels.shape == (camera.raw_ny, camera.raw_nx):
         _measure(found, pixels, camera)
     return found, camera, pixels
 

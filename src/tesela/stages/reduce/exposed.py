@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tesela.pixels import framestats, overscan
+from tesela.stages.reduce import detector
 from tesela.stages.reduce.settings import ReduceInputs
 
 _ROWS = 256
@@ -52,9 +53,12 @@ class Exposed:
 
 def measure(inputs: ReduceInputs) -> Exposed:
     """Look at the amplifiers of a raw frame, from a part of their rows; saturation at all."""
+    inputs, _ = detector.without_holes(inputs)
     camera, raw = inputs.camera, inputs.pixels
     data = camera.sections("data")
-    strip = overscan.measure(raw, camera.sections("overscan"), data)
+    strip = overscan.measure(
+        raw, camera.sections("overscan"), data, parallel=camera.sections("parallel")
+    )
     zero = np.median(strip.level, axis=1).astype(np.float64)
     saturated = 0
     for (x0, x1, y0, y1), limit in zip(data, camera.values("saturation_adu")):

@@ -189,7 +189,7 @@ def _previewed(subject: Subject, look: Look) -> preview.Level | None:
 
 def _read(subject: Subject) -> tuple[NDArray[np.float32], NDArray[np.uint8] | None]:
     if subject.kind == "raw":
-        _, pixels = rawfile.read(subject.path, rawfile.takes_floats(True))
+        _, pixels = rawfile.read(subject.path, rawfile.whatever)
         return pixels.astype(np.float32), None
     names = ["IMAGE", "MASK"] + (["COUNT"] if subject.kind == "coadd" else [])
     data = files.read_fits(subject.path, names).data
