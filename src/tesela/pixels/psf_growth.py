@@ -22,9 +22,12 @@ CLIP_SIGMA = 4.0
 MIN_STARS = 8
 MIN_SHARE = 0.4
 MOST_UNCERTAIN = 0.002
-"""Error of the wings above which there are none. In a crowded field the light of neighbours goes with
-that of the stars whose rings it fills: wings of 3 to 8 per cent came out, each with an error of half
-a per cent, and zero points of frames of the same stars differed by as much."""
+"""Error of the wings above which there are none.
+
+In a crowded field the light of neighbours goes with that of the stars whose rings it fills: wings
+of 3 to 8 per cent came out, each with an error of half a per cent, and zero points of frames of the
+same stars differed by as much.
+"""
 ROUNDS = 6
 
 
