@@ -61,7 +61,8 @@ def test_an_override_is_laid_over_the_settings_of_the_step(tmp_path: Path) -> No
         """,
     )
     jpcam = reduce_in(found, "jpcam", "survey", "science")
-    assert jpcam["cosmics"] == {"sigclip": 5.0, "sigfrac": 0.3, "objlim": 4.0}
+    cosmics = {"enabled": True, "sigclip": 5.0, "sigfrac": 0.3, "objlim": 4.0}
+    assert jpcam["cosmics"] == cosmics
     assert jpcam["sky"]["mesh_px"] == 500
     assert reduce_in(found, "t80cam", "survey", "science")["cosmics"]["sigclip"] == 6.0
     both = registry(found)
