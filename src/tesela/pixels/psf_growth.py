@@ -28,6 +28,7 @@ In a crowded field the light of neighbours goes with that of the stars whose rin
 of 3 to 8 per cent came out, each with an error of half a per cent, and zero points of frames of the
 same stars differed by as much.
 """
+LEAST_SIGMA = 3.0
 ROUNDS = 6
 
 
@@ -53,8 +54,8 @@ def wings(
     Returns
     -------
     float
-        0 with fewer than eight stars or an error above `MOST_UNCERTAIN`, and the smaller the less
-        certain: multiplied by the part of its power that is not noise, as the map is.
+        0 with fewer than eight stars, an error above `MOST_UNCERTAIN` or below three errors; the
+        smaller the less certain: multiplied by the part of its power that is not noise, as the map is.
     """
     inner = (model.residual.shape[1] // 2) / OVERSAMPLING - 2.5
     outer = model.norm_radius_px
@@ -71,7 +72,8 @@ def wings(
         if known.sum() >= MIN_STARS:
             slope, error = _slope(flux[known], ring[known])
             total, power = total + slope, power + error**2
-    if power > MOST_UNCERTAIN**2:
+    # What is not certain would only let the zero points of frames scatter.
+    if power > MOST_UNCERTAIN**2 or total < LEAST_SIGMA * math.sqrt(power):
         return 0.0
     keep = max(0.0, 1.0 - power / max(total**2, 1e-30))
     return total * keep
