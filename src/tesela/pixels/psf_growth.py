@@ -55,7 +55,8 @@ def wings(
     -------
     float
         0 with fewer than eight stars, an error above `MOST_UNCERTAIN` or below three errors; the
-        smaller the less certain: multiplied by the part of its power that is not noise, as the map is.
+        smaller the less certain: multiplied by the part of its power that is not noise, as the map
+        is.
     """
     inner = (model.residual.shape[1] // 2) / OVERSAMPLING - 2.5
     outer = model.norm_radius_px
