@@ -13,8 +13,9 @@ NORM_PX = 27.3
 
 def fitted(image, variance, field):
     return psf.fit(
-        image, variance, None, field.x, field.y, fwhm_guess_px=3.0, norm_radius_px=NORM_PX
-    )
+        image, variance, None, field.x, field.y, fwhm_guess_px=3.0, norm_radius_px=NORM_PX,
+        wings_error=0.002,
+    )  # fmt: skip
 
 
 def aureole(field, share, core_px=36.0):
@@ -59,6 +60,16 @@ def test_wings_survive_storage_and_may_be_absent_from_it(hundred_stars):
     bare = PsfModel.from_arrays(arrays, numbers)
     ratio = again.stamp(100.0, 100.0, 10) / bare.stamp(100.0, 100.0, 10)
     assert np.allclose(ratio, 1 / 1.01, rtol=1e-5)
+
+
+def test_uncertain_wings_are_none(scatter):
+    field = scatter(spacing=64, varying=0.0)
+    image = field.image + aureole(field, 0.03)
+    model = psf.fit(
+        image, field.variance, None, field.x, field.y, fwhm_guess_px=3.0, norm_radius_px=NORM_PX,
+        wings_error=1e-4,
+    )  # fmt: skip
+    assert model.wings == 0.0
 
 
 def test_few_stars_have_no_wings_and_no_slope(hundred_stars):

@@ -51,6 +51,7 @@ def fit(
     degree: int = 2,
     radius_px: float | None = None,
     norm_radius_px: float,
+    wings_error: float = psf_growth.MOST_UNCERTAIN,
 ) -> PsfModel:
     """Fit the spatially varying effective PSF.
 
@@ -70,6 +71,8 @@ def fit(
         Half-size of the fitted stamps; default 4.5 FWHM, between 7 and 30 px.
     norm_radius_px : float
         The model's flux within this radius is one: the same, 15" or more, for all bands.
+    wings_error : float
+        Of the light beyond the map, in units of the model's, above which none is taken.
 
     Returns
     -------
@@ -99,7 +102,7 @@ def fit(
         state.model,
         n_stars=int(good.sum()),
         chi2=float(np.median(state.chi2[good])),
-        wings=psf_growth.wings(data, noise, bad, state.model, stars),
+        wings=psf_growth.wings(data, noise, bad, state.model, stars, wings_error),
         used=good.copy(),
         size_slope=psf_growth.size_slope(*_widths(state, data, noise, bad), state.peak[good]),
     )

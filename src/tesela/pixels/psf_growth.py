@@ -21,14 +21,13 @@ RING_PX = 3.0
 CLIP_SIGMA = 4.0
 MIN_STARS = 8
 MIN_SHARE = 0.4
-MOST_UNCERTAIN = 0.002
-"""Error of the wings above which there are none.
+MOST_UNCERTAIN = 0.0006
+"""Error of the wings above which there are none: the zero points of frames scatter by it.
 
 In a crowded field the light of neighbours goes with that of the stars whose rings it fills: wings
 of 3 to 8 per cent came out, each with an error of half a per cent, and zero points of frames of the
 same stars differed by as much.
 """
-LEAST_SIGMA = 3.0
 ROUNDS = 6
 
 
@@ -38,6 +37,7 @@ def wings(
     bad: NDArray[np.bool_],
     model: PsfModel,
     stars: NDArray[np.float64],
+    most_uncertain: float = MOST_UNCERTAIN,
 ) -> float:
     """Return the light beyond the model's map, in units of the model's flux.
 
@@ -50,13 +50,14 @@ def wings(
         Without wings, normalised to one within its radius.
     stars : (n, 3) float64
         x, y (0-based) and peak in units of the model's Moffat.
+    most_uncertain : float
+        Error above which nothing is said.
 
     Returns
     -------
     float
-        0 with fewer than eight stars, an error above `MOST_UNCERTAIN` or below three errors; the
-        smaller the less certain: multiplied by the part of its power that is not noise, as the map
-        is.
+        0 with fewer than eight stars or an error above `most_uncertain`; the smaller the less
+        certain: multiplied by the part of its power that is not noise, as the map is.
     """
     inner = (model.residual.shape[1] // 2) / OVERSAMPLING - 2.5
     outer = model.norm_radius_px
@@ -73,8 +74,7 @@ def wings(
         if known.sum() >= MIN_STARS:
             slope, error = _slope(flux[known], ring[known])
             total, power = total + slope, power + error**2
-    # What is not certain would only let the zero points of frames scatter.
-    if power > MOST_UNCERTAIN**2 or total < LEAST_SIGMA * math.sqrt(power):
+    if power > most_uncertain**2:
         return 0.0
     keep = max(0.0, 1.0 - power / max(total**2, 1e-30))
     return total * keep
