@@ -51,13 +51,18 @@ def demonstration(**changes: Any) -> list[NightSettings]:
     """The nights of `tesela demo`, over two epochs.
 
     Night 1: biases, flats and a raster in r. Then the baffles are changed. Night 2: darks, a ramp,
-    biases and flats in r. Night 3: biases, flats, two tiles in 12 bands, blank fields in z.
+    biases and flats in r. Night 3: biases, flats, two tiles in 12 bands, blank fields in z, and a
+    raster in J0861, whose tiles hold too few stars for its illumination.
     """
     last = replace(
-        demo(), epoch=1, fringe_bands=("zSDSS",), n_fringe_fields=15, **DEMONSTRATED,
+        demo(), epoch=1, fringe_bands=("zSDSS",), n_fringe_fields=15, raster_bands=("J0861",),
+        n_raster=6, **DEMONSTRATED,
     )  # fmt: skip
     last = replace(last, **changes)
-    r = replace(last, tiles=0, bands=("rSDSS",), fringe_bands=(), n_fringe_fields=0)
+    r = replace(
+        last, tiles=0, bands=("rSDSS",), fringe_bands=(), n_fringe_fields=0, raster_bands=(),
+        n_raster=0,
+    )  # fmt: skip
     return [
         replace(r, date=_later(last.date, -7), epoch=0, raster_bands=("rSDSS",), n_raster=9),
         replace(r, date=_later(last.date, -1), n_dark=3, dark_exptime_s=600.0, ramp_band="rSDSS"),
