@@ -272,10 +272,10 @@ def _crosstalk(one: Judged) -> Iterable[Row]:
     largest = f"largest {1e5 * np.abs(error).max():.1f}"
     others = ~np.eye(len(error), dtype=bool)
     n = int(others.sum())
-    found = 1e5 * float(rms(error[others].astype(np.float64)))
+    found = 1e5 * rms(error[others].astype(np.float64))
     # The rms of n errors is itself uncertain by 1/sqrt(2 n) of it.
     yield Row(
-        "crosstalk coefficients, 1e-5", "", found, found / math.sqrt(2 * n), n, "1e-5",
+        "crosstalk coefficients, 1e-5", "", found, found / np.sqrt(2 * n), n, "1e-5",
         1e5 * CROSSTALK, BEYOND_ERRORS, largest,
     )  # fmt: skip
 
