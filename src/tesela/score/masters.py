@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from tesela.products.images import Master, card_dict
-from tesela.score.rows import BEYOND_ERRORS, Row
+from tesela.score.rows import Row
 from tesela.score.statistics import rms, robust_width
 from tesela.simulate import detector, flats, night, readout, schedule, structure
 from tesela.simulate.detector import LINEAR_ADU, Detector
@@ -271,12 +271,9 @@ def _crosstalk(one: Judged) -> Iterable[Row]:
     error = one.master.arrays["matrix"] - one.unit.crosstalk
     largest = f"largest {1e5 * np.abs(error).max():.1f}"
     others = ~np.eye(len(error), dtype=bool)
-    n = int(others.sum())
-    found = 1e5 * rms(error[others].astype(np.float64))
-    # The rms of n errors is itself uncertain by 1/sqrt(2 n) of it.
-    yield Row(
-        "crosstalk coefficients, 1e-5", "", found, found / np.sqrt(2 * n), n, "1e-5",
-        1e5 * CROSSTALK, BEYOND_ERRORS, largest,
+    yield _row(
+        "crosstalk coefficients, 1e-5", "", 1e5 * rms(error[others].astype(np.float64)),
+        int(others.sum()), "1e-5", 1e5 * CROSSTALK, largest,
     )  # fmt: skip
 
 
