@@ -63,7 +63,7 @@ def survey_toml(settings: NightSettings | Sequence[NightSettings]) -> str:
         centres="\n".join(f'"{name}" = [{ra:.8f}, {dec:.8f}]' for name, ra, dec in tiles),
         n_bias=_fewest([night.n_bias for night in nights]),
         n_flat=_fewest([night.n_flat for night in nights]),
-        crosstalk=", CROSSTALK = 40" if len(nights) > 1 else "",
+        crosstalk=", CROSSTALK = 60" if len(nights) > 1 else "",
         masters=_masters(nights),
         mesh=max(64, round(camera.nx / 6)),
     )
