@@ -14,11 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
-from scipy.interpolate import CubicSpline
 from scipy.ndimage import median_filter
 
 from tesela.errors import QualityError
+from tesela.pixels import meshrows
 from tesela.pixels import threads as threading
+from tesela.pixels.meshrows import MeshRows
 
 N_BINS = 2048
 N_SAMPLE = 1024
@@ -59,9 +60,9 @@ class Background:
         # A spline may undershoot between steep neighbours; a noise of zero would be a lie.
         return np.maximum(plane, np.float32(0.5) * self.mesh_rms.min())
 
-    def rows(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """The level as splines along the rows: see `spline_rows`."""
-        return spline_rows(self.mesh_level, self.shape, self.mesh_px)
+    def rows(self) -> MeshRows:
+        """The level for loops that need no whole plane."""
+        return rows_of_mesh(self.mesh_level, self.shape, self.mesh_px)
 
     def level_at(self, x: NDArray[np.number], y: NDArray[np.number]) -> NDArray[np.float64]:
         """Sky level of the pixels nearest to (x, y), (n,)."""
@@ -164,18 +165,12 @@ def from_mesh(
         Natural bicubic spline through the centres of the cells, linear outside them.
     """
     plane = np.empty(shape, np.float32)
-    _expand_rows(*spline_rows(mesh, shape, mesh_px), plane)
+    _fill_plane(rows_of_mesh(mesh, shape, mesh_px), plane)
     return plane
 
 
-def spline_rows(
-    mesh: NDArray[np.float32], shape: tuple[int, int], mesh_px: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """The splines along the rows of the plane of a mesh, for kernels that need no whole plane.
-
-    Parameters as `from_mesh`. Returns the nodes (mx,), their values in every row (ny, mx) and the
-    second derivatives there (ny, mx), as `spline_row` takes them.
-    """
+def rows_of_mesh(mesh: NDArray[np.float32], shape: tuple[int, int], mesh_px: int) -> MeshRows:
+    """The mesh for loops that need no whole plane; parameters as `from_mesh`."""
     ny, nx = shape
     expected = (_cells(ny, mesh_px), _cells(nx, mesh_px))
     if mesh.shape != expected:
@@ -183,9 +178,7 @@ def spline_rows(
             f"mesh of {mesh.shape} cells for {ny} x {nx} px in cells of {mesh_px} px: "
             f"expected {expected}"
         )
-    columns = _spline_values(_centres(ny, mesh.shape[0]), np.asarray(mesh, np.float64), ny)
-    centres = _centres(nx, mesh.shape[1])
-    return centres, columns, _second_derivatives(centres, columns)
+    return meshrows.expand(mesh, shape)
 
 
 def subtract(image: NDArray[np.float32], sky: Background, *, threads: int = 1) -> None:
@@ -199,11 +192,10 @@ def add(image: NDArray[np.float32], sky: Background, *, threads: int = 1) -> Non
 
 
 def _add(image: NDArray[np.float32], sky: Background, sign: np.float32, threads: int) -> None:
-    centres, columns, second = sky.rows()
+    level = sky.rows()
 
     def band(rows: tuple[int, int]) -> None:
-        y0, y1 = rows
-        _add_rows(centres, columns[y0:y1], second[y0:y1], sign, image[y0:y1])
+        _add_rows(level, sign, image, rows[0], rows[1])
 
     threading.each(band, threading.bands(len(image), threads), threads)
 
@@ -214,9 +206,8 @@ def _at(
     ny, nx = of.shape
     column = np.clip(np.rint(x), 0, nx - 1).astype(np.int64)
     row = np.clip(np.rint(y), 0, ny - 1).astype(np.int64)
-    centres, columns, second = spline_rows(mesh, of.shape, of.mesh_px)
     found = np.empty(len(row), np.float64)
-    _pick(centres, columns, second, row, column, nx, found)
+    _pick(rows_of_mesh(mesh, of.shape, of.mesh_px), row, column, found)
     return found
 
 
@@ -226,33 +217,6 @@ def _cells(size: int, mesh_px: int) -> int:
 
 def _edges(size: int, cells: int) -> NDArray[np.int64]:
     return np.round(np.linspace(0, size, cells + 1)).astype(np.int64)
-
-
-def _centres(size: int, cells: int) -> NDArray[np.float64]:
-    edges = _edges(size, cells)
-    return (edges[:-1] + edges[1:] - 1) / 2.0
-
-
-def _second_derivatives(
-    centres: NDArray[np.float64], rows: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Second derivatives, at the nodes, of the natural spline along the last axis."""
-    if len(centres) < 3:
-        return np.zeros_like(rows)
-    spline = CubicSpline(centres, rows, axis=1, bc_type="natural")
-    return np.ascontiguousarray(spline(centres, 2))
-
-
-def _spline_values(
-    centres: NDArray[np.float64], mesh: NDArray[np.float64], size: int
-) -> NDArray[np.float64]:
-    """The mesh expanded along its first axis, (size, mx)."""
-    if len(centres) == 1:
-        return np.repeat(mesh, size, axis=0)
-    rows = np.ascontiguousarray(mesh.T)
-    plane = np.empty((len(rows), size), np.float64)
-    _expand_rows(centres, rows, _second_derivatives(centres, rows), plane)
-    return plane.T.copy()
 
 
 def _fill(mesh: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -348,63 +312,22 @@ def _clipped_mode(values, counts):  # type: ignore[no-untyped-def]  # pragma: no
 
 
 @njit(cache=True, nogil=True)
-def spline_row(centres, values, second, out):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Evaluate one natural cubic spline at 0, 1, 2 ... len(out) - 1, linear beyond its nodes."""
-    n, size = len(centres), len(out)
-    if n == 1:
-        out[:] = values[0]
-        return
-    # A loop an interval, without branches, which the compiler can vectorise.
-    start = 0
-    for k in range(n + 1):
-        end = size if k == n else min(int(np.floor(centres[k])) + 1, size)
-        left = min(max(k - 1, 0), n - 2)
-        h = centres[left + 1] - centres[left]
-        slope = (values[left + 1] - values[left]) / h
-        if k == 0:
-            edge = slope - h * (2.0 * second[0] + second[1]) / 6.0
-            for x in range(start, end):
-                out[x] = values[0] + edge * (x - centres[0])
-        elif k == n:
-            edge = slope + h * (second[n - 2] + 2.0 * second[n - 1]) / 6.0
-            for x in range(start, end):
-                out[x] = values[n - 1] + edge * (x - centres[n - 1])
-        else:
-            inverse = 1.0 / h
-            low, high = second[left] * h * h / 6.0, second[left + 1] * h * h / 6.0
-            for x in range(start, end):
-                b = (x - centres[left]) * inverse
-                a = 1.0 - b
-                bend = (a * a * a - a) * low + (b * b * b - b) * high
-                out[x] = a * values[left] + b * values[left + 1] + bend
-        start = max(start, end)
+def _pick(rows, y, x, out):  # type: ignore[no-untyped-def]  # pragma: no cover
+    for k in range(len(y)):
+        out[k] = meshrows.value_at(rows, y[k], x[k])
 
 
 @njit(cache=True, nogil=True)
-def _pick(centres, values, second, row, column, nx, out):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Single values of a plane, a row of it at a time for points in order of their rows."""
-    line = np.empty(nx, np.float64)
-    last = -1
-    for k in np.argsort(row):
-        if row[k] != last:
-            last = row[k]
-            spline_row(centres, values[last], second[last], line)
-        out[k] = line[column[k]]
+def _fill_plane(rows, plane):  # type: ignore[no-untyped-def]  # pragma: no cover
+    for y in range(plane.shape[0]):
+        meshrows.fill_row(rows, y, plane[y])
 
 
 @njit(cache=True, nogil=True)
-def _expand_rows(centres, values, second, plane):  # type: ignore[no-untyped-def]  # pragma: no cover
-    row = np.empty(plane.shape[1], np.float64)
-    for j in range(values.shape[0]):
-        spline_row(centres, values[j], second[j], row)
-        plane[j] = row
-
-
-@njit(cache=True, nogil=True)
-def _add_rows(centres, values, second, sign, image):  # type: ignore[no-untyped-def]  # pragma: no cover
-    row = np.empty(image.shape[1], np.float64)
-    for j in range(values.shape[0]):
-        spline_row(centres, values[j], second[j], row)
+def _add_rows(rows, sign, image, y0, y1):  # type: ignore[no-untyped-def]  # pragma: no cover
+    # In float32, as a plane would be: a sky that was subtracted can be put back.
+    row = np.empty(image.shape[1], np.float32)
+    for y in range(y0, y1):
+        meshrows.fill_row(rows, y, row)
         for x in range(image.shape[1]):
-            # As a plane of float32 would: a sky that was subtracted can be put back.
-            image[j, x] += sign * np.float32(row[x])
+            image[y, x] += sign * row[x]

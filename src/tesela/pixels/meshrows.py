@@ -1,6 +1,7 @@
 """A coarse mesh expanded row by row, for loops that need a smooth plane but not all of it at once.
 
-The values are those of `background.from_mesh`, to float32 rounding.
+The one way from a mesh to pixels: planes of the sky and of its noise, what is subtracted and what
+sets thresholds are all these values, bit for bit.
 """
 
 from __future__ import annotations
@@ -64,41 +65,36 @@ def _natural(
 
 @njit(cache=True, nogil=True)
 def fill_row(rows, y, out):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Values of row y, (nx,) float32."""
+    """Values of row y, (nx,): a natural cubic spline, linear beyond the outermost centres."""
     centres, values, second = rows[0], rows[1][y], rows[2][y]
-    n, nx = len(centres), len(out)
+    n, size = len(centres), len(out)
     if n == 1:
         out[:] = values[0]
         return
-    for k in range(n - 1):
-        left, right = centres[k], centres[k + 1]
-        h = right - left
-        slope = (values[k + 1] - values[k]) / h
-        # In t = x - left: a cubic that meets the values and second derivatives at both ends.
-        c1 = np.float32(slope - h * (2.0 * second[k] + second[k + 1]) / 6.0)
-        c2 = np.float32(0.5 * second[k])
-        c3 = np.float32((second[k + 1] - second[k]) / (6.0 * h))
-        c0, start = np.float32(values[k]), np.float32(left)
-        first = 0 if k == 0 else int(np.floor(left)) + 1
-        last = nx if k == n - 2 else int(np.floor(right)) + 1
-        for x in range(first, last):
-            t = np.float32(x) - start
-            out[x] = c0 + t * (c1 + t * (c2 + t * c3))
-    _straight(centres, values, second, out)
-
-
-@njit(cache=True, nogil=True)
-def _straight(centres, values, second, out):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Lines outside the outermost centres."""
-    n, nx = len(centres), len(out)
-    h = centres[1] - centres[0]
-    edge = (values[1] - values[0]) / h - h * (2.0 * second[0] + second[1]) / 6.0
-    for x in range(min(nx, int(np.ceil(centres[0])))):
-        out[x] = values[0] + edge * (x - centres[0])
-    h = centres[n - 1] - centres[n - 2]
-    edge = (values[n - 1] - values[n - 2]) / h + h * (second[n - 2] + 2.0 * second[n - 1]) / 6.0
-    for x in range(max(0, int(np.floor(centres[n - 1])) + 1), nx):
-        out[x] = values[n - 1] + edge * (x - centres[n - 1])
+    # A loop an interval, without branches, which the compiler can vectorise.
+    start = 0
+    for k in range(n + 1):
+        end = size if k == n else min(int(np.floor(centres[k])) + 1, size)
+        left = min(max(k - 1, 0), n - 2)
+        h = centres[left + 1] - centres[left]
+        slope = (values[left + 1] - values[left]) / h
+        if k == 0:
+            edge = slope - h * (2.0 * second[0] + second[1]) / 6.0
+            for x in range(start, end):
+                out[x] = values[0] + edge * (x - centres[0])
+        elif k == n:
+            edge = slope + h * (second[n - 2] + 2.0 * second[n - 1]) / 6.0
+            for x in range(start, end):
+                out[x] = values[n - 1] + edge * (x - centres[n - 1])
+        else:
+            inverse = 1.0 / h
+            low, high = second[left] * h * h / 6.0, second[left + 1] * h * h / 6.0
+            for x in range(start, end):
+                b = (x - centres[left]) * inverse
+                a = 1.0 - b
+                bend = (a * a * a - a) * low + (b * b * b - b) * high
+                out[x] = a * values[left] + b * values[left + 1] + bend
+        start = max(start, end)
 
 
 @njit(cache=True, nogil=True)

@@ -13,8 +13,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from tesela.pixels import threads as threading
-from tesela.pixels.background import Background, spline_row
+from tesela.pixels.background import Background
 from tesela.pixels.detrend import NOTHING
+from tesela.pixels.meshrows import MeshRows, fill_row
 from tesela.pixels.sections import as_sections, per_amplifier
 
 LEAST_RESPONSE = 0.01
@@ -56,15 +57,14 @@ def without_sources(
     current = np.ascontiguousarray(dark, np.float32)
     divided = np.ascontiguousarray(response, np.float32)
     if sky is None:
-        centres, columns, second = np.zeros(1), np.zeros((shape[0], 1)), np.zeros((shape[0], 1))
+        level = MeshRows(np.zeros(1), np.zeros((shape[0], 1)), np.zeros((shape[0], 1)))
     else:
-        centres, columns, second = sky.rows()
+        level = sky.rows()
     out = np.empty(shape, np.float32)
 
     def band(rows: tuple[int, int]) -> None:
         _without_sources(
-            centres, columns, second, divided, current, np.float32(exptime_s), sections, noise2,
-            rows[0], rows[1], out,
+            level, divided, current, np.float32(exptime_s), sections, noise2, rows[0], rows[1], out
         )  # fmt: skip
 
     threading.each(band, threading.bands(shape[0], threads), threads)
@@ -94,13 +94,13 @@ def add_sources(
 
 @njit(cache=True, nogil=True)
 def _without_sources(  # type: ignore[no-untyped-def]  # pragma: no cover
-    centres, columns, second, response, dark, exptime_s, dest, noise2, y0, y1, out
+    level, response, dark, exptime_s, dest, noise2, y0, y1, out
 ):
     nx = out.shape[1]
-    sky = np.empty(nx, np.float64)
+    sky = np.empty(nx, np.float32)
     readout = np.empty(nx, np.float32)
     for y in range(y0, y1):
-        spline_row(centres, columns[y], second[y], sky)
+        fill_row(level, y, sky)
         readout[:] = 0
         for amp in range(dest.shape[0]):
             if dest[amp, 2] <= y < dest[amp, 3]:
@@ -111,7 +111,7 @@ def _without_sources(  # type: ignore[no-untyped-def]  # pragma: no cover
                 readout[x] += current if current > 0 else np.float32(0)
         for x in range(nx):
             inverse = np.float32(1) / max(response[y, x], np.float32(LEAST_RESPONSE))
-            light = max(np.float32(sky[x]), np.float32(0))
+            light = max(sky[x], np.float32(0))
             out[y, x] = (light + readout[x] * inverse) * inverse
 
 
