@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from tesela.pixels.components import find_root
 from tesela.pixels.moments import OBJECT, measure_parts
 
 PART_AREA = 3  # pixels of a part at the level where it is still whole
@@ -103,14 +104,6 @@ def _by_level(level, n_levels):  # type: ignore[no-untyped-def]  # pragma: no co
 
 
 @njit(cache=True, nogil=True)
-def _root(parent, p):  # type: ignore[no-untyped-def]  # pragma: no cover
-    while parent[p] != p:
-        parent[p] = parent[parent[p]]
-        p = parent[p]
-    return p
-
-
-@njit(cache=True, nogil=True)
 def _add(p, x, y, place, parent, size, flux):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Join a pixel with what is already there of its eight neighbours."""
     for dy in range(3):
@@ -118,7 +111,7 @@ def _add(p, x, y, place, parent, size, flux):  # type: ignore[no-untyped-def]  #
             m = place[y[p] + dy, x[p] + dx]
             if m < 0 or m == p or parent[m] == _NOT_YET:
                 continue
-            one, other = _root(parent, p), _root(parent, m)
+            one, other = find_root(parent, p), find_root(parent, m)
             if one == other:
                 continue
             if size[one] < size[other]:
@@ -165,11 +158,11 @@ def _tree(c, n_levels, contrast, min_area):  # type: ignore[no-untyped-def]  # p
         below = below[:count]
         heavy_children, sound = np.zeros(count, np.int64), np.ones(count, np.bool_)
         for m in range(len(nodes)):
-            at = node_of[_root(parent, nodes[m])]
+            at = node_of[find_root(parent, nodes[m])]
             heavy_children[at] += heavy[m]
             sound[at] = sound[at] and whole[m]
         for m in range(len(nodes)):
-            at = node_of[_root(parent, nodes[m])]
+            at = node_of[find_root(parent, nodes[m])]
             if heavy_children[at] > 1:
                 sound[at] = False
                 if whole[m] and heavy[m]:

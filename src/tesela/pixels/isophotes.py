@@ -15,6 +15,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from tesela.pixels.components import find_root
 from tesela.pixels.meshrows import NOTHING, MeshRows, fill_row
 
 _BAND_ROWS = 256
@@ -254,14 +255,6 @@ def _grown(runs, peaks):  # type: ignore[no-untyped-def]  # pragma: no cover
 
 
 @njit(cache=True, nogil=True)
-def _find_root(parent, k):  # type: ignore[no-untyped-def]  # pragma: no cover
-    while parent[k] != k:
-        parent[k] = parent[parent[k]]
-        k = parent[k]
-    return k
-
-
-@njit(cache=True, nogil=True)
 def _join(runs):  # type: ignore[no-untyped-def]  # pragma: no cover
     """First run of the component that each run belongs to; runs come in the order of pixels."""
     n = len(runs)
@@ -278,11 +271,11 @@ def _join(runs):  # type: ignore[no-untyped-def]  # pragma: no cover
             above += 1
         m = above
         while m < row and runs[m, 0] == y - 1 and runs[m, 1] <= after:
-            one, other = _find_root(parent, m), _find_root(parent, k)
+            one, other = find_root(parent, m), find_root(parent, k)
             parent[max(one, other)] = min(one, other)
             m += 1
     for k in range(n):
-        parent[k] = _find_root(parent, k)
+        parent[k] = find_root(parent, k)
     return parent
 
 
