@@ -9,17 +9,13 @@ from typing import Any
 
 import numpy as np
 from numba import njit
-from scipy.ndimage import uniform_filter
 
 from tesela.errors import BadInput
-from tesela.pixels import closer, radon
-from tesela.pixels import threads as threading
+from tesela.pixels import closer, radon, trail_bins
 from tesela.pixels.streak import Streak, refine
 from tesela.pixels.strip import Hidden
+from tesela.pixels.trail_bins import BRIGHT_CLIP_SIGMA, CLIP_SIGMA, Sums, blocks_of
 
-CLIP_SIGMA = 4.0
-BRIGHT_CLIP_SIGMA = 2.0
-BACKGROUND_BINS = 15
 BIG_FRAME_PX = 16_000_000
 CANDIDATE_SIGMA = 5.0
 # In the bins a trail that is significant in the image shows at least the first part of its
@@ -146,7 +142,7 @@ def find(
         return Found((), 0.0)  # too small for a line to stand out
     bad = mask | ~np.isfinite(image)
     hidden = bad if objects is None else bad | objects
-    binned, shown, fine = _binned(image, bad, hidden, noise, step, threads)
+    binned, shown, fine = trail_bins.binned(image, bad, hidden, noise, step, threads)
     search = _Search(image, noise, bad, hidden, step, threshold, (binned, fine), threads)
     trails: list[Trail] = []
     if objects is not None:
@@ -156,10 +152,6 @@ def find(
         )
     search.into(trails, max_trails, search.signal, search.weight, search.look)
     return Found(tuple(trails), search.strongest)
-
-
-Sums = tuple[np.ndarray, np.ndarray]
-"""Of the values in each bin, and how many they are."""
 
 
 class _Search:
@@ -208,7 +200,7 @@ class _Search:
             for plane in (signal, weight, self.signal, self.weight):
                 plane[closed] = 0
             for plane in self.fine:
-                _blocks_of(plane, signal.shape)[closed.nonzero()] = 0
+                blocks_of(plane, signal.shape)[closed.nonzero()] = 0
 
     def _first(
         self,
@@ -358,50 +350,6 @@ def _scatter_beside(streak: Streak, signal: np.ndarray, weight: np.ndarray, step
     return max(1.0, radon.scatter_alongside(signal, weight, (x0, y0, x1, y1), width, clear))
 
 
-def _binned(
-    image: np.ndarray,
-    bad: np.ndarray,
-    hidden: np.ndarray,
-    noise: float | np.ndarray,
-    step: int,
-    threads: int,
-) -> tuple[Sums, Sums, Sums]:
-    """The image in units of noise, clipped and binned, large scales removed: where no object
-    hides it; with the objects, clipped harder; and the first again in bins half as large."""
-    plane = np.ascontiguousarray(np.atleast_2d(np.asarray(noise, dtype=np.float32)))
-    pixels = np.ascontiguousarray(image, dtype=np.float32)
-    ny, nx = image.shape[0] // step, image.shape[1] // step
-    parts = 1 if step % 2 else 2
-    sums = np.zeros((4, ny, nx), np.float32)
-    fine = np.zeros((2, parts * ny, parts * nx), np.float32)
-    clips = np.float32(CLIP_SIGMA), np.float32(BRIGHT_CLIP_SIGMA)
-
-    def band(rows: tuple[int, int]) -> None:
-        _sum_bins(pixels, bad, hidden, plane, step, clips, rows[0], rows[1], sums, fine)
-
-    threading.each(band, threading.bands(ny, threads), threads)
-    free, shown = (_level(signal, weight, step) for signal, weight in (sums[:2], sums[2:]))
-    sums[0] -= free * sums[1]
-    sums[2] -= shown * sums[3]
-    within = _blocks_of(fine[0], (ny, nx))
-    within -= free[..., None, None] * _blocks_of(fine[1], (ny, nx))
-    return (sums[0], sums[1]), (sums[2], sums[3]), (fine[0], fine[1])
-
-
-def _level(signal: np.ndarray, weight: np.ndarray, step: int) -> np.ndarray:
-    """Mean of the surroundings of each bin."""
-    size = min(BACKGROUND_BINS, min(signal.shape) | 1)
-    level = uniform_filter(signal, size, mode="constant")
-    level /= np.maximum(uniform_filter(weight, size, mode="constant"), 0.05 * step**2)
-    return level
-
-
-def _blocks_of(plane: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """The fine bins of each bin, (ny, nx, parts, parts): a view."""
-    parts = plane.shape[0] // shape[0]
-    return plane.reshape(shape[0], parts, shape[1], parts).transpose(0, 2, 1, 3)
-
-
 def _share_closed(line: radon.Line, closed: np.ndarray) -> float:
     steps = np.linspace(0, 1, 33)
     y = np.rint(line.y0 + steps * (line.y1 - line.y0)).astype(int)
@@ -423,37 +371,6 @@ def _binned_paint(streak: Streak, shape: tuple[int, int], step: int) -> np.ndarr
     )
     _paint(mask, x0, y0, x1, y1, 0.5 * streak.width_px / step + 2.5)
     return mask
-
-
-@njit(cache=True, nogil=True)
-def _sum_bins(image, bad, hidden, noise, step, clips, y0, y1, sums, fine):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Fill rows [y0, y1) of the sums: signal and weight outside objects, then of all."""
-    nx = sums.shape[2]
-    small = step * nx // fine.shape[2]
-    whole = noise.size == 1
-    clip, bright = clips
-    for y in range(y0 * step, y1 * step):
-        row = y // step
-        fine_row = y // small
-        for column in range(nx):
-            shown = number = np.float32(0)
-            for part in range(column * step // small, (column + 1) * step // small):
-                signal = weight = np.float32(0)
-                for x in range(part * small, (part + 1) * small):
-                    if bad[y, x]:
-                        continue
-                    value = image[y, x] / (noise[0, 0] if whole else noise[y, x])
-                    shown += min(max(value, -bright), bright)
-                    number += np.float32(1)
-                    if not hidden[y, x]:
-                        signal += min(max(value, -clip), clip)
-                        weight += np.float32(1)
-                fine[0, fine_row, part] += signal
-                fine[1, fine_row, part] += weight
-                sums[0, row, column] += signal
-                sums[1, row, column] += weight
-            sums[2, row, column] += shown
-            sums[3, row, column] += number
 
 
 @njit(cache=True)
