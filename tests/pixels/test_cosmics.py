@@ -299,3 +299,11 @@ def test_a_knot_of_a_track_goes_with_its_ends_where_stars_are_as_narrow():
     seen = cosmics.find(star_on_track, READNOISE, NO_MASK, sky=SKY, fwhm_px=1.4)
     assert seen[101, 105:112].all()
     assert not seen[100:103, 100:103].any()
+
+
+def test_threads_give_the_same_hits():
+    stars, _ = field(2.3)
+    image = expose(stars, rays(60))
+    one, three = (cosmics.find(image, READNOISE, NO_MASK, sky=SKY, threads=n) for n in (1, 3))
+    assert one.sum() > 100
+    np.testing.assert_array_equal(three, one)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tesela.pixels import psf
+from tesela.pixels import psf, psf_photometry
 
 NORM_PX = 27.3
 
@@ -178,3 +178,19 @@ def test_the_image_is_left_alone(hundred_stars, model):
     before = hundred_stars.image.tobytes()
     run(hundred_stars, model, fit_radius_px=4.0)
     assert hundred_stars.image.tobytes() == before
+
+
+def test_threads_give_the_same_bytes(pairs, monkeypatch):
+    field, model = pairs
+    monkeypatch.setattr(psf_photometry, "STRIP_PX", 64)
+    one, three = run(field, model), run(field, model, threads=3)
+    for name, values in one.items():
+        np.testing.assert_array_equal(three[name], values, err_msg=name)
+
+
+def test_strips_converge_to_what_the_whole_field_gives(pairs, monkeypatch):
+    field, model = pairs
+    whole = run(field, model, iterations=40)
+    monkeypatch.setattr(psf_photometry, "STRIP_PX", 64)
+    strips = run(field, model, iterations=40)
+    assert np.abs((strips["flux"] - whole["flux"]) / whole["err"]).max() < 0.02

@@ -11,6 +11,9 @@ are taken from smooth surroundings (`tracks`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from numba import njit
 
@@ -78,7 +81,7 @@ def find(
     max_iterations : int
         Hits are removed and their surroundings judged again at most so many times.
     threads : int
-        Rows of the dense pass are shared between them.
+        Share rows and candidates.
 
     Returns
     -------
@@ -89,32 +92,34 @@ def find(
     frame, closed = _padded(image, mask, sky, threads)
     noise2 = np.float32(max(readnoise_e, 1e-3) ** 2)
     limit = np.float32(object_limit(objlim, fwhm_px))
-    found = np.zeros(frame.shape, np.uint8)
+    found, known = np.zeros(frame.shape, np.bool_), closed.copy()
     seen = np.zeros(frame.shape, np.uint8)
     where = _candidates_of(frame, _low_noise(frame, noise2), np.float32(sigclip), threads)
     default = np.float32(np.median(frame[PAD:-PAD:SAMPLE, PAD:-PAD:SAMPLE]))
     floor = _blocks(frame, 50.0)
     cut = tracks.cuts(fwhm_px)
     for _ in range(max_iterations):
-        hits = _judge(frame, where, closed, noise2, np.float32(sigclip), limit)
-        narrow = tracks.starts(frame, where, closed | (found > 0), floor, noise2, cut)
+        hits = _shared(
+            _judge, frame, where, closed, noise2, np.float32(sigclip), limit, threads=threads
+        )
+        narrow = _shared(tracks.starts, frame, where, known, floor, noise2, cut, threads=threads)
         hits = tracks.follow(frame, np.union1d(hits, narrow), closed, floor, noise2, cut)
         for least in (sigclip, sigclip * sigfrac):
             hits = _grow(frame, hits, closed, noise2, np.float32(least), GROW_SHARE * limit, seen)
         if fwhm_px < tracks.SAMPLED_PX:
             hits = tracks.whole(frame, hits, closed, floor, noise2, tracks.WHOLE_SHARE)
-        fresh = hits[found.flat[hits] == 0]
+        fresh = hits[~found.flat[hits]]
         if not fresh.size:
             break
-        found.flat[fresh] = 1
+        found.flat[fresh] = known.flat[fresh] = True
         _clean(frame, found, closed, hits, default)
         _reflect(frame)
         where = _around(hits, frame.shape)
     fresh = np.flatnonzero(found)
     for _ in range(EDGES):
         fresh = tracks.edges(frame, found, closed, fresh, noise2)
-        found.flat[fresh] = 1
-    return found[PAD:-PAD, PAD:-PAD].astype(np.bool_)
+        found.flat[fresh] = True
+    return np.ascontiguousarray(found[PAD:-PAD, PAD:-PAD])
 
 
 def _check(image: np.ndarray, mask: np.ndarray, fwhm_px: float) -> None:
@@ -140,10 +145,16 @@ def _padded(
     shape = (image.shape[0] + 2 * PAD, image.shape[1] + 2 * PAD)
     frame, closed = np.empty(shape, np.float32), np.empty(shape, np.bool_)
     inner = frame[PAD:-PAD, PAD:-PAD]
-    inner[...] = image
-    np.isfinite(inner, out=closed[PAD:-PAD, PAD:-PAD])
-    np.logical_not(closed[PAD:-PAD, PAD:-PAD], out=closed[PAD:-PAD, PAD:-PAD])
-    closed[PAD:-PAD, PAD:-PAD] |= mask
+    inner_closed = closed[PAD:-PAD, PAD:-PAD]
+
+    def band(rows: tuple[int, int]) -> None:
+        part = slice(*rows)
+        inner[part] = image[part]
+        np.isfinite(inner[part], out=inner_closed[part])
+        np.logical_not(inner_closed[part], out=inner_closed[part])
+        inner_closed[part] |= mask[part]
+
+    threading.each(band, threading.bands(len(image), threads), threads)
     if isinstance(sky, Background):
         background.add(inner, sky, threads=threads)
     else:
@@ -166,6 +177,18 @@ def _raise_holes(frame: np.ndarray, closed: np.ndarray) -> None:
     badpixels.fill(frame, closed, out=frame)
     keep = np.isfinite(had) & (had > frame.ravel()[where])
     frame.ravel()[where[keep]] = had[keep]
+
+
+def _shared(
+    kernel: Callable[..., np.ndarray],
+    frame: np.ndarray,
+    where: np.ndarray,
+    *others: Any,
+    threads: int,
+) -> np.ndarray:
+    """Those of `where` that a kernel chooses, which judges each by itself; in order."""
+    parts = np.array_split(where, 4 * threads if threads > 1 else 1)
+    return np.concatenate(threading.each(lambda part: kernel(frame, part, *others), parts, threads))
 
 
 def _candidates_of(
@@ -276,7 +299,14 @@ def _candidates(d, low2, sigclip, y0, y1):  # type: ignore[no-untyped-def]  # pr
             row[x] = laplacian(d, y, x)
         for column in range(low2.shape[1]):
             limit = np.float32(8) * sigclip * np.sqrt(low2[y // BLOCK, column])
-            for x in range(max(PAD, column * BLOCK), min(nx - PAD, (column + 1) * BLOCK)):
+            first, last = max(PAD, column * BLOCK), min(nx - PAD, (column + 1) * BLOCK)
+            # Counting is many times as fast as collecting, and most blocks have none.
+            passing = 0
+            for x in range(first, last):
+                passing += row[x] > limit
+            if passing == 0:
+                continue
+            for x in range(first, last):
                 if row[x] > limit:
                     if n == room:
                         room *= 2
@@ -288,7 +318,7 @@ def _candidates(d, low2, sigclip, y0, y1):  # type: ignore[no-untyped-def]  # pr
     return where[:n].copy()
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _judge(d, where, closed, noise2, sigclip, objlim):  # type: ignore[no-untyped-def]  # pragma: no cover
     nx = d.shape[1]
     t = np.empty(49, np.float32)

@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from tesela.pixels import threads as threading
 from tesela.pixels.psf_model import PsfModel, render
 
 RECENTER_SNR = 5.0
@@ -19,6 +20,7 @@ MAX_SHIFT_PX = 1.0
 MIN_COVERAGE = 0.3
 WING_SIGMA = 0.1  # models are subtracted out to where they fall below this many sigma a pixel
 MAX_RADIUS_PX = 25
+STRIP_PX = 256  # of rows: far more than two sources of strips that are no neighbours can share
 
 
 def photometry(
@@ -33,6 +35,7 @@ def photometry(
     fit_radius_px: float | None = None,
     recenter: bool = True,
     fit_sky: bool = False,
+    threads: int = 1,
 ) -> dict[str, NDArray[np.float64]]:
     """Fit the PSF to sources at known positions.
 
@@ -53,6 +56,8 @@ def photometry(
         Let sources above S/N 5 move, by at most one pixel in all.
     fit_sky : bool
         Fit a constant under every source.
+    threads : int
+        Share strips of rows; the result does not depend on their number.
 
     Returns
     -------
@@ -82,9 +87,16 @@ def photometry(
     result[:, 2], result[:, 3] = xs, ys
     options = np.array([fit_radius_px, float(recenter), float(fit_sky)])
     planes = (data, noise, bad)
-    order = _first_order(planes, params, basis, model.residual, result, wings, options)
+    order = _first_order(planes, params, basis, model.residual, result, wings, options, threads)
+
+    def fit(those: NDArray[np.int64]) -> None:
+        _round(planes, params, basis, model.residual, xs, ys, result, wings, options, those, False)
+
+    strips = _strips(ys, order)
     for _ in range(iterations):
-        _round(planes, params, basis, model.residual, xs, ys, result, wings, options, order, False)
+        # Strips touch their neighbours, but not those beyond.
+        threading.each(fit, strips[::2], threads)
+        threading.each(fit, strips[1::2], threads)
     lost = result[:, 5] < MIN_COVERAGE
     result[lost, :2] = np.nan
     result[lost, 4] = np.nan
@@ -98,6 +110,13 @@ def _wing_profile(model: PsfModel) -> NDArray[np.float64]:
     return stamp[MAX_RADIUS_PX, MAX_RADIUS_PX:].astype(np.float64)
 
 
+def _strips(y: NDArray[np.float64], order: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """The sources of each strip of rows, from below, each strip in the given order."""
+    of_source = np.floor_divide(y[order], STRIP_PX).astype(np.int64)
+    of_source -= of_source.min(initial=0)
+    return [order[of_source == k] for k in range(of_source.max(initial=0) + 1)]
+
+
 def _first_order(
     planes: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]],
     params: NDArray[np.float64],
@@ -106,6 +125,7 @@ def _first_order(
     result: NDArray[np.float64],
     wings: NDArray[np.float64],
     options: NDArray[np.float64],
+    threads: int,
 ) -> NDArray[np.int64]:
     """Fluxes at fixed positions, each as if alone; then the order, brightest first.
 
@@ -115,9 +135,12 @@ def _first_order(
     fixed = options.copy()
     fixed[1] = 0.0
     start_x, start_y = result[:, 2].copy(), result[:, 3].copy()
-    everyone = np.arange(len(result))
     scratch = result.copy()
-    _round(planes, params, basis, maps, start_x, start_y, scratch, wings, fixed, everyone, True)
+
+    def measure(those: NDArray[np.int64]) -> None:
+        _round(planes, params, basis, maps, start_x, start_y, scratch, wings, fixed, those, True)
+
+    threading.each(measure, np.array_split(np.arange(len(result)), 4 * threads), threads)
     order = np.argsort(-scratch[:, 0], kind="stable")
     _round(planes, params, basis, maps, start_x, start_y, result, wings, fixed, order, False)
     return order

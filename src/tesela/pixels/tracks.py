@@ -94,7 +94,7 @@ def _narrow_pair(d, y, x, closed, base, margin, part, cut):  # type: ignore[no-u
     return False
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def starts(d, where, closed, floor, noise2, cut):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Return those of `where` (flat indices) that are far narrower than a star can be.
 

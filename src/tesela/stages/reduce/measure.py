@@ -130,6 +130,7 @@ def fit_psf_fluxes(frame: Frame, sources: Sources, model: PsfModel) -> None:
         model,
         table["x_win"],
         table["y_win"],
+        threads=frame.threads,
     )
     table["flux_psf"], table["flux_psf_err"] = fitted["flux"], fitted["err"]
     table["chi2_psf"] = fitted["chi2"]
