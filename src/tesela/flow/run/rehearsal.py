@@ -70,6 +70,7 @@ def run(progress: Progress | None = None) -> Rehearsal:
         ("fringes", _fringe),
         ("reduction", _reduce),
         ("quick look", _quick_look),
+        ("frames of floats", _float_frame),
         ("coadd", _coadd),
         ("catalogue", _catalog),
         ("dual catalogue", _dual),
@@ -321,6 +322,16 @@ def _quick_look(stage: _Stage) -> None:
         raise TeselaError(
             "quick look", found="; ".join(made.rejections), expected="a drawn field that passes"
         )
+
+
+def _float_frame(stage: _Stage) -> None:
+    """What cameras whose frames are floats ask of the kernels that read raw pixels."""
+    inputs = _science(stage, _calset(stage))
+    floats = replace(inputs, pixels=inputs.pixels.astype(np.float32))
+    reduce.look(floats, reduce.ReduceSettings(), reduce.QuickSettings())
+    bias = _inputs(stage, "bias", [_raw(np.zeros((_SIZE, _SIZE)), stage.camera, 11)] * 3, ())
+    bias.pixels = [pixels.astype(np.float32) for pixels in bias.pixels]
+    masters.build_bias(bias, _SETTINGS.bias)
 
 
 def _coadd(stage: _Stage) -> None:
