@@ -168,7 +168,7 @@ def _facts(name: str, obstype: str, camera: Camera, **changes: Any) -> FrameFact
 
 
 def _inputs(
-    stage: _Stage, kind: str, frames: list[NDArray[np.uint16]], needs: tuple[str, ...] = ("BIAS",)
+    stage: _Stage, kind: str, frames: list[NDArray[Any]], needs: tuple[str, ...] = ("BIAS",)
 ) -> masters.RawInputs:
     return masters.RawInputs(
         kind.upper(),
@@ -329,9 +329,8 @@ def _float_frame(stage: _Stage) -> None:
     inputs = _science(stage, _calset(stage))
     floats = replace(inputs, pixels=inputs.pixels.astype(np.float32))
     reduce.look(floats, reduce.ReduceSettings(), reduce.QuickSettings())
-    bias = _inputs(stage, "bias", [_raw(np.zeros((_SIZE, _SIZE)), stage.camera, 11)] * 3, ())
-    bias.pixels = [pixels.astype(np.float32) for pixels in bias.pixels]
-    masters.build_bias(bias, _SETTINGS.bias)
+    bias = _raw(np.zeros((_SIZE, _SIZE)), stage.camera, 11).astype(np.float32)
+    masters.build_bias(_inputs(stage, "bias", [bias] * 3, ()), _SETTINGS.bias)
 
 
 def _coadd(stage: _Stage) -> None:
