@@ -246,7 +246,7 @@ class Override:
     """
 
     step: str
-    """`reduce` or `master`."""
+    """`reduce`, `master` or `quicklook`."""
     settings: dict[str, Any]
     """The settings that differ, as `[steps.NAME]` would have them."""
     camera: str = ""

@@ -104,3 +104,11 @@ def test_a_reduced_frame_shows_its_reduction(portal: httpx.Client) -> None:
     picture = portal.get("/frame/sci1/picture.jpg?size=320")
     shown = np.asarray(Image.open(io.BytesIO(picture.content)))
     assert not np.allclose(shown.mean(axis=(0, 1)), VIOLET, atol=4)
+
+
+def test_the_night_shows_its_numbers_until_there_is_a_reduction(portal: httpx.Client) -> None:
+    page = portal.get("/night/2017-07-03").text
+    rows = {name: row for row in page.split("<tr>") for name in re.findall(r"/frame/([^\"]+)", row)}
+    assert ">2.34<" in rows["sci6"] and rows["sci6"].count("quick look") == 1
+    assert "quick look: clouds: 12 % of the usual light" in rows["sci7"]
+    assert ">2.34<" not in rows["sci1"] and "quick look" not in rows["sci1"]

@@ -96,6 +96,7 @@ def quicklook_step(survey: Survey, cores: int) -> StepSpec:
         settings=settings,
         settings_hash=config.fingerprint(settings),
         cores=cores,
+        overrides=_overrides(survey, "quicklook"),
     )
 
 

@@ -21,6 +21,7 @@ _OBSTYPES = ("bias", "dark", "flat", "science")
 _MAY_NAME: Mapping[str, tuple[str, ...]] = {
     "reduce": NAMES,
     "master": ("camera", "obstype"),
+    "quicklook": NAMES,
 }
 """Steps whose products are of one camera, and what else each is of one. A master is made of frames
 of all projects, and a tile of frames of all cameras."""

@@ -77,6 +77,7 @@ class QuickOrders:
     def _order(
         self, name: str, version: int, inputs: tuple[InputRef, ...], scope: Scope | None
     ) -> Order:
+        settings, settings_hash = self.step.settings_in(scope)
         reduce, _ = self._reduce.settings_in(scope)
         return Order(
             task_id=0,
@@ -86,11 +87,11 @@ class QuickOrders:
             key=name,
             version=version,
             inputs=inputs,
-            settings={**self.step.settings, "reduce": reduce["stage"]},
+            settings={**settings, "reduce": reduce["stage"]},
             survey=str(paths.survey_file(self.site.folder)),
             site=str(self.site.folder),
             out_dir=str(paths.quick_work_folder(self.site.folder) / name),
             code_version=self.step.code_version,
-            settings_hash=self.step.settings_hash,
+            settings_hash=settings_hash,
             cores=self.step.cores,
         )

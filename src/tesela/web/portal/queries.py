@@ -23,6 +23,7 @@ Row = Mapping[Any, Any]
 _frame, _exposure = schema.frame, schema.exposure
 _raw = schema.product.alias("raw")
 _reduced = schema.product.alias("reduced")
+_looked, _look = schema.product.alias("looked"), schema.quality.alias("look")
 _quality, _task, _dirty = schema.quality, schema.task, schema.dirty
 _waiting, _verdict = schema.waiting, schema.verdict
 
@@ -48,6 +49,23 @@ def _frames_with_state() -> FromClause:
             ),
         )
     )
+
+
+def _frames_with_numbers() -> FromClause:
+    """The same beside what was measured, by the quick look where nothing is reduced."""
+    is_look = sa.and_(
+        _looked.c.kind == "quicklook", _looked.c.key == _frame.c.name, _looked.c.is_current
+    )
+    without_reduction = sa.and_(is_look, _reduced.c.id.is_(None))
+    return (
+        _frames_with_state()
+        .outerjoin(_looked, without_reduction)
+        .outerjoin(_look, _look.c.product_id == _looked.c.id)
+    )
+
+
+def _measured(name: str) -> ColumnElement[float]:
+    return sa.func.coalesce(_quality.c[name], _look.c[name])
 
 
 def _in_a_master() -> ColumnElement[bool]:
@@ -95,8 +113,9 @@ _REASON: ColumnElement[str] = sa.func.coalesce(
     "",
 )
 
+_FWHM, _ZEROPOINT = _measured("fwhm_arcsec"), _measured("zeropoint_mag")
 _SKY_RATE: ColumnElement[float] = sa.case(
-    (_exposure.c.exptime_s > 0, _quality.c.sky_e / _exposure.c.exptime_s), else_=None
+    (_exposure.c.exptime_s > 0, _measured("sky_e") / _exposure.c.exptime_s), else_=None
 )
 """Electrons a second and pixel."""
 
@@ -177,10 +196,12 @@ _COLUMNS = (
     _reduced.c.stale,
     _reduced.c.warnings_json,
     sa.func.coalesce(_reduced.c.checksum, _raw.c.checksum).label("checksum"),
-    _quality.c.fwhm_arcsec,
-    _quality.c.ellipticity,
+    _FWHM.label("fwhm_arcsec"),
+    _measured("ellipticity").label("ellipticity"),
     _SKY_RATE.label("sky_e_s"),
-    _quality.c.zeropoint_mag,
+    _ZEROPOINT.label("zeropoint_mag"),
+    _look.c.passed.label("look_passed"),
+    _look.c.reason.label("look_reason"),
 )
 
 
@@ -196,9 +217,9 @@ def _order(sort: str, bands: Sequence[str]) -> ColumnElement[Any]:
         "object": _exposure.c.object,
         "time": _exposure.c.mjd_start,
         "exptime": _exposure.c.exptime_s,
-        "fwhm": _quality.c.fwhm_arcsec,
+        "fwhm": _FWHM,
         "sky": _SKY_RATE,
-        "zeropoint": _quality.c.zeropoint_mag,
+        "zeropoint": _ZEROPOINT,
     }[sort]
 
 
@@ -217,7 +238,7 @@ def frames(
     key = (key.desc() if chosen.descending else key.asc()).nulls_last()
     query = (
         sa.select(*_COLUMNS)
-        .select_from(_frames_with_state().join(_raw, _raw.c.id == _frame.c.product_id))
+        .select_from(_frames_with_numbers().join(_raw, _raw.c.id == _frame.c.product_id))
         .where(*_chosen(chosen))
         .order_by(key, _exposure.c.mjd_start, _frame.c.name)
         .limit(limit)
@@ -253,12 +274,12 @@ def exposures(conn: Connection, night: str) -> list[Row]:
             _exposure.c.exptime_s,
             _frame.c.name,
             _frame.c.band,
-            _quality.c.fwhm_arcsec,
+            _FWHM.label("fwhm_arcsec"),
             _SKY_RATE.label("sky_e_s"),
-            _quality.c.zeropoint_mag,
+            _ZEROPOINT.label("zeropoint_mag"),
             sa.case(dict(RANK), value=_STATE).label("rank"),
         )
-        .select_from(_frames_with_state())
+        .select_from(_frames_with_numbers())
         .where(_exposure.c.night == night)
     ).subquery()
     c = frames_.c
@@ -333,7 +354,7 @@ def frames_of(conn: Connection, exposure_ids: Sequence[int]) -> list[Row]:
     """All frames of some exposures, by CCD, with their state and what was measured."""
     query = (
         sa.select(*_COLUMNS)
-        .select_from(_frames_with_state().join(_raw, _raw.c.id == _frame.c.product_id))
+        .select_from(_frames_with_numbers().join(_raw, _raw.c.id == _frame.c.product_id))
         .where(_frame.c.exposure_id.in_(exposure_ids))
         .order_by(_frame.c.ccd, _frame.c.name)
     )
