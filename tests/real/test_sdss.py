@@ -111,6 +111,24 @@ def test_the_seeing_is_that_of_psfield(field: Field, made: reduce.ReduceOutputs)
     assert made.metrics["fwhm_px"] == pytest.approx(3.4, abs=0.2)
 
 
+def test_the_size_over_the_field_is_that_of_its_stars(made: reduce.ReduceOutputs) -> None:
+    """The seeing changed by 6 % while the field drifted over the CCD."""
+    stars, image = made.image.sources, made.image.image
+    model = PsfModel.from_arrays(made.image.psf.arrays, made.image.psf.numbers)
+    sure = (stars["flags"] == 0) & (stars["flux_auto"] > 140 * stars["flux_auto_err"])
+    sure &= (stars["fwhm"] > 2.8) & (stars["fwhm"] < 4.0)
+    sure &= (np.abs(stars["x"] - 1024) < 1000) & (np.abs(stars["y"] - 744) < 720)
+    ratio = []
+    for x, y in zip(stars["x"][sure], stars["y"][sure]):
+        i, j = round(x), round(y)
+        seen = image[j - 12 : j + 13, i - 12 : i + 13]
+        ratio.append(moffat_fwhm(model.stamp(x, y, 12)) / moffat_fwhm(seen.astype(float)))
+    thirds = np.floor_divide(stars["y"][sure], 500)
+    found = [np.median(np.array(ratio)[thirds == k]) for k in range(3)]
+    assert [np.count_nonzero(thirds == k) for k in range(3)] > [5, 5, 5]
+    np.testing.assert_allclose(found, 1.0, atol=0.03)
+
+
 def test_what_the_survey_interpolated_shows_no_more(
     field: Field, made: reduce.ReduceOutputs
 ) -> None:

@@ -20,7 +20,7 @@ from tesela.pixels.psf_model import OVERSAMPLING, PsfModel, moffat_parameters, t
 
 MIN_STARS = 5
 STARS_PER_TERM = 4
-LINEAR_MAP_STARS = 60
+LINEAR_MAP_STARS = 30
 BETA_RANGE = (1.6, 8.0)
 MAX_SHIFT_PX = 1.5
 SHAPE = slice(3, 7)  # ln FWHM, e1, e2, beta among a star's parameters; 0, 1, 2 are flux, x, y
