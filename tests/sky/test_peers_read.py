@@ -1,7 +1,11 @@
-"""Others read the headers that we write: source-extractor and SWarp, where they are installed."""
+"""Others read the headers that we write: source-extractor, SWarp and ds9, where they are
+installed."""
 
+import os
+import re
 import shutil
 import subprocess
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -92,3 +96,42 @@ def test_swarp_reads_them(frame):
     assert len(away) > 0.9 * len(before)
     # 20 arcsec of distortion are gone; what is left is the noise of two centroids.
     assert np.median(away) < 0.02 * SCALE_ARCSEC
+
+
+@contextmanager
+def screen():
+    """A display that nobody looks at; its number."""
+    if shutil.which("Xvfb") is None:
+        pytest.skip("Xvfb is not installed")
+    read, write = os.pipe()
+    command = ["Xvfb", "-displayfd", str(write), "-screen", "0", "800x600x24"]
+    server = subprocess.Popen(command, pass_fds=[write], stderr=subprocess.DEVNULL)
+    os.close(write)
+    try:
+        with os.fdopen(read) as pipe:
+            yield f":{pipe.readline().strip()}"
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def test_ds9_reads_them(frame):
+    if shutil.which("ds9") is None:
+        pytest.skip("ds9 is not installed")
+    x, y = np.random.default_rng(3).uniform(1, SIZE, (2, 20)).round(2)
+    folder = frame.parent
+    points = "\n".join(f"point({a},{b})" for a, b in zip(x, y))
+    (folder / "pixels.reg").write_text(f"image\n{points}\n")
+    with screen() as display:
+        command = ["ds9", frame.name, "-regions", "load", "pixels.reg", "-regions", "system", "wcs"]
+        command += ["-regions", "sky", "icrs", "-regions", "skyformat", "degrees"]
+        command += ["-regions", "save", "sky.reg", "-exit"]
+        environment = {**os.environ, "DISPLAY": display, "HOME": str(folder)}
+        subprocess.run(
+            command, cwd=folder, check=True, capture_output=True, timeout=120, env=environment
+        )
+    found = re.findall(r"point\(([-0-9.]+),([-0-9.]+)\)", (folder / "sky.reg").read_text())
+    read_ra, read_dec = np.array(found, float).T
+    ra, dec = bent().pix_to_sky(x - 1, y - 1)
+    assert np.allclose(read_ra, ra, rtol=0, atol=2e-7)  # it writes seven decimals
+    assert np.allclose(read_dec, dec, rtol=0, atol=2e-7)
