@@ -16,6 +16,7 @@ from tesela.pixels.detrend import NOTHING
 from tesela.products.images import Master
 from tesela.products.maskbit import MaskBit
 from tesela.products.masterkind import KINDS, QUICK, STANDS_IN
+from tesela.stages.reduce.masternoise import MasterNoise
 
 _REQUIRED = ("BIAS", "FLAT")
 _PLANES = ("BIAS", "DARK", "FLAT", "FRINGE", "PATTERN")
@@ -49,6 +50,7 @@ class Calset:
     """(ny, nx) True where any of the masters says so."""
     patterns: Mapping[str, Master] = field(default_factory=dict)
     """FRINGE and PATTERN, relative to the sky."""
+    noise: MasterNoise = field(default_factory=MasterNoise)
 
     @classmethod
     def nothing(cls) -> Calset:
@@ -97,6 +99,7 @@ def prepare(
         illumination=nodes,
         bad=bad,
         patterns={kind: masters[kind] for kind in ("FRINGE", "PATTERN") if kind in masters},
+        noise=MasterNoise.of(masters),
     )
 
 

@@ -84,14 +84,16 @@ def remove_signature(inputs: ReduceInputs) -> Frame:
 
 
 def measure_noise(frame: Frame, inputs: ReduceInputs) -> None:
-    """The variance of the sky, the dark current and the read-out, and its coarse map."""
+    """The variance of sky, dark current, read-out and masters, and its coarse map."""
+    exptime_s = inputs.facts.exptime_s
     frame.variance = variance.without_sources(
         frame.sky,
         frame.calset.response,
         inputs.camera.sections("dest"),
-        frame.readnoise_e,
+        frame.calset.noise.readout_e(frame.readnoise_e, exptime_s),
         dark=frame.calset.dark,
-        exptime_s=inputs.facts.exptime_s,
+        exptime_s=exptime_s,
+        flat_noise=frame.calset.noise.flat,
         threads=frame.threads,
     )
     sky = needed(frame.sky, "sky model")

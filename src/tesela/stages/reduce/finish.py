@@ -106,7 +106,7 @@ def _scale_cards(frame: Frame) -> list[Card]:
     m = frame.metrics
     return [
         ("MAGZP", m["zeropoint_mag"], "[mag] for 1 electron/s, PSF flux"),
-        ("MAGZPERR", m["zeropoint_err_mag"], "[mag]"),
+        ("MAGZPERR", m["zeropoint_err_mag"], "[mag] of its stars, not of the reference"),
         ("MAGZPN", m["n_zeropoint"], "stars of the zero point"),
         ("COLCOEF", m["colour_coefficient"], "reference = natural + COLCOEF (colour - COLPIVOT)"),
         ("COLPIVOT", m["colour_pivot"], "[mag] colour at which MAGZP holds"),

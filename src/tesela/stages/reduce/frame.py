@@ -71,11 +71,13 @@ class Frame:
         self.operations.append(Operation(name, parameters))
 
     def add_light_of_sources(self) -> None:
-        """Let the variance have the photons of what was detected."""
+        """Let the variance have the photons of what was detected, and the flat's noise in it."""
         variance.add_sources(
             needed(self.variance, "variance"),
             self.image,
             needed(self.objects, "object mask"),
             self.calset.response,
+            sky_e=float(np.median(needed(self.sky, "sky model").mesh_level)),
+            flat_noise=self.calset.noise.flat,
             threads=self.threads,
         )
