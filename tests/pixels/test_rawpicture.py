@@ -49,3 +49,14 @@ def test_an_amplifier_without_overscan_is_shown_as_it_is(rng: np.random.Generato
         ).max()
         <= 3
     )
+
+
+def test_rows_tell_the_zero_where_there_are_no_columns(rng: np.random.Generator) -> None:
+    raw = frame(rng, (1000, 9000))
+    rows = np.hstack([np.full((4, 44), zero, np.uint16) for zero in (1000, 9000)])
+    tall = np.vstack([raw, rows])
+    none = np.array([[40, 40, 0, 60], [44, 44, 0, 60]])
+    parallel = np.array([[0, 40, 60, 64], [48, 88, 60, 64]])
+    by_columns = rawpicture.render(raw, DATA, DEST, STRIPS, (60, 80), max_px=16)
+    by_rows = rawpicture.render(tall, DATA, DEST, none, (60, 80), parallel=parallel, max_px=16)
+    assert np.abs(by_rows.astype(int) - by_columns).max() <= 3

@@ -22,6 +22,7 @@ def render(
     overscan: npt.ArrayLike,
     shape: tuple[int, int],
     *,
+    parallel: npt.ArrayLike | None = None,
     max_px: int = 320,
 ) -> NDArray[np.uint8]:
     """Bin a raw frame into a grey picture, as the sky lies on the detector.
@@ -33,11 +34,13 @@ def render(
     ----------
     raw : (ny_raw, nx_raw) uint16 or float32, ADU
     data, overscan : (n_amp, 4) int, half-open [x0, x1, y0, y1] in `raw`
-        A strip without pixels leaves its amplifier as it is.
+        A strip without pixels leaves its amplifier to its `parallel` one.
     dest : (n_amp, 4) int
         Where each data section lies in the trimmed image.
     shape : (ny, nx)
         Of the trimmed image.
+    parallel : (n_amp, 4) int, optional
+        Strips of rows; an amplifier without either is shown as it is.
     max_px : int
         Longest side of the picture.
 
@@ -49,6 +52,9 @@ def render(
     raw = as_raw(raw)
     of_raw = (raw.shape[0], raw.shape[1])
     source, strips = as_sections(data, of_raw, "data"), as_sections(overscan, of_raw, "overscan")
+    if parallel is not None:
+        empty = (strips[:, 0] == strips[:, 1]) | (strips[:, 2] == strips[:, 3])
+        strips = np.where(empty[:, None], as_sections(parallel, of_raw, "parallel"), strips)
     factor = max(1, -(-max(shape) // max_px))
     bins = (-(-shape[0] // factor), -(-shape[1] // factor))
     total, count = np.zeros(bins), np.zeros(bins, np.int64)

@@ -115,6 +115,7 @@ def _picture(pixels: Pixels, camera: Camera) -> NDArray[np.uint8]:
         camera.sections("dest"),
         camera.sections("overscan"),
         camera.shape,
+        parallel=camera.sections("parallel"),
         max_px=paths.RAW_PICTURE_PX,
     )
 

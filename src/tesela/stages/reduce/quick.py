@@ -153,5 +153,6 @@ def _raw_picture(inputs: ReduceInputs) -> np.ndarray:
         camera.sections("dest"),
         camera.sections("overscan"),
         camera.shape,
+        parallel=camera.sections("parallel"),
         max_px=paths.PICTURE_PX,
     )
