@@ -88,13 +88,34 @@ def test_a_dome_in_the_way_is_said() -> None:
     def vignette(image: np.ndarray) -> None:
         image[: drawn.SIZE // 3] *= 0.2
 
-    settings = replace(SETTINGS, sky=replace(SETTINGS.sky, mesh_px=64))
-    made = reduce.reduce(Exposure(spoil=vignette).inputs(), settings)
+    made = reduce.reduce(Exposure(spoil=vignette).inputs(), SETTINGS)
     assert any("dome or shutter in the way" in reason for reason in made.rejections)
 
 
+def test_a_dome_that_leaves_too_few_stars_is_said() -> None:
+    def vignette(image: np.ndarray) -> None:
+        image[:140] *= 0.01
+        image[140:] = drawn.SKY_E  # and what it leaves has no stars
+
+    with pytest.raises(QualityError, match="dome or shutter in the way"):
+        reduce.reduce(Exposure(spoil=vignette).inputs(), SETTINGS)
+
+
+def test_a_gradient_of_the_sky_is_followed_on_a_small_ccd() -> None:
+    """Although the cells of the sky model are larger than the CCD, by the settings."""
+    steps = np.linspace(-0.3, 0.3, drawn.SIZE)
+
+    def tilt(image: np.ndarray) -> None:
+        image += drawn.SKY_E * steps[:, None]
+
+    assert SETTINGS.sky.mesh_px > drawn.SIZE
+    made = reduce.reduce(Exposure(spoil=tilt).inputs(), SETTINGS)
+    assert made.metrics["zeropoint_mag"] == pytest.approx(drawn.ZEROPOINT_MAG, abs=0.01)
+    assert made.rejections == []
+
+
 def test_clouds_are_no_traceback() -> None:
-    with pytest.raises(QualityError, match="stars"):
+    with pytest.raises(QualityError, match="clouds"):
         reduced(Exposure(zeropoint_mag=drawn.ZEROPOINT_MAG - 9.0))
 
 
@@ -144,3 +165,34 @@ def test_transparency_is_told_against_a_clear_night() -> None:
     made = reduce.reduce(inputs, settings)
     assert made.metrics["transparency"] == pytest.approx(10 ** (-0.4 * 0.5), rel=0.02)
     assert made.rejections == ["clouds let 63 % of the light through"]
+
+
+def test_a_zero_point_whose_stars_disagree_is_not_used() -> None:
+    inputs = Exposure().inputs()
+    mixed = np.random.default_rng(8).permutation(inputs.refcat["mag"])
+    made = reduce.reduce(replace(inputs, refcat={**inputs.refcat, "mag": mixed}), SETTINGS)
+    assert any("stars of the zero point scatter by" in reason for reason in made.rejections)
+
+
+def test_a_zero_point_that_changes_over_the_field_is_not_used() -> None:
+    """The sky is as bright everywhere, the stars are not: a cloud on one side."""
+    fading = np.linspace(1.0, 0.7, drawn.SIZE)
+
+    def cloud(image: np.ndarray) -> None:
+        image[:] = (image - drawn.SKY_E) * fading + drawn.SKY_E
+
+    made = reduce.reduce(Exposure(spoil=cloud).inputs(), SETTINGS)
+    assert any("changes by 0.3" in reason for reason in made.rejections)
+
+
+def test_a_colour_term_of_another_filter_is_not_used() -> None:
+    inputs = Exposure().inputs()
+    known = drawn.stars().refcat(colour_term=0.8)
+    reference = replace(
+        inputs.reference, colour=("blue", "mag"), colour_pivot=0.8, colour_coefficient="fit"
+    )
+    made = reduce.reduce(replace(inputs, refcat=known, reference=reference), SETTINGS)
+    assert any("colour term of +0.8" in reason for reason in made.rejections)
+    stated = replace(reference, colour_coefficient=0.8)
+    made = reduce.reduce(replace(inputs, refcat=known, reference=stated), SETTINGS)
+    assert not any("colour term" in reason for reason in made.rejections), "the survey says so"

@@ -122,7 +122,7 @@ def _metric_cards(frame: Frame, settings: ReduceSettings) -> list[Card]:
         ("ELLIPTIC", m["ellipticity"], "1 - b/a of the PSF"),
         ("SKYLEVEL", m["sky_e"], "[electron] median of the sky model"),
         ("SKYRMS", m["sky_rms_e"], "[electron]"),
-        ("SKYMESH", settings.sky.mesh_px, "[pixel] pitch of the mesh in SKY"),
+        ("SKYMESH", needed(frame.sky, "sky model").mesh_px, "[pixel] pitch of the mesh in SKY"),
         ("RDNOISE", m["readnoise_e"], "[electron]"),
         ("ASTRRMS1", m["astrometry_rms_ra_arcsec"], "[arcsec] along RA"),
         ("ASTRRMS2", m["astrometry_rms_dec_arcsec"], "[arcsec] along Dec"),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +17,7 @@ from tesela.stages.reduce.settings import GateSettings
 _BRIGHT_SNR = 30.0
 _ENOUGH = 20
 _SATURATED = 4
+_HARDLY_ANY = 5
 
 
 @dataclass(frozen=True)
@@ -59,17 +63,31 @@ def drawn_out(sources: Sources) -> Drawn:
     )
 
 
+@contextmanager
+def explained(frame: Frame, settings: GateSettings) -> Iterator[None]:
+    """Where what is done inside finds too few stars, say what may be behind that.
+
+    Raises the `QualityError` that came, with the cause that the sky tells of before its advice.
+    """
+    try:
+        yield
+    except QualityError as error:
+        causes = _of_sky(frame, settings)
+        if not causes and frame.metrics.get("n_sources", _HARDLY_ANY) < _HARDLY_ANY:
+            causes = ["hardly a star shows: clouds, or the shutter did not open"]
+        if not causes:
+            raise
+        raise QualityError(
+            error.what,
+            found=error.found,
+            expected=error.expected,
+            do="; ".join([*causes, error.do]),
+        ) from error
+
+
 def judge(frame: Frame, settings: GateSettings) -> list[str]:
     """Why an image that was calibrated is not to be used; empty if it is."""
-    metrics, reasons = frame.metrics, []
-    mesh = needed(frame.sky, "sky model").mesh_level
-    dim = float(np.mean(mesh < 0.5 * np.median(mesh))) if np.median(mesh) > 0 else 0.0
-    metrics["sky_dim_fraction"] = dim
-    if dim > settings.max_dim_fraction:
-        reasons.append(
-            f"{100 * dim:.0f} % of the frame has less than half of the sky: dome or shutter in the "
-            "way"
-        )
+    metrics, reasons = frame.metrics, _of_sky(frame, settings)
     if metrics["fraction_bad"] > settings.max_bad_fraction:
         reasons.append(f"{100 * metrics['fraction_bad']:.0f} % of the pixels are bad")
     if metrics["ellipticity"] > settings.max_ellipticity:
@@ -80,4 +98,40 @@ def judge(frame: Frame, settings: GateSettings) -> list[str]:
     share = metrics.get("transparency")
     if share is not None and share < settings.min_transparency:
         reasons.append(f"clouds let {100 * share:.0f} % of the light through")
+    return [*reasons, *_of_zero_point(metrics, settings)]
+
+
+def _of_sky(frame: Frame, settings: GateSettings) -> list[str]:
+    mesh = needed(frame.sky, "sky model").mesh_level
+    dim = float(np.mean(mesh < 0.5 * np.median(mesh))) if np.median(mesh) > 0 else 0.0
+    frame.metrics["sky_dim_fraction"] = dim
+    if dim <= settings.max_dim_fraction:
+        return []
+    return [
+        f"{100 * dim:.0f} % of the frame has less than half of the sky: dome or shutter in the way"
+    ]
+
+
+def _of_zero_point(metrics: Mapping[str, Any], settings: GateSettings) -> list[str]:
+    """A zero point is a mean that always comes out; whether its stars agree is another question."""
+    reasons = []
+    scatter, tilt = metrics.get("zeropoint_scatter_mag"), metrics.get("zeropoint_tilt_mag")
+    slope, error = metrics.get("colour_coefficient"), metrics.get("colour_coefficient_err")
+    if scatter is not None and scatter > settings.max_zeropoint_scatter_mag:
+        reasons.append(
+            f"the stars of the zero point scatter by {scatter:.2f} mag, at most "
+            f"{settings.max_zeropoint_scatter_mag:g}: catalogue, filter or clouds"
+        )
+    if tilt is not None and tilt > settings.max_zeropoint_tilt_mag:
+        reasons.append(
+            f"the zero point changes by {tilt:.2f} mag over the field, at most "
+            f"{settings.max_zeropoint_tilt_mag:g}: clouds, vignetting or flat"
+        )
+    # Where the survey states the colour term it has no error.
+    if slope and error and abs(slope) - 2 * error > settings.max_colour_coefficient:
+        reasons.append(
+            f"the zero point has a colour term of {slope:+.2f}, at most "
+            f"{settings.max_colour_coefficient:g}: another filter than the header says, or another "
+            "band of the catalogue"
+        )
     return reasons

@@ -64,6 +64,7 @@ def calibrate(
         zeropoint_scatter_mag=psf_zero.scatter_mag,
         n_zeropoint=psf_zero.n,
         colour_coefficient=psf_zero.colour_coefficient,
+        colour_coefficient_err=psf_zero.colour_error,
         colour_pivot=inputs.reference.colour_pivot,
         zeropoint_aperture_mag=aperture_zero.zeropoint_mag,
         zeropoint_aperture_adu_mag=aperture_zero.zeropoint_mag - 2.5 * np.log10(gain),

@@ -15,19 +15,26 @@ from tesela.products.frame import FrameFacts
 from tesela.products.images import ReducedImage, Table
 from tesela.stages.reduce.calset import Calset
 
+CELLS_ALONG, SMALLEST_CELL_PX = 6, 64
+
 
 @dataclass(frozen=True)
 class SkySettings:
     """The sky model and the objects it leaves out."""
 
     mesh_px: int = 1024
-    """Side of the cells of the sky model; larger than any galaxy that is to be kept."""
+    """Side of the cells of the sky model; larger than any galaxy that is to be kept. Cells are at
+    most a sixth of the shorter side of the CCD."""
     threshold_sigma: float = 1.5
     """Detection threshold, in sigma of the sky at a pixel."""
     min_area_px: int = 5
     """Fewest connected pixels of a source."""
     object_grow_px: float = 4.0
     """Sources are grown by this before the sky is measured around them."""
+
+    def cell_px(self, shape: tuple[int, ...]) -> int:
+        """The side of a cell on a CCD of that shape: a small one has a gradient too."""
+        return min(self.mesh_px, max(min(shape) // CELLS_ALONG, SMALLEST_CELL_PX))
 
 
 @dataclass(frozen=True)
@@ -119,6 +126,12 @@ class GateSettings:
     """Median 1 - b/a of the PSF."""
     min_transparency: float = 0.0
     """Least share of the light of a clear night, where the survey says what that is."""
+    max_zeropoint_scatter_mag: float = 0.12
+    """Robust scatter of its stars; above it the catalogue, the filter or the fluxes are wrong."""
+    max_zeropoint_tilt_mag: float = 0.15
+    """From edge to edge, of the zero point over the field."""
+    max_colour_coefficient: float = 0.5
+    """Magnitudes a magnitude of colour: a term that is steeper is that of another filter."""
     trailed_ellipticity: float = 0.5
     """Of bright sources, from which no PSF is looked for if they point the same way."""
     trailed_coherence: float = 0.8

@@ -15,10 +15,8 @@ SHARPEST_FWHM_PX = 1.4
 
 def find_objects(frame: Frame, settings: SkySettings) -> None:
     """A provisional level, and what stands above it: left out wherever the sky is measured."""
-    unusable = frame.unusable
-    provisional = background.measure(
-        frame.image, unusable, mesh_px=settings.mesh_px, threads=frame.threads
-    )
+    unusable, mesh_px = frame.unusable, settings.cell_px(frame.image.shape)
+    provisional = background.measure(frame.image, unusable, mesh_px=mesh_px, threads=frame.threads)
     above, x, y = detect.rough(
         frame.image,
         provisional,
@@ -35,17 +33,18 @@ def find_objects(frame: Frame, settings: SkySettings) -> None:
     )  # fmt: skip
     # To set limits with, which would harm stars if it were too high.
     frame.fwhm_px = UNKNOWN_FWHM_PX if fwhm_px is None else max(fwhm_px, SHARPEST_FWHM_PX)
-    frame.did("provisional sky", mesh_px=settings.mesh_px, objects=len(x))
+    frame.did("provisional sky", mesh_px=mesh_px, objects=len(x))
 
 
 def subtract(frame: Frame, settings: SkySettings) -> None:
     """Model the sky around the objects and subtract it; its mesh is kept, so nothing is lost."""
     hidden = frame.unusable
     hidden |= needed(frame.objects, "object mask")
-    model = background.measure(frame.image, hidden, mesh_px=settings.mesh_px, threads=frame.threads)
+    mesh_px = settings.cell_px(frame.image.shape)
+    model = background.measure(frame.image, hidden, mesh_px=mesh_px, threads=frame.threads)
     background.subtract(frame.image, model, threads=frame.threads)
     frame.sky = model
-    frame.did("sky", mesh_px=settings.mesh_px, level_e=model.median_level)
+    frame.did("sky", mesh_px=mesh_px, level_e=model.median_level)
     frame.metrics.update(
         sky_e=model.median_level,
         sky_rms_e=model.median_rms,
