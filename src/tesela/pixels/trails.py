@@ -26,7 +26,7 @@ MAX_REFINED = 32
 MAX_REFINED_AMONG_OBJECTS = 8
 MIN_LENGTH = 0.15
 NARROW_BOX_PX = 9
-SHORT = 0.3  # of the side of the frame
+SHORT = 0.27  # of the side of the frame
 USUAL_SCATTER = 1.12  # of white noise, by the estimate of few strips
 AXIS_TOLERANCE_DEG = 0.3
 AXIS_TOLERANCE_PX = 7.0
@@ -121,7 +121,7 @@ def find(
     threshold : float
         Least significance, in sigma, after the number of lines tried is allowed for: 5.4 asks
         for a signal-to-noise ratio of 8.0 in a frame of 1152^2 pixels, 8.5 in one of 9216^2; more
-        of trails shorter than 0.3 of the frame, and in frames with fringes or the like, most
+        of trails shorter than 0.27 of the frame, and in frames with fringes or the like, most
         of all where they are broader than 9 px. Nothing broader than 15 px is a trail.
     max_trails : int
 
