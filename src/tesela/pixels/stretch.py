@@ -16,6 +16,7 @@ BROAD = (19, 24)  # px
 CHUNKS = 48
 MIN_SHARE = 0.25
 VARYING = 0.3
+MANY = 8
 # How many parts either end may move aside, in which steps, and how much of the significance wanted
 # has to be there already.
 LOOKS = ((24, 4, 0.8), (6, 1, 0.9), (2, 1, 1.0))
@@ -35,7 +36,8 @@ class Stretch:
         Its significance.
     unevenness : float
         Chi square, a chunk, of the light of its chunks around the same brightness for all, which
-        may vary by `VARYING`.
+        may vary by `VARYING`. Of `MANY` or more the worst is not counted: a star's wings may lie
+        there.
     """
 
     line: Chord
@@ -139,7 +141,8 @@ def _unevenness(light: np.ndarray, number: np.ndarray) -> float:
         # Where it varies much a long chunk tells no more than a short one.
         weights = 1 / (1 / number + (VARYING * mean) ** 2)
         mean = (weights * light / number).sum() / weights.sum()
-    return float((weights * (light / number - mean) ** 2).mean())
+    terms = np.sort(weights * (light / number - mean) ** 2)
+    return float(terms[:-1].mean() if terms.size >= MANY else terms.mean())
 
 
 def _running(

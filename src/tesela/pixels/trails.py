@@ -67,7 +67,7 @@ class Found(Sequence[Trail]):
     trails : tuple of Trail
     strongest : float
         Signal-to-noise ratio of the best line of the frame outside objects, of a trail or not:
-        chance alone gives 5 to 6.
+        chance alone gives 5.5 to 6.5.
     """
 
     trails: tuple[Trail, ...]
@@ -117,13 +117,15 @@ def find(
         must have the same brightness all along (`steadiness`), which spikes, edge-on galaxies and
         stars in line have not.
     bin : int, optional
-        Pixels a bin; 4, or 8 for frames above 16 megapixels.
+        Pixels a bin; 4, or 8 for frames above 16 megapixels. Outside objects half of it.
     threshold : float
         Least significance, in sigma, after the number of lines tried is allowed for: 5.4 asks
         for a signal-to-noise ratio of 8.0 in a frame of 1152^2 pixels, 8.5 in one of 9216^2; more
         of trails shorter than 0.27 of the frame, and in frames with fringes or the like, most
         of all where they are broader than 9 px. Nothing broader than 15 px is a trail.
     max_trails : int
+    threads : int
+        What is found does not depend on it.
 
     Returns
     -------
