@@ -207,7 +207,7 @@ def _sums(planes, line, reach, n_chunks, clip):  # type: ignore[no-untyped-def] 
     ny, nx = image.shape
     x0, y0, ux, uy, length = line
     whole = noise.size == 1
-    away = reach + 0.5
+    away, per_px = reach + 0.5, n_chunks / length
     end_y = y0 + uy * length
     margin = away * abs(ux) + 1
     for y in range(max(int(min(y0, end_y) - margin), 0), min(int(max(y0, end_y) + margin) + 2, ny)):
@@ -222,7 +222,7 @@ def _sums(planes, line, reach, n_chunks, clip):  # type: ignore[no-untyped-def] 
                 continue
             if covered[y, x] and (band[4] < 0 or not is_open(x, y, band)):
                 continue
-            chunk, k = min(int(t * n_chunks / length), n_chunks - 1), int(PARTS * (u + away))
+            chunk, k = min(int(t * per_px), n_chunks - 1), int(PARTS * (u + away))
             value = image[y, x] / (noise[0, 0] if whole else noise[y, x])
             signal[chunk, k] += min(max(value, -clip), clip)
             weight[chunk, k] += 1

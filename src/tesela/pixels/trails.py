@@ -172,10 +172,7 @@ def _left_out(
 
 
 class _Search:
-    """The frame, full and binned, on which trails are looked for one after the other.
-
-    Of trails found `bad` and `hidden` are painted over, and the sums set to 0.
-    """
+    """The frame, full and binned, out of which trails are taken one after the other."""
 
     def __init__(
         self,
@@ -250,8 +247,8 @@ class _Search:
         def judged(line: radon.Line) -> tuple[Streak, float] | None:
             return self._judged(look(line))
 
-        # As many at a time as there are threads, and the first that is one, as with one thread.
-        at_once = max(self.threads, 1)
+        # A few at a time for several threads, and the first that is one, as with one thread.
+        at_once = 2 * self.threads if self.threads > 1 else 1
         for k in range(0, len(chosen), at_once):
             for found in threading.each(judged, chosen[k : k + at_once], self.threads):
                 if found is not None:
@@ -273,7 +270,7 @@ class _Search:
 
     def _judged(self, streak: Streak | None) -> tuple[Streak, float] | None:
         """The streak and the scatter of lines beside it, if it is a trail."""
-        if streak is None or not _looks_like_trail(streak, self.needed, self.shortest):
+        if streak is None or not _looks_like_trail(streak, self.needed, self.side):
             return None
         scale = _scatter_beside(streak, self.signal, self.weight, self.step)
         asked = _asked(streak, self.needed, scale, self.side)
@@ -358,13 +355,13 @@ def _asked(streak: Streak, needed: float, scatter: float, side: int) -> float:
     return needed * broad * rough * short
 
 
-def _looks_like_trail(streak: Streak, needed: float, shortest: float) -> bool:
+def _looks_like_trail(streak: Streak, needed: float, side: int) -> bool:
     dx, dy = abs(streak.x1 - streak.x0), abs(streak.y1 - streak.y0)
     aside = max(AXIS_TOLERANCE_PX, math.tan(math.radians(AXIS_TOLERANCE_DEG)) * max(dx, dy))
     return (
-        streak.snr >= needed
+        streak.snr >= _asked(streak, needed, 1.0, side)
         and streak.box_px <= MAX_BOX_PX
-        and streak.length_px >= shortest
+        and streak.length_px >= MIN_LENGTH * side
         and min(dx, dy) > aside
         and streak.evenness >= 0.5
         and streak.filled == 1.0
