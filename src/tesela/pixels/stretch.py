@@ -17,8 +17,8 @@ CHUNKS = 48
 MIN_SHARE = 0.25
 VARYING = 0.3
 MANY = 8
-# How many parts either end may move aside, in which steps, and how much of the significance wanted
-# has to be there already.
+# How many parts either end may move aside, in which steps, and how near to the significance and
+# evenness wanted it has to be by then.
 LOOKS = ((24, 4, 0.8), (6, 1, 0.9), (2, 1, 1.0))
 
 
@@ -71,7 +71,7 @@ def follow(
     least_snr : float
         Signal-to-noise ratio below which nobody wants it.
     least_px : float
-        Shortest stretch, in pixels.
+        Length, in pixels, of the shortest stretch wanted.
     most_uneven : float
         Largest `Stretch.unevenness`.
 
@@ -87,12 +87,12 @@ def follow(
         sums = _running(planes, line, reach_px, clip_sigma)
         if sums is None:
             return None
-        t = sorted(line.along(*ends[i : i + 2]) for i in (0, 2))
-        span = (max(t[0], 0.0), min(t[1], line.length))
+        t0, t1 = (line.along(*ends[i : i + 2]) for i in (0, 2))
+        span = (max(t0, 0.0), min(t1, line.length))
         if span[1] - span[0] < least_px / 2:
             return None
         chunk = line.length / CHUNKS
-        least = max(int(least_px / chunk) - 2, 2)
+        least = max(int(least_px / chunk) - 2, 2)  # what is short is to be seen to be short
         signal, weight = sums
         power, centre0, centre1, width, first, last = _best(
             signal, weight, span, chunk, reach, step, least
