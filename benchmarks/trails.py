@@ -69,9 +69,9 @@ KINDS = (
     Kind(0.06, 5.0, True, 30),
     Kind(0.10, 5.0, False, 60),
     Kind(0.05, 5.0, True, 6),
-    Kind(0.16, 2.0, False, 6),
+    Kind(0.16, 2.0, False, 18),
     Kind(0.06, 15.0, False, 6),
-    Kind(0.10, 2.0, True, 6),
+    Kind(0.10, 2.0, True, 18),
     Kind(0.035, 15.0, True, 6),
 )
 CLEAN = 600

@@ -59,6 +59,33 @@ def test_trail_is_found_where_it_is(ends, width, brightness):
     assert abs(found[0].surface_brightness / brightness - 1) < 0.35
 
 
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("width", [2, 5, 15])
+def test_faint_trail_over_a_third_of_the_frame_is_found(width, seed):
+    image, mask = frame(70 + seed)
+    rng = np.random.default_rng(seed)
+    angle, length = rng.uniform(0.15, 1.4), 0.36 * SIZE
+    x, y = rng.uniform(0.05 * SIZE, 0.6 * SIZE, 2)
+    ends = (x, y, x + length * np.cos(angle), y + length * np.sin(angle))
+    cover = line(ends, width)
+    image += (15 / np.sqrt(width * length) * cover).astype(np.float32)
+    found = trails.find(image, mask, 1.0)
+    assert len(found) == 1
+    assert trails.paint(found, image.shape, 1.0)[cover > 0.5].mean() > 0.8
+
+
+def test_trails_do_not_depend_on_the_number_of_threads():
+    image, mask = frame(2)
+    bright, faint = line((-50, 100, 700, 500), 6), line((100, -50, 500, 700), 5)
+    image += (10 * bright + 0.4 * faint).astype(np.float32)
+    alone, *shared = (
+        trails.find(image, ~VALID, 1.0, objects=mask | (bright > 0.1), threads=threads)
+        for threads in (1, 2, 3)
+    )
+    assert len(alone) == 2
+    assert all(found == alone for found in shared)
+
+
 def test_two_crossing_trails_of_very_different_brightness():
     image, mask = frame(2)
     bright, faint = line((-50, 100, 700, 500), 6), line((100, -50, 500, 700), 5)

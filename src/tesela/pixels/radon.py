@@ -3,6 +3,9 @@
 The discrete Radon transform of Brady (1998, SIAM J. Comput. 27, 107; Goetz & Druckmueller 1996):
 sums over 2 m columns are made of two sums over m columns, so that all slopes cost n log n
 additions a row. A trail that ends inside the frame shows best in the shorter sums met on the way.
+Lines are two pixels wide: the straight ones that the sums stand for leave single pixels too often.
+Sums are 16-bit integers, which need half the memory and time of floats and are as good: values are
+rounded to a quarter of their scatter.
 """
 
 from __future__ import annotations
@@ -19,6 +22,9 @@ from tesela.pixels import threads as threading
 TURNS = (0.0, 0.025, -0.025, 0.05, -0.05)
 FULL = 0.5
 RISE_CELL, ROW_CELL = 6, 6
+STEPS = 16  # of the weight of two pixels, the scatter of whose sum then has 4
+LARGEST = 2**15 - 1  # that a sum of 16 bits holds
+RUN = 64
 
 
 @dataclass(frozen=True)
@@ -41,15 +47,19 @@ def brightest_lines(
     floor: float | None = None,
     threads: int = 1,
 ) -> list[Line]:
-    """Return the line of highest sum(signal) / sqrt(sum(weight)) of each piece of the image.
+    """Return the line, two pixels wide, of highest sum(signal) / sqrt(sum(weight)) of each piece.
 
-    Pieces are all divisions by two, from the whole down to `min_length`, of both axes, and slopes
-    up and down: a few dozen lines, the same trail in several of them.
+    Pieces of the image are all divisions by two, from the whole down to `min_length`, of both axes,
+    those that lie half aside of them, and slopes up and down: some dozens of lines, the same trail
+    in several. Of a trail of any length above 4/3 of the shortest piece, one holds at least 0.74
+    of the signal-to-noise ratio.
 
     Parameters
     ----------
     signal : (ny, nx) float32
-        Sums of values of mean 0 and variance 1, as many as `weight` says.
+        Sums of values of mean 0 and variance 1, as many as `weight` says. Two that are
+        above 4 times the scatter of the largest weight (less in images of over 2048 pixels) are
+        clipped there.
     weight : (ny, nx) float32
         Values summed; 0 where there is no data.
     min_length : int, pixels
@@ -67,10 +77,23 @@ def brightest_lines(
     list of Line, highest `snr` first
     """
 
+    # No sum along a line may exceed 16 bits.
+    steps = min(STEPS, LARGEST // max(signal.shape))
+    scale = steps / max(2.0 * float(weight.max()), 1e-12)
+    factors = math.sqrt(scale), scale
+
+    def pairs(part: tuple[bool, int]) -> np.ndarray:
+        steep, k = part
+        sums: np.ndarray = _pairs((signal, weight)[k], steep, np.float32(factors[k]), steps)
+        return sums
+
+    parts = [(steep, k) for steep in (False, True) for k in (0, 1)]
+    wide = dict(zip(parts, threading.each(pairs, parts, threads)))
+
     def quadrant(turned: tuple[bool, bool]) -> list[Line]:
-        planes = [_turn(plane, *turned) for plane in (signal, weight)]
+        planes = [_turn(wide[turned[0], k], *turned) for k in (0, 1)]
         least = np.float32(np.inf if floor is None else floor)
-        best = _transform(planes[0], planes[1], min_length, np.float32(min_weight), least)
+        best = _transform(planes[0], planes[1], min_length, np.float32(min_weight * scale), least)
         return [
             _line(snr, (c0, length, h, rise), planes[0].shape, *turned)
             for snr, c0, length, h, rise in best
@@ -137,7 +160,7 @@ def scatter_alongside(
 def _turn(plane: np.ndarray, steep: bool, falling: bool) -> np.ndarray:
     """Turn the image so that slopes wanted lie between 0 and 1; first axis along the line."""
     along = plane if steep else plane.T
-    return np.ascontiguousarray(along[:, ::-1] if falling else along, dtype=np.float32)
+    return np.ascontiguousarray(along[:, ::-1] if falling else along)
 
 
 def _line(
@@ -152,12 +175,30 @@ def _line(
     h1 = h + rise * (c1 - c0) / (length - 1)
     if falling:
         h, h1 = shape[1] - 1 - h, shape[1] - 1 - h1
+    h, h1 = h - 0.5, h1 - 0.5  # a pixel and the one before
     if steep:
         return Line(x0=h, y0=c0, x1=h1, y1=c1, snr=snr)
     return Line(x0=c0, y0=h, x1=c1, y1=h1, snr=snr)
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@njit(cache=True, nogil=True)
+def _pairs(plane, steep, scale, most):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Sums of a pixel and the one before it across the line, in steps of 1 / `scale`, and not
+    beyond `most` of them."""
+    ny, nx = plane.shape
+    out = np.empty((ny, nx), np.int16)
+    for y in range(ny):
+        for x in range(nx):
+            total = plane[y, x]
+            if steep:
+                total += plane[y, x - 1] if x > 0 else np.float32(0)
+            else:
+                total += plane[y - 1, x] if y > 0 else np.float32(0)
+            out[y, x] = np.int16(np.rint(min(max(total * scale, -most), most)))
+    return out
+
+
+@njit(cache=True, nogil=True)
 def _join(old, new, blocks, half, n_rows, pad):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Sums over `half` columns -> sums over twice as many, for the first `blocks` pairs."""
     for block in range(blocks):
@@ -168,12 +209,13 @@ def _join(old, new, blocks, half, n_rows, pad):  # type: ignore[no-untyped-def] 
             second = old[(2 * block + 1) * half + low]
             out = new[2 * block * half + rise]
             start, edge = pad - 2 * half + 1, pad - half + 1
-            for h in range(start, edge):
-                out[h] = 0
-            for h in range(edge, pad + n_rows):
+            stop = pad + n_rows - high
+            for h in range(start, min(edge, stop)):
+                out[h] = second[h + high] if h + high >= edge else 0
+            for h in range(edge, stop):
+                out[h] = first[h] + second[h + high]
+            for h in range(max(edge, stop), pad + n_rows):
                 out[h] = first[h]
-            for h in range(max(start, edge - high), pad + n_rows - high):
-                out[h] += second[h + high]
 
 
 @njit(cache=True, nogil=True)
@@ -186,20 +228,30 @@ def _best_of(signal, weight, block, length, n_rows, pad, min_weight, floor):  # 
     cells = np.zeros((length // RISE_CELL + 3, (n_rows + length) // ROW_CELL + 3, 3), np.float32)
     for rise in range(length):
         s, w = signal[block * length + rise], weight[block * length + rise]
-        for h in range(pad - length + 1, pad + n_rows):
-            power = s[h] * abs(s[h])
-            # Almost never: one branch that the processor foretells.
-            if power <= least * w[h] or w[h] < min_weight:
+        for start in range(pad - length + 1, pad + n_rows, RUN):
+            stop = min(start + RUN, pad + n_rows)
+            # Almost never is there one: a loop without branches finds that out.
+            above = np.int64(0)
+            for h in range(start, stop):
+                value = np.float32(s[h])
+                above += value * abs(value) > least * np.float32(w[h])
+            if above == 0:
                 continue
-            if power > best * w[h]:
-                best = power / w[h]
-                best_h, best_rise = h - pad, rise
-                least = min(best, square)
-            if power > square * w[h]:
-                middle = h - pad + length - 1 + rise // 2
-                cell = cells[rise // RISE_CELL + 1, min(middle // ROW_CELL + 1, cells.shape[1] - 2)]
-                if power > cell[0] * w[h]:
-                    cell[0], cell[1], cell[2] = power / w[h], h - pad, rise
+            for h in range(start, stop):
+                value, count = np.float32(s[h]), np.float32(w[h])
+                power = value * abs(value)
+                if power <= least * count or count < min_weight:
+                    continue
+                if power > best * count:
+                    best = power / count
+                    best_h, best_rise = h - pad, rise
+                    least = min(best, square)
+                if power > square * count:
+                    middle = h - pad + length - 1 + rise // 2
+                    column = min(middle // ROW_CELL + 1, cells.shape[1] - 2)
+                    cell = cells[rise // RISE_CELL + 1, column]
+                    if power > cell[0] * count:
+                        cell[0], cell[1], cell[2] = power / count, h - pad, rise
     rows = [(np.sqrt(best), float(best_h), float(best_rise))]
     if square < best:
         for j in range(1, cells.shape[0] - 1):
@@ -210,7 +262,7 @@ def _best_of(signal, weight, block, length, n_rows, pad, min_weight, floor):  # 
     return rows
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@njit(cache=True, nogil=True)
 def _start(plane, new, base, pad):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Sums over the first pieces, `base` columns each, column by column."""
     n_columns, n_rows = plane.shape
@@ -247,28 +299,35 @@ def _transform(signal, weight, min_length, min_weight, floor):  # type: ignore[n
     half, full = _first_piece(n_columns)
     pad = full
     # Each loop writes what the next one reads.
-    old_s = np.empty((full, n_rows + pad), np.float32)
-    old_w = np.empty((full, n_rows + pad), np.float32)
+    old_s = np.empty((full, n_rows + pad), np.int16)
+    old_w = np.empty((full, n_rows + pad), np.int16)
     _start(signal, old_s, half, pad)
     _start(weight, old_w, half, pad)
     new_s = np.empty_like(old_s)
     new_w = np.empty_like(old_w)
     best = []
     while half < full:
-        blocks = -(-n_columns // (2 * half))
-        if -(-n_columns // half) < 2 * blocks:  # the partner of the last piece lies outside
+        pieces = -(-n_columns // half)
+        blocks = (pieces + 1) // 2
+        if pieces < 2 * blocks:  # the partner of the last piece lies outside
             for plane in (old_s, old_w):
                 plane[(2 * blocks - 1) * half : 2 * blocks * half, pad - half + 1 :] = 0
-        _join(old_s, new_s, blocks, half, n_rows, pad)
-        _join(old_w, new_w, blocks, half, n_rows, pad)
+        # First the pieces half aside, of which nothing is made, then those that are joined on.
+        for aside, number in ((half, (pieces - 1) // 2), (0, blocks)):
+            if aside > 0 and 2 * half < min_length:
+                continue
+            _join(old_s[aside:], new_s, number, half, n_rows, pad)
+            _join(old_w[aside:], new_w, number, half, n_rows, pad)
+            if 2 * half < min_length:
+                continue
+            for block in range(number):
+                for snr, h, rise in _best_of(
+                    new_s, new_w, block, 2 * half, n_rows, pad, min_weight, floor
+                ):
+                    if snr > 0:
+                        first = float(2 * block * half + aside)
+                        best.append((snr, first, 2.0 * half, h, rise))
         old_s, new_s = new_s, old_s
         old_w, new_w = new_w, old_w
         half *= 2
-        if half >= min_length:
-            for block in range(blocks):
-                for snr, h, rise in _best_of(
-                    old_s, old_w, block, half, n_rows, pad, min_weight, floor
-                ):
-                    if snr > 0:
-                        best.append((snr, float(block * half), float(half), h, rise))
     return best

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from tesela.pixels.steadiness import Steadiness, steadiness
-from tesela.pixels.strip import Hidden, Strip, chord, chunk_sums, cut
+from tesela.pixels.stretch import CHUNKS, MIN_SHARE, Stretch, follow
+from tesela.pixels.strip import Hidden, Strip, cut
 
-WIDTHS_PX = (1, 2, 3, 4, 5, 7, 9, 12, 15, 19, 24)
-CHUNKS = 48
 PIECES = 12
 QUARTERS = 4
-MIN_SHARE = 0.25
 MIN_GAP_PX = 24
 MIN_GAP_SHARE = 0.03  # of the streak: no spike is thirty times as long as what is masked of it
 FAINTEST_SHARE = 0.05
 BRIGHT_SIGMA = 4.0
+MAX_BOX_PX = 15.0
+MOST_UNEVEN = 2.2
 DARK_SIGMA = 2.5
 
 
@@ -30,10 +30,12 @@ class Streak:
     ----------
     x0, y0, x1, y1 : float, pixels
         Ends of the axis, pixel centres being whole numbers.
+    length_px : float
+        Of the part that is surely lit.
     width_px, snr, surface_brightness : float
         As in `trails.Trail`, `snr` with the noise as given.
-    box_px : int
-        Width of the box that gave the highest significance, of `WIDTHS_PX`.
+    box_px : float
+        Width of the box that gave the highest significance.
     evenness : float
         Significance from the median of its pieces over that from their mean: 1 for a trail, 0 for
         a few bright spots in line or the spike of a star.
@@ -52,10 +54,11 @@ class Streak:
     y0: float
     x1: float
     y1: float
+    length_px: float
     width_px: float
     snr: float
     surface_brightness: float
-    box_px: int
+    box_px: float
     evenness: float
     filled: float
     contrast: float
@@ -71,6 +74,8 @@ def refine(
     *,
     reach_px: int,
     clip_sigma: float,
+    least_snr: float,
+    least_px: float,
     among_objects: bool = False,
 ) -> Streak | None:
     """Follow a streak near the line `ends` (x0, y0, x1, y1) and measure it.
@@ -82,124 +87,40 @@ def refine(
         Pixels to leave out.
     noise : float or (ny, nx) float32, units of the image
     reach_px : int
-        Half width of the strip looked at; the streak must lie within a quarter of it of the line.
+        Half width of the strip looked at.
     clip_sigma : float
         Single values are clipped at so many noises before they are summed.
+    least_snr, least_px : float
+        Of what is less significant, or shorter, nobody wants to know.
     among_objects : bool
         Stars are not left out: its width is taken from medians, and its steadiness is measured.
 
     Returns
     -------
-    Streak, or None where there is too little unmasked data
+    Streak, or None where there is too little unmasked data or light, or, outside objects, something
+    broader than a trail or with chunks of very different brightness.
     """
-    first = chord(ends, image.shape)
-    if first is None:
-        return None
-    (x0, y0), (ux, uy), length = first
-    t = [(ends[i] - x0) * ux + (ends[i + 1] - y0) * uy for i in (0, 2)]
-    span = (max(min(t), 0.0), min(max(t), length))
-    strip = cut(image, hidden, noise, (x0, y0, ux, uy, length), reach_px, clip_sigma)
-    table = _table(strip, CHUNKS)
-    for reach in (reach_px // 4, reach_px // 8, 2):
-        if table is None:
-            return None
-        shift0, shift1, width = _tilt(table, span, length, reach)
-        a = (x0 - uy * shift0, y0 + ux * shift0)
-        b = (x0 + ux * length - uy * shift1, y0 + uy * length + ux * shift1)
-        turned = chord((*a, *b), image.shape)
-        if turned is None:
-            return None
-        (x0, y0), (ux, uy), length = turned
-        strip = cut(image, hidden, noise, (x0, y0, ux, uy, length), reach_px, clip_sigma)
-        table = _table(strip, CHUNKS)
-        if table is None:
-            return None
-        lit = _extent(table, width, length)
-        span = _grown(table, lit, length)
-    return _measure(strip, span, lit, width, among_objects)
-
-
-@dataclass(frozen=True)
-class _Table:
-    """Running sums over u of a strip's chunks: (n_chunk, n_u + 1) of signal and of weight."""
-
-    signal: np.ndarray
-    weight: np.ndarray
-    edges: np.ndarray
-    reach: int
-
-    def box(
-        self, chunks: np.ndarray, centre: np.ndarray, width: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Signal and weight of boxes `width` wide about `centre` (integer u) in `chunks`."""
-        low = np.clip(centre + self.reach - (width - 1) // 2, 0, 2 * self.reach + 1)
-        high = np.clip(low + width, 0, 2 * self.reach + 1)
-        signal = self.signal[chunks, high] - self.signal[chunks, low]
-        return signal, self.weight[chunks, high] - self.weight[chunks, low]
-
-
-def _table(strip: Strip, n_chunks: int) -> _Table | None:
-    edges = np.linspace(0, len(strip.values), n_chunks + 1).astype(int)
-    signal, weight = chunk_sums(strip.values, strip.good, edges)
-    outer = np.abs(np.arange(-strip.reach, strip.reach + 1)) > 0.6 * strip.reach
-    if weight.sum() < MIN_SHARE * strip.values.size:
-        return None
-    # The surroundings, taken over a few chunks each way so that they add little noise.
-    kernel = np.ones(9)
-    side_signal = np.convolve(signal[:, outer].sum(axis=1), kernel, mode="same")
-    side_weight = np.convolve(weight[:, outer].sum(axis=1), kernel, mode="same")
-    level = side_signal / np.maximum(side_weight, 1)
-    signal -= level[:, None] * weight
-    zero = np.zeros((n_chunks, 1))
-    return _Table(
-        np.hstack([zero, np.cumsum(signal, axis=1)]),
-        np.hstack([zero, np.cumsum(weight, axis=1)]),
-        edges,
-        strip.reach,
+    found = follow(
+        image,
+        hidden,
+        noise,
+        ends,
+        reach_px=reach_px,
+        clip_sigma=clip_sigma,
+        least_snr=least_snr,
+        least_px=least_px,
+        most_uneven=math.inf if among_objects else MOST_UNEVEN,
     )
+    if found is None or (found.width > MAX_BOX_PX and not among_objects):
+        return None
+    strip = cut(image, hidden, noise, found.line, reach_px, clip_sigma)
+    span = _grown(found.lit, found.line.length)
+    return _measure(strip, span, found, among_objects)
 
 
-def _tilt(
-    table: _Table, span: tuple[float, float], length: float, reach: int
-) -> tuple[float, float, int]:
-    """Shifts (px) of the line at both ends of the chord, and the width, of highest S/N in span."""
-    middle = 0.5 * (table.edges[1:] + table.edges[:-1])
-    chunks = np.flatnonzero((middle >= span[0]) & (middle <= span[1]))
-    if chunks.size < 2:
-        chunks = np.arange(len(middle))
-    share = (middle[chunks] - span[0]) / max(span[1] - span[0], 1.0)
-    shifts = np.arange(-reach, reach + 1)
-    at0, at1 = (grid.ravel()[:, None] for grid in np.meshgrid(shifts, shifts))
-    centre = np.rint(at0 + (at1 - at0) * share).astype(int)
-    best = (-math.inf, 0, 0, 1)
-    for width in WIDTHS_PX:
-        signal, weight = table.box(chunks[None, :], centre, width)
-        snr = signal.sum(axis=1) / np.sqrt(np.maximum(weight.sum(axis=1), 1.0))
-        k = int(np.argmax(snr))
-        if snr[k] > best[0]:
-            best = (float(snr[k]), int(at0[k, 0]), int(at1[k, 0]), width)
-    _, first, last, width = best
-    slope = (last - first) / max(span[1] - span[0], 1.0)
-    # A box of even width has its centre half a pixel up.
-    half = 0.0 if width % 2 else 0.5
-    return first - slope * span[0] + half, first + slope * (length - span[0]) + half, width
-
-
-def _extent(table: _Table, width: int, length: float) -> tuple[float, float]:
-    """Part of the chord over which the streak has its highest S/N."""
-    n = len(table.edges) - 1
-    signal, weight = table.box(np.arange(n), np.zeros(n, int), width)
-    total = np.concatenate([[0.0], np.cumsum(signal)])
-    used = np.concatenate([[0.0], np.cumsum(weight)])
-    first, last = np.triu_indices(n + 1, k=2)
-    snr = (total[last] - total[first]) / np.sqrt(np.maximum(used[last] - used[first], 1.0))
-    k = int(np.argmax(snr))
-    return float(table.edges[first[k]]), min(float(table.edges[last[k]]), length)
-
-
-def _grown(table: _Table, lit: tuple[float, float], length: float) -> tuple[float, float]:
+def _grown(lit: tuple[float, float], length: float) -> tuple[float, float]:
     """One chunk more at each end; close to the border a trail has left the frame."""
-    chunk = length / (len(table.edges) - 1)
+    chunk = length / CHUNKS
     low, high = lit[0] - chunk, lit[1] + chunk
     return 0.0 if low < 3.5 * chunk else low, length if high > length - 3.5 * chunk else high
 
@@ -207,17 +128,17 @@ def _grown(table: _Table, lit: tuple[float, float], length: float) -> tuple[floa
 def _measure(
     strip: Strip,
     span: tuple[float, float],
-    lit: tuple[float, float],
-    width: int,
+    found: Stretch,
     among_objects: bool,
 ) -> Streak | None:
     """The streak over `span`; how its light is spread is judged where it is surely lit."""
+    lit, width = found.lit, found.width
     rows = slice(int(span[0]), max(math.ceil(span[1]), int(span[0]) + PIECES))
     values, good = strip.values[rows], strip.good[rows]
     count = good.sum(axis=0)
     u = np.arange(-strip.reach, strip.reach + 1)
     profile = values.sum(axis=0, dtype=np.float64) / np.maximum(count, 1)
-    core = (u >= -((width - 1) // 2)) & (u <= width // 2)
+    core = np.abs(u) <= 0.5 * width
     typical = _medians(values, good) if among_objects else profile
     half = _half_width(typical, count, width)
     left = (u < -half - 1) & (u >= -half - 1 - strip.reach // 2)
@@ -227,7 +148,6 @@ def _measure(
     sides = [_mean(profile, count, side) for side in (left, right)]
     level = 0.5 * (sides[0] + sides[1])
     excess = _mean(profile, count, core) - level
-    snr = excess * math.sqrt(count[core].sum())
     shine, seen = strip.values[slice(*map(int, lit))], strip.good[slice(*map(int, lit))]
     bright = shine[:, core].sum() / max(seen[:, core].sum(), 1) - level
     parts = [
@@ -244,8 +164,9 @@ def _measure(
         y0=strip.start[1] + strip.direction[1] * span[0],
         x1=strip.start[0] + strip.direction[0] * span[1],
         y1=strip.start[1] + strip.direction[1] * span[1],
+        length_px=lit[1] - lit[0],
         width_px=2.0 * half,
-        snr=snr,
+        snr=found.snr,
         surface_brightness=float(_clipped_mean(inner) - _clipped_mean(outer)),
         box_px=width,
         evenness=evenness,
@@ -321,7 +242,7 @@ def _is_of_object(
     return bool(bright - faint > 2.0 * error and faint < 0.6 * bright)
 
 
-def _half_width(profile: np.ndarray, count: np.ndarray, width: int) -> float:
+def _half_width(profile: np.ndarray, count: np.ndarray, width: float) -> float:
     """Half width to which both sides together exceed three errors and a share of the peak.
 
     That is a share of `BRIGHT_SIGMA` where the peak is higher: what matters is the noise.
@@ -330,7 +251,7 @@ def _half_width(profile: np.ndarray, count: np.ndarray, width: int) -> float:
     far = np.abs(np.arange(len(profile)) - centre) > 0.6 * centre
     level = float(np.average(profile[far], weights=np.maximum(count[far], 1e-9)))
     faintest = FAINTEST_SHARE * min(float(profile[centre]) - level, BRIGHT_SIGMA)
-    half = max(width // 2, 1)
+    half = max(int(0.5 * width), 1)
     while half + 1 < 0.6 * centre:
         sides = [centre - half - 1, centre + half + 1]
         error = 1.0 / math.sqrt(max(count[sides].sum(), 1))

@@ -24,10 +24,32 @@ class Strip:
     reach: int
 
 
-def chord(
-    ends: tuple[float, ...], shape: tuple[int, ...]
-) -> tuple[tuple[float, float], tuple[float, float], float] | None:
-    """The line through `ends` from border to border: start, direction, length."""
+@dataclass(frozen=True)
+class Chord:
+    """A line from border to border of the image: start, direction, length."""
+
+    start: tuple[float, float]
+    direction: tuple[float, float]
+    length: float
+
+    @property
+    def numbers(self) -> tuple[float, float, float, float, float]:
+        """All five, for kernels."""
+        return (*self.start, *self.direction, self.length)
+
+    def along(self, x: float, y: float) -> float:
+        """Distance from the start of the foot of a point."""
+        (x0, y0), (ux, uy) = self.start, self.direction
+        return (x - x0) * ux + (y - y0) * uy
+
+    def point(self, t: float, u: float = 0.0) -> tuple[float, float]:
+        """Where `t` along and `u` aside is."""
+        (x0, y0), (ux, uy) = self.start, self.direction
+        return x0 + t * ux - u * uy, y0 + t * uy + u * ux
+
+
+def chord(ends: tuple[float, ...], shape: tuple[int, ...]) -> Chord | None:
+    """The line through `ends` from border to border; None if it is too short."""
     x0, y0, x1, y1 = ends
     length = math.hypot(x1 - x0, y1 - y0)
     if length == 0:
@@ -43,7 +65,7 @@ def chord(
         low, high = max(low, min(a, b)), min(high, max(a, b))
     if high - low < SHORTEST_CHORD_PX:
         return None
-    return (x0 + low * ux, y0 + low * uy), (ux, uy), high - low
+    return Chord((x0 + low * ux, y0 + low * uy), (ux, uy), high - low)
 
 
 @dataclass(frozen=True)
@@ -65,40 +87,32 @@ class Hidden:
     half_px: float = -1.0
 
 
+def planes_of(
+    image: np.ndarray, hidden: Hidden, noise: float | np.ndarray
+) -> tuple[np.ndarray, ...]:
+    """What kernels ask for: image, bad, covered, noise, and the band that lays open."""
+    plane = np.ascontiguousarray(np.atleast_2d(np.asarray(noise, np.float32)))
+    band = np.array([*hidden.ends, hidden.half_px], np.float64)
+    return np.ascontiguousarray(image, np.float32), hidden.bad, hidden.covered, plane, band
+
+
 def cut(
     image: np.ndarray,
     hidden: Hidden,
     noise: float | np.ndarray,
-    line: tuple[float, float, float, float, float],
+    line: Chord,
     reach: int,
     clip_sigma: float,
 ) -> Strip:
     """Nearest pixels on a grid of one pixel along and across the line."""
-    x0, y0, ux, uy, length = line
-    plane = np.ascontiguousarray(np.atleast_2d(np.asarray(noise, np.float32)))
-    pixels = np.ascontiguousarray(image, np.float32)
-    band = np.array([*hidden.ends, hidden.half_px], np.float64)
-    planes = (pixels, hidden.bad, hidden.covered, plane)
-    raw, light, good = _nearest(planes, band, line, int(length) + 1, reach)
+    planes = planes_of(image, hidden, noise)
+    raw, light, good = _nearest(planes, line.numbers, int(line.length) + 1, reach)
     values = np.clip(light, -clip_sigma, clip_sigma)
-    return Strip((x0, y0), (ux, uy), values, light, raw, good, reach)
-
-
-@njit(cache=True, nogil=True)
-def chunk_sums(values, good, edges):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Sums over rows between the edges: of the values, and how many are good; float64."""
-    n, width = len(edges) - 1, values.shape[1]
-    signal, weight = np.zeros((n, width)), np.zeros((n, width))
-    for k in range(n):
-        for t in range(edges[k], edges[k + 1]):
-            for u in range(width):
-                signal[k, u] += values[t, u]
-                weight[k, u] += good[t, u]
-    return signal, weight
+    return Strip(line.start, line.direction, values, light, raw, good, reach)
 
 
 @njit(cache=True, inline="always")
-def _open(x, y, band):  # type: ignore[no-untyped-def]  # pragma: no cover
+def is_open(x, y, band):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Whether a pixel lies within the band."""
     dx, dy = band[2] - band[0], band[3] - band[1]
     share = ((x - band[0]) * dx + (y - band[1]) * dy) / max(dx * dx + dy * dy, 1e-12)
@@ -108,9 +122,9 @@ def _open(x, y, band):  # type: ignore[no-untyped-def]  # pragma: no cover
 
 
 @njit(cache=True, nogil=True)
-def _nearest(planes, band, line, n_t, reach):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _nearest(planes, line, n_t, reach):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Values, the same in noises, and whether they are good; 0 where they are not."""
-    image, bad, covered, noise = planes
+    image, bad, covered, noise, band = planes
     ny, nx = image.shape
     x0, y0, ux, uy, _ = line
     raw = np.zeros((n_t, 2 * reach + 1), np.float32)
@@ -124,7 +138,7 @@ def _nearest(planes, band, line, n_t, reach):  # type: ignore[no-untyped-def]  #
             y = int(np.rint(y0 + t * uy + u * ux))
             if x < 0 or y < 0 or x >= nx or y >= ny or bad[y, x]:
                 continue
-            if covered[y, x] and (band[4] < 0 or not _open(x, y, band)):
+            if covered[y, x] and (band[4] < 0 or not is_open(x, y, band)):
                 continue
             good[t, k] = True
             raw[t, k] = image[y, x]

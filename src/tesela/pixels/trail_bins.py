@@ -38,7 +38,9 @@ def binned(
         _sum_bins(pixels, bad, hidden, plane, step, clips, rows[0], rows[1], sums, fine)
 
     threading.each(band, threading.bands(ny, threads), threads)
-    free, shown = (_level(signal, weight, step) for signal, weight in (sums[:2], sums[2:]))
+    free, shown = threading.each(
+        lambda two: _level(two[0], two[1], step), (sums[:2], sums[2:]), threads
+    )
     sums[0] -= free * sums[1]
     sums[2] -= shown * sums[3]
     within = blocks_of(fine[0], (ny, nx))
