@@ -33,6 +33,12 @@ def test_what_is_older_than_any_source_is_dropped(tmp_path):
     assert kernelcache.drop_stale(tmp_path) == 0
 
 
+def test_a_folder_without_sources_or_with_a_dangling_link_is_no_error(tmp_path):
+    assert kernelcache.drop_stale(tmp_path) == 0
+    (tmp_path / ".#caller.py").symlink_to("nobody@nowhere.1")
+    assert kernelcache.drop_stale(tmp_path) == 0
+
+
 def test_a_changed_callee_changes_its_caller(tmp_path):
     """What numba alone would not notice."""
     (tmp_path / "kernels").mkdir()

@@ -169,6 +169,14 @@ def test_sources_without_pixels_are_unknown_and_harm_nobody(hundred_stars, model
     np.testing.assert_allclose(found["flux"][:-2], alone["flux"], rtol=1e-6)
 
 
+@pytest.mark.parametrize("nowhere", [np.nan, 1e5])
+def test_a_source_that_is_nowhere_leaves_the_others_alone(hundred_stars, model, nowhere):
+    alone = run(hundred_stars, model)
+    found = run(hundred_stars, model, np.r_[hundred_stars.x, 20.0], np.r_[hundred_stars.y, nowhere])
+    np.testing.assert_allclose(found["y"][:-1], alone["y"], atol=1e-6)
+    assert np.isnan(found["flux"][-1])
+
+
 def test_no_sources_give_empty_columns(hundred_stars, model):
     found = run(hundred_stars, model, np.zeros(0), np.zeros(0))
     assert all(len(values) == 0 for values in found.values())
@@ -190,6 +198,7 @@ def test_threads_give_the_same_bytes(pairs, monkeypatch):
 
 def test_strips_converge_to_what_the_whole_field_gives(pairs, monkeypatch):
     field, model = pairs
+    monkeypatch.setattr(psf_photometry, "STRIP_PX", 10_000)
     whole = run(field, model, iterations=40)
     monkeypatch.setattr(psf_photometry, "STRIP_PX", 64)
     strips = run(field, model, iterations=40)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tesela.pixels import stretch, strip
+from tesela.pixels.streak import MOST_UNEVEN
 from tesela.pixels.strip import Hidden
 
 SIZE = 600
@@ -25,7 +26,7 @@ def streak(width, ends=TRAIL):
     return np.where((along >= 0) & (along <= length), share, 0).astype(np.float32)
 
 
-def followed(image, ends, hidden=NOTHING, most_uneven=2.0):
+def followed(image, ends, hidden=NOTHING, most_uneven=MOST_UNEVEN):
     return stretch.follow(
         image,
         Hidden(hidden, hidden),

@@ -59,6 +59,17 @@ def test_trail_is_found_where_it_is(ends, width, brightness):
     assert abs(found[0].surface_brightness / brightness - 1) < 0.35
 
 
+@pytest.mark.parametrize("brightness", [0.4, 1.0, 2.0])
+@pytest.mark.parametrize("kind", ["flashing", "tumbling"])
+def test_lights_that_vary_are_trails_too(kind, brightness):
+    image, mask = frame(1)
+    cover = line((-50, 100, 700, 500), 5)
+    x = np.arange(SIZE)
+    light = (x // 20) % 2 if kind == "flashing" else 1 + 0.9 * np.sin(x / 12)
+    found = trails.find(image + (brightness * cover * light).astype(np.float32), mask, 1.0)
+    assert trails.paint(found, image.shape, 1.0)[cover > 0.5].mean() > 0.85
+
+
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("width", [2, 5, 15])
 def test_faint_trail_over_a_third_of_the_frame_is_found(width, seed):

@@ -92,7 +92,7 @@ def photometry(
     def fit(those: NDArray[np.int64]) -> None:
         _round(planes, params, basis, model.residual, xs, ys, result, wings, options, those, False)
 
-    strips = _strips(ys, order)
+    strips = _strips(ys, order, len(data))
     for _ in range(iterations):
         # Strips touch their neighbours, but not those beyond.
         threading.each(fit, strips[::2], threads)
@@ -110,10 +110,15 @@ def _wing_profile(model: PsfModel) -> NDArray[np.float64]:
     return stamp[MAX_RADIUS_PX, MAX_RADIUS_PX:].astype(np.float64)
 
 
-def _strips(y: NDArray[np.float64], order: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """The sources of each strip of rows, from below, each strip in the given order."""
-    of_source = np.floor_divide(y[order], STRIP_PX).astype(np.int64)
-    of_source -= of_source.min(initial=0)
+def _strips(
+    y: NDArray[np.float64], order: NDArray[np.int64], n_rows: int
+) -> list[NDArray[np.int64]]:
+    """The sources of each strip of rows, from below, each strip in the given order.
+
+    What lies outside, or nowhere, sees no pixel and may be in any strip.
+    """
+    row = np.clip(np.nan_to_num(y[order]), 0, n_rows - 1)
+    of_source = np.floor_divide(row, STRIP_PX).astype(np.int64)
     return [order[of_source == k] for k in range(of_source.max(initial=0) + 1)]
 
 
@@ -140,7 +145,7 @@ def _first_order(
     def measure(those: NDArray[np.int64]) -> None:
         _round(planes, params, basis, maps, start_x, start_y, scratch, wings, fixed, those, True)
 
-    threading.each(measure, np.array_split(np.arange(len(result)), 4 * threads), threads)
+    threading.each(measure, np.array_split(np.arange(len(result)), 4 * max(threads, 1)), threads)
     order = np.argsort(-scratch[:, 0], kind="stable")
     _round(planes, params, basis, maps, start_x, start_y, result, wings, fixed, order, False)
     return order

@@ -89,6 +89,9 @@ def brightest_lines(
 
     parts = [(steep, k) for steep in (False, True) for k in (0, 1)]
     wide = dict(zip(parts, threading.each(pairs, parts, threads)))
+    for steep in (False, True):
+        # What is too little to be counted must not shine.
+        wide[steep, 0] *= wide[steep, 1] != 0
 
     def quadrant(turned: tuple[bool, bool]) -> list[Line]:
         planes = [_turn(wide[turned[0], k], *turned) for k in (0, 1)]

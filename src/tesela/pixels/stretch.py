@@ -19,6 +19,9 @@ VARYING = 0.3
 MANY = 8
 # How many parts either end may move aside, in which steps, and how near to the significance and
 # evenness wanted it has to be by then.
+# What is so many times as significant as wanted may flash or tumble, if it shines along this part
+# of its length: a few blobs in line have a quarter.
+SURE, SPREAD = 1.8, 0.4
 LOOKS = ((24, 4, 0.8), (6, 1, 0.9), (2, 1, 1.0))
 
 
@@ -73,7 +76,7 @@ def follow(
     least_px : float
         Length, in pixels, of the shortest stretch wanted.
     most_uneven : float
-        Largest `Stretch.unevenness`.
+        Largest `Stretch.unevenness`, but for lights that flash or tumble.
 
     Returns
     -------
@@ -103,7 +106,8 @@ def follow(
         axis = centre0 + slope * ((np.arange(CHUNKS) + 0.5) * chunk - span[0])
         light, number = _boxes(signal, weight, axis, width)[:, first:last]
         unevenness = _unevenness(light, number)
-        if share * unevenness > most_uneven:
+        may_vary = power > (SURE * least_snr) ** 2 and _spread(light, number) > SPREAD
+        if share * unevenness > most_uneven and not may_vary:
             return None
         ends = tuple(
             coordinate
@@ -143,6 +147,14 @@ def _unevenness(light: np.ndarray, number: np.ndarray) -> float:
         mean = (weights * light / number).sum() / weights.sum()
     terms = np.sort(weights * (light / number - mean) ** 2)
     return float(terms[:-1].mean() if terms.size >= MANY else terms.mean())
+
+
+def _spread(light: np.ndarray, number: np.ndarray) -> float:
+    """Part of the length that shines: of n chunks as bright, m of which are dark, 1 - m / n."""
+    seen = number > MIN_SHARE * number.max()
+    light, number = light[seen], number[seen]
+    square = (light**2 / number - 1).sum()  # without what the noise adds
+    return float(light.sum() ** 2 / (number.sum() * square)) if square > 0 else 1.0
 
 
 def _running(

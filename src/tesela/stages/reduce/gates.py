@@ -67,7 +67,7 @@ def drawn_out(sources: Sources) -> Drawn:
 def explained(frame: Frame, settings: GateSettings) -> Iterator[None]:
     """Where what is done inside finds too few stars, say what may be behind that.
 
-    Raises the `QualityError` that came, with the cause that the sky tells of before its advice.
+    Raises the `QualityError` that came, with the cause that the sky tells of.
     """
     try:
         yield
@@ -79,9 +79,9 @@ def explained(frame: Frame, settings: GateSettings) -> Iterator[None]:
             raise
         raise QualityError(
             error.what,
-            found=error.found,
+            found="; ".join([error.found, *causes]),
             expected=error.expected,
-            do="; ".join([*causes, error.do]),
+            do=error.do,
         ) from error
 
 
@@ -113,16 +113,24 @@ def _of_sky(frame: Frame, settings: GateSettings) -> list[str]:
 
 
 def _of_zero_point(metrics: Mapping[str, Any], settings: GateSettings) -> list[str]:
-    """A zero point is a mean that always comes out; whether its stars agree is another question."""
+    """A zero point is a mean that always comes out; whether its stars agree is another question.
+
+    Each is judged beyond what the errors of few or faint stars do.
+    """
     reasons = []
     scatter, tilt = metrics.get("zeropoint_scatter_mag"), metrics.get("zeropoint_tilt_mag")
     slope, error = metrics.get("colour_coefficient"), metrics.get("colour_coefficient_err")
-    if scatter is not None and scatter > settings.max_zeropoint_scatter_mag:
+    if scatter is None:
+        return []
+    noise = metrics["zeropoint_expected_scatter_mag"]
+    if np.sqrt(max(scatter**2 - noise**2, 0)) > settings.max_zeropoint_scatter_mag:
         reasons.append(
-            f"the stars of the zero point scatter by {scatter:.2f} mag, at most "
-            f"{settings.max_zeropoint_scatter_mag:g}: catalogue, filter or clouds"
+            f"the stars of the zero point scatter by {scatter:.2f} mag, their errors by "
+            f"{noise:.2f}: catalogue, filter or clouds"
         )
-    if tilt is not None and tilt > settings.max_zeropoint_tilt_mag:
+    # Of n stars all over the field: the error of a plane from edge to edge.
+    of_tilt = 2 * scatter * np.sqrt(3 / max(metrics["n_zeropoint"], 1))
+    if tilt is not None and tilt - 3 * of_tilt > settings.max_zeropoint_tilt_mag:
         reasons.append(
             f"the zero point changes by {tilt:.2f} mag over the field, at most "
             f"{settings.max_zeropoint_tilt_mag:g}: clouds, vignetting or flat"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -62,6 +64,7 @@ def calibrate(
         transparency=transparency(psf_zero.zeropoint_mag, inputs),
         zeropoint_err_mag=psf_zero.error_mag,
         zeropoint_scatter_mag=psf_zero.scatter_mag,
+        zeropoint_expected_scatter_mag=_expected(table, stars, err[used], settings),
         n_zeropoint=psf_zero.n,
         colour_coefficient=psf_zero.colour_coefficient,
         colour_coefficient_err=psf_zero.colour_error,
@@ -103,6 +106,14 @@ def _fit(
         floor=settings.floor_mag,
     )
     return zero, np.flatnonzero(bright)[zero.used]
+
+
+def _expected(
+    table: dict[str, Any], stars: NDArray[np.int64], err: Floats, settings: PhotometrySettings
+) -> float:
+    """Scatter that the errors of the stars and of the catalogue give."""
+    own = 1.0857 * table["flux_psf_err"][stars] / table["flux_psf"][stars]
+    return float(np.sqrt(np.median(own**2 + err**2 + settings.floor_mag**2)))
 
 
 def transparency(zeropoint_mag: float, inputs: ReduceInputs) -> float | None:

@@ -81,16 +81,19 @@ def _look_at_sky(
         detector.measure_noise(frame, inputs)
         contaminants.mask_cosmics(frame, settings.cosmics)
         sources = _detect(frame, settings, inputs, quick)
-        gates.refuse_trailed(frame, sources, settings.gates)
-        psf = measure.model_psf(frame, sources, settings.psf, inputs)
-        sources = _brightest(sources, quick.max_stars)
-        measure.fit_psf_fluxes(frame, sources, psf)
-        if astrometry.is_covered(inputs, settings.astrometry):
-            wcs = astrometry.solve_frame(frame, sources, inputs, settings.astrometry)
-            found.wcs = wcs.to_cards()
-            photometry.calibrate(frame, sources, inputs, settings.photometry)
-        else:
-            frame.warnings.append("no position and no zero point: no reference stars in this field")
+        with gates.explained(frame, settings.gates):
+            gates.refuse_trailed(frame, sources, settings.gates)
+            psf = measure.model_psf(frame, sources, settings.psf, inputs)
+            sources = _brightest(sources, quick.max_stars)
+            measure.fit_psf_fluxes(frame, sources, psf)
+            if astrometry.is_covered(inputs, settings.astrometry):
+                wcs = astrometry.solve_frame(frame, sources, inputs, settings.astrometry)
+                found.wcs = wcs.to_cards()
+                photometry.calibrate(frame, sources, inputs, settings.photometry)
+            else:
+                frame.warnings.append(
+                    "no position and no zero point: no reference stars in this field"
+                )
     except QualityError as error:
         found.rejections.append(str(error))
     found.stars = {} if sources is None else _star_list(_brightest(sources, quick.max_stars))
@@ -102,7 +105,9 @@ def _take_over(found: QuickOutputs, frame: Frame, settings: ReduceSettings) -> N
     """What there is of the frame; the gates of the reduction are those of the quick look, where
     they have what they need. Clouds have a limit of their own."""
     if frame.sky is not None and "ellipticity" in frame.metrics:
-        found.rejections += gates.judge(frame, replace(settings.gates, min_transparency=0.0))
+        said = "; ".join(found.rejections)
+        judged = gates.judge(frame, replace(settings.gates, min_transparency=0.0))
+        found.rejections += [reason for reason in judged if reason not in said]
     found.metrics.update(frame.metrics)
     found.warnings += frame.warnings
     found.operations += [operation.name for operation in frame.operations]

@@ -15,16 +15,17 @@ from tesela.products.frame import FrameFacts
 from tesela.products.images import ReducedImage, Table
 from tesela.stages.reduce.calset import Calset
 
-CELLS_ALONG, SMALLEST_CELL_PX = 6, 64
+CELLS_ALONG = 6  # as many as tell a gradient and a dark border from the level
+CELL_PX = 64, 1024
 
 
 @dataclass(frozen=True)
 class SkySettings:
     """The sky model and the objects it leaves out."""
 
-    mesh_px: int = 1024
-    """Side of the cells of the sky model; larger than any galaxy that is to be kept. Cells are at
-    most a sixth of the shorter side of the CCD."""
+    mesh_px: int = 0
+    """Side of the cells of the sky model; larger than any galaxy that is to be kept. 0: a sixth of
+    the shorter side of the CCD, but from 64 to 1024 px."""
     threshold_sigma: float = 1.5
     """Detection threshold, in sigma of the sky at a pixel."""
     min_area_px: int = 5
@@ -34,7 +35,7 @@ class SkySettings:
 
     def cell_px(self, shape: tuple[int, ...]) -> int:
         """The side of a cell on a CCD of that shape: a small one has a gradient too."""
-        return min(self.mesh_px, max(min(shape) // CELLS_ALONG, SMALLEST_CELL_PX))
+        return self.mesh_px or int(np.clip(min(shape) // CELLS_ALONG, *CELL_PX))
 
 
 @dataclass(frozen=True)
