@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from tesela.products.starlist import QUICKLOOK
 from tesela.stages import reduce
 from tesela.stages.reduce.quick_judge import transparency
 
@@ -56,6 +57,9 @@ def test_it_leaves_out_what_takes_long() -> None:
 def test_few_of_the_brightest_are_kept() -> None:
     inputs = Exposure().inputs()
     made = reduce.look(inputs, SETTINGS, replace(QUICK, max_stars=40))
+    assert {k: v.dtype.name for k, v in made.stars.items()} == {
+        name: column.dtype for name, column in QUICKLOOK.items()
+    }
     flux = made.stars["flux_auto"]
     assert len(flux) == 40
     assert np.all(np.diff(flux) <= 0)
