@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tesela.cameras import zerolevel
 from tesela.config import Reference
 from tesela.errors import QualityError, TeselaError
 from tesela.pixels import background
@@ -51,6 +52,8 @@ def test_operations_are_recorded_in_the_order_in_which_they_are_done(
     names = [cards[f"TSL OP{n} NAME"] for n in range(1, len(ORDER) + 1)]
     assert names == ORDER
     assert f"TSL OP{len(ORDER) + 1} NAME" not in cards
+    assert cards["TSL OP1 METHOD"] == zerolevel.ROWS
+    assert cards["TSL OP1 LEVEL_ADU"] == pytest.approx(drawn.LEVEL_ADU, abs=0.5)
     assert cards["TSL OP15 SIGCLIP"] == reduce.ReduceSettings().cosmics.sigclip
 
 
