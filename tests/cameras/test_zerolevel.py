@@ -44,7 +44,7 @@ def test_the_method_is_that_of_the_camera_and_the_level_the_median(
 
 def test_without_a_strip_no_level_is_claimed() -> None:
     done = zerolevel.operation(camera("", "prescan"), np.zeros(2))
-    assert done.parameters == {"method": "none"}
+    assert done.parameters == {"source": "none"}, "as of every step that is left out"
 
 
 def test_amplifiers_that_differ_are_listed() -> None:

@@ -40,10 +40,11 @@ def operation(camera: Camera, level_adu: NDArray[np.floating[Any]]) -> Operation
     by_method: dict[str, list[int]] = {}
     for amplifier in camera.amplifiers:
         by_method.setdefault(method(amplifier), []).append(amplifier.id)
+    told = [method(amplifier) != NOTHING for amplifier in camera.amplifiers]
+    if not any(told):
+        return Operation("overscan", {"source": "none"})
     parameters: dict[str, Any] = {"method": "; ".join(by_method)}
     if len(by_method) > 1:
         parameters |= {_SEVERAL[name]: numbers for name, numbers in by_method.items()}
-    told = [method(amplifier) != NOTHING for amplifier in camera.amplifiers]
-    if any(told):
-        parameters["level_adu"] = round(float(np.median(level_adu[told])), 3)
+    parameters["level_adu"] = round(float(np.median(level_adu[told])), 3)
     return Operation("overscan", parameters)

@@ -27,7 +27,7 @@ from tesela.products.rawparts import Reading
 from tesela.products.rawrows import Pixels
 from tesela.sky import epoch
 from tesela.sky.nominal import nominal
-from tesela.stages.ingest.cards import Header, angle, first, number, text
+from tesela.stages.ingest.cards import Header, angle, first, number, reading, text
 from tesela.stages.ingest.starts import start
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
@@ -240,15 +240,16 @@ def filter_of(header: Header, camera: Camera, survey: Survey, where: str) -> tup
 
 
 def pointing_of(header: Header, camera: Camera, mjd: float, where: str) -> tuple[float, float]:
-    of_number = 15 if camera.ra_unit == "hours" else 1
-    ra = angle(header, camera.header.ra, where, hours=True, of_number=of_number)
-    dec = angle(header, camera.header.dec, where, hours=False, of_number=1)
+    units = camera.ra_degrees
+    ra = angle(header, camera.header.ra, where, **units)
+    dec = angle(header, camera.header.dec, where, sexagesimal=1, of_number=1)
     if not (0 <= ra < 360 and -90 <= dec <= 90):
         raise BadInput(
             where,
             found=f"RA = {ra}, Dec = {dec} degrees",
             expected="0 <= RA < 360 and -90 <= Dec <= 90",
-            do="correct the header",
+            do=f"correct the header, or ra_unit of the camera's description: "
+            f"{reading(header, camera.header.ra, **units)}",
         )
     if camera.equinox == "ICRS":
         return ra, dec
