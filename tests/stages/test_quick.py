@@ -180,7 +180,7 @@ def test_of_other_frames_level_noise_and_saturation_are_told(obstype: str) -> No
     assert len(found.metrics["amp_noise_adu"]) == 2
     assert "fwhm_arcsec" not in found.metrics
     assert (found.stars, found.wcs, found.preview) == ({}, {}, {})
-    assert found.picture.any()
+    assert np.median(found.picture) > 60, "its shades are for the light itself"
     assert bool(found.rejections) is (obstype == "flat"), "133 ADU are no flat"
 
 

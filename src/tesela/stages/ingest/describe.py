@@ -105,10 +105,10 @@ def describe(path: Path, survey: Survey, cameras: Sequence[Camera]) -> Described
         exposure=_exposure(header, camera, name, ccd, where),
         ccds=camera.ccds,
     )
-    return Described(facts, _picture(pixels, camera))
+    return Described(facts, _picture(pixels, camera, kind))
 
 
-def _picture(pixels: Pixels, camera: Camera) -> NDArray[np.uint8]:
+def _picture(pixels: Pixels, camera: Camera, kind: ImageType) -> NDArray[np.uint8]:
     return rawpicture.render(
         pixels,
         camera.sections("data"),
@@ -117,6 +117,7 @@ def _picture(pixels: Pixels, camera: Camera) -> NDArray[np.uint8]:
         camera.shape,
         parallel=camera.sections("parallel"),
         max_px=paths.RAW_PICTURE_PX,
+        of_sky=kind.obstype == "science",
     )
 
 
