@@ -58,6 +58,10 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 
 _TABLES = {
+    "sources": "The extension SOURCES of a reduced image: `products/reduced`, a file a frame. The "
+    "last of the nine apertures is the one of the zero point (`aperture_arcsec` of "
+    "`[steps.reduce.photometry]`); with the default of 6 arcsec it is the eighth once more.",
+    "quicklook": "The brightest sources of a quick look: `products/quicklook`, a file a frame.",
     "single": "One band by itself: `products/catalogue`, a file a tile and band.",
     "dual": "Sources of the detection band in every band: `products/dual`, a file a tile.",
     "zeropoints": "The photometric solution: `products/zeropoints`, a file a tile.",
@@ -71,9 +75,19 @@ _TABLES = {
 
 def _columns() -> str:
     from tesela.products.columns import TABLES
+    from tesela.products.starlist import STAR_LISTS
 
-    titles = {"single": "Products of the pipeline", "objects": "Published tables"}
+    titles = {
+        "sources": "Star lists of frames",
+        "single": "Products of the pipeline",
+        "objects": "Published tables",
+    }
     said = {
+        "sources": """
+Fluxes are electrons of the frame, positions count from 0 at the centre of the first pixel. In FITS,
+unit, UCD and description are the cards `TUNITn`, `TUCDn` and `TCOMMn`; the diameters of the
+apertures are `TSL APER1` and on, where positions count from is `TSL ORIGIN`.
+""",
         "single": """
 Fluxes are instrumental, in electrons a second on the scale of their coadd; `zeropoints` joins them
 when they are loaded. Facts of the tile (band or bands, depth, completeness, provenance) are in the
@@ -85,7 +99,7 @@ What a release holds: AB magnitudes, and flux densities in microjansky. What is 
 """,
     }
     sections = []
-    for table, columns in TABLES.items():
+    for table, columns in {**STAR_LISTS, **TABLES}.items():
         if table in titles:
             sections.append(f"## {titles[table]}\n\n{said[table].strip()}")
         sections.append(f"### `{table}`\n\n{_TABLES[table]}\n\n{_column_rows(table, columns)}")

@@ -207,12 +207,27 @@ def described(tmp_path: Path, cards: dict[str, Any], **description: Any) -> Any:
         (14.12, 55.1, {"ra_unit": '"hours"'}),
         ("14.12", "55.1", {"ra_unit": '"hours"'}),
         ("211.8", "55.1", {}),
+        ("211:48:00.0", "+55:06:00", {"ra_unit": '"dms"'}),
+        ("211 48 00.0", "55 06 00", {"ra_unit": '"dms"'}),
+        (211.8, 55.1, {"ra_unit": '"dms"'}),
+        ("14h07m12.0s", "55d06m00s", {"ra_unit": '"dms"'}),
+        ("211d48m00s", "55d06m00s", {}),
+        ("14:07:12", "55:06:00", {"ra_unit": '"hours"'}),
     ],
 )
 def test_pointings_in_every_writing(tmp_path: Path, ra: Any, dec: Any, top: dict[str, str]) -> None:
     facts = described(tmp_path, {"RA": ra, "DEC": dec}, top=top)
     assert facts.ra_deg == pytest.approx(211.8, abs=1e-9)
     assert facts.dec_deg == pytest.approx(55.1, abs=1e-9)
+
+
+@pytest.mark.parametrize(("unit", "ra_deg"), [("deg", 187.5), ("hours", 187.5), ("dms", 12.5)])
+def test_degrees_below_24_are_hours_unless_the_camera_says_dms(
+    tmp_path: Path, unit: str, ra_deg: float
+) -> None:
+    cards = {"RA": "12:30:00", "DEC": "+55:06:00"}
+    facts = described(tmp_path, cards, top={"ra_unit": f'"{unit}"'})
+    assert facts.ra_deg == pytest.approx(ra_deg)
 
 
 MJD = 57937.9
@@ -316,6 +331,12 @@ def refusal(tmp_path: Path, cards: dict[str, Any], **description: Any) -> str:
         ({"FILTER": "B"}, "unknown filter FILTER = 'B'; expected one of r"),
         ({"IMAGETYP": "bias", "EXPTIME": 0.12}, "has bias_exptime_s in its description"),
         ({"RA": "14-07-12"}, "RA = '14-07-12'; expected a number"),
+        ({"RA": "152:18:00.0"}, "RA = '152:18:00.0' was read in hours"),
+        (
+            {"RA": "380d00m00s"},
+            "ra_unit of the camera's description: RA = '380d00m00s' was read in de",
+        ),
+        ({"RA": 400.0}, "RA = 400.0 was read in degrees"),
     ],
 )
 def test_what_to_do_is_said(tmp_path: Path, cards: dict[str, Any], words: str) -> None:

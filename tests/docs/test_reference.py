@@ -36,11 +36,12 @@ def test_every_verb_setting_column_and_code_is_there(generate: ModuleType) -> No
     from tesela.cli.main import VERBS
     from tesela.products.columns import TABLES
     from tesela.products.maskbit import MaskBit
+    from tesela.products.starlist import STAR_LISTS
 
     pages = generate.pages()
     for verb in VERBS:
         assert f"`tesela {verb}" in pages["commands.md"]
-    for table, columns in TABLES.items():
+    for table, columns in {**STAR_LISTS, **TABLES}.items():
         section = pages["columns.md"].partition(f"### `{table}`")[2].partition("\n### ")[0]
         for name, column in columns.items():
             cell = f"| **`{name}`** |" if column.required else f"| `{name}` |"

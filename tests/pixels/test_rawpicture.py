@@ -60,3 +60,15 @@ def test_rows_tell_the_zero_where_there_are_no_columns(rng: np.random.Generator)
     by_columns = rawpicture.render(raw, DATA, DEST, STRIPS, (60, 80), max_px=16)
     by_rows = rawpicture.render(tall, DATA, DEST, none, (60, 80), parallel=parallel, max_px=16)
     assert np.abs(by_rows.astype(int) - by_columns).max() <= 3
+
+
+def test_without_a_sky_the_shades_are_for_the_light_itself(rng: np.random.Generator) -> None:
+    raw = frame(rng, (1000, 9000))
+    raw[50:, :10] = raw[:10, :10]  # no source
+    shown = {
+        of_sky: rawpicture.render(raw, DATA, DEST, STRIPS, (60, 80), max_px=40, of_sky=of_sky)
+        for of_sky in (True, False)
+    }
+    assert np.median(shown[True]) < 40
+    assert 100 < np.median(shown[False]) < 156
+    assert np.ptp(np.percentile(shown[False], [1, 99])) > 200

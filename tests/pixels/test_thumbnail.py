@@ -87,6 +87,33 @@ def test_images_without_contrast_or_data_are_drawn_all_the_same(image):
     assert thumbnail.render(image).shape == (20, 20, 3)
 
 
+def flat(dead=0):
+    """Bright, 5 % darker in the corners, with a dust ring of 2 %; `dead` columns give nothing."""
+    y, x = np.mgrid[:200, :200] - 100.0
+    image = 20000 * (1 - 0.05 * (x**2 + y**2) / 2e4)
+    image[40:44, 90:110] *= 0.98
+    image += np.random.default_rng(3).normal(0, 20, image.shape)
+    image[:, :dead] = 0
+    return image.astype(np.float32)
+
+
+@pytest.mark.parametrize("dead", [0, 12])
+def test_shades_of_a_flat_go_over_its_own_structure(dead):
+    picture = thumbnail.render(flat(dead), stretch="range")[::-1, :, 0].astype(int)
+    low, high = np.percentile(picture[:, dead:], [2, 98])
+    assert high - low > 100, "asinh leaves it 40 shades"
+    ring, beside = picture[40:44, 90:110].mean(), picture[48:52, 90:110].mean()
+    assert beside - ring > 50
+    assert (picture[:, :dead] == 0).all()
+
+
+def test_nothing_to_show_is_of_one_shade():
+    for image in (np.full((20, 20), 7, "f4"), np.zeros((20, 20), "f4")):
+        assert np.ptp(thumbnail.render(image, stretch="range")) == 0
+    empty = thumbnail.render(np.full((20, 20), np.nan, "f4"), stretch="range")
+    assert (empty == thumbnail.NO_DATA).all()
+
+
 def test_an_unknown_stretch_is_refused():
     with pytest.raises(ValueError, match="expected 'asinh' or 'linear'"):
         thumbnail.render(sky((20, 20)), stretch="log")

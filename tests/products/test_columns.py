@@ -6,10 +6,13 @@ import pytest
 from astropy.io.votable.ucd import check_ucd
 
 from tesela.products.columns import DUAL, OBJECTS, PER_BAND, TABLES, Column
+from tesela.products.starlist import STAR_LISTS
 
 
 def _all() -> list[Column]:
-    return [column for table in TABLES.values() for column in table.values()]
+    return [
+        column for table in (*TABLES.values(), *STAR_LISTS.values()) for column in table.values()
+    ]
 
 
 @pytest.mark.parametrize("ucd", sorted({column.ucd for column in _all()}))

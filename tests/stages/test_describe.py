@@ -246,3 +246,9 @@ def test_a_frame_of_no_exposure_is_refused(
     camera = replace(MANY, defaults={}, header=replace(MANY.header, exposure=("EXPID",)))
     with pytest.raises(BadInput, match=words):
         look_at_many(frame(tmp_path, name, **cards), camera)
+
+
+def test_pictures_of_flats_are_bright_and_of_the_sky_dark(tmp_path: Path) -> None:
+    sky = describe(frame(tmp_path), SURVEY, [CAMERA]).picture
+    flat = frame(tmp_path, "f1.fits", IMAGETYP="FLAT", CATG="CAL")
+    assert np.median(describe(flat, SURVEY, [CAMERA]).picture) > np.median(sky) + 60

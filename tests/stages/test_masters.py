@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from tesela.cameras import zerolevel
 from tesela.errors import QualityError
 from tesela.products.images import Master
 from tesela.products.maskbit import MaskBit
@@ -66,6 +68,21 @@ def test_bias_gives_back_a_pattern_and_the_read_noise() -> None:
     assert np.std(error) < 1.5 * sigma / 3
     assert made.metrics["readnoise_adu"] == pytest.approx(sigma, rel=0.1)
     assert made.metrics["n_combined"] == 9
+
+
+def test_what_was_done_with_the_overscan_is_what_the_camera_has() -> None:
+    frames = bias_frames(3)
+    (done, *_), (of_flat, *_) = bias(frames).operations, flat(flat_frames(3)).operations
+    assert done.parameters["method"] == of_flat.parameters["method"] == zerolevel.ROWS
+    assert done.parameters["level_adu"] == pytest.approx(drawn.LEVEL_ADU, abs=0.5)
+    assert of_flat.parameters["level_adu"] == pytest.approx(drawn.LEVEL_ADU, abs=0.5)
+    amplifiers = tuple(
+        replace(amp, overscan=None, parallel=amp.overscan) for amp in CAMERA.amplifiers
+    )
+    of_rows = replace(inputs("bias", frames), camera=replace(CAMERA, amplifiers=amplifiers))
+    done = masters.build_bias(of_rows, SETTINGS.bias).operations[0]
+    assert done.parameters["method"] == zerolevel.ONE_LEVEL
+    assert done.parameters["level_adu"] == pytest.approx(drawn.LEVEL_ADU, abs=0.5)
 
 
 def test_bias_marks_a_hot_pixel_and_no_other() -> None:

@@ -136,6 +136,10 @@ class Damaged:
         raise BadInput("a file", found="data contradict DATASUM", expected="a sound file")
 
 
+def test_the_level_that_was_subtracted_is_told(made: MasterOutputs) -> None:
+    assert made.operations[0].parameters["level_adu"] == pytest.approx(drawn.LEVEL_ADU, abs=0.5)
+
+
 def test_a_damaged_file_is_one_frame_less(made: MasterOutputs) -> None:
     found = build_crosstalk(inputs([*FRAMES, Damaged(FRAMES[0])]), SETTINGS)  # type: ignore[list-item]
     assert found.rejected == {"sky10": "data contradict DATASUM"}

@@ -7,11 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tesela.cameras import zerolevel
 from tesela.config import Reference
 from tesela.errors import QualityError, TeselaError
 from tesela.pixels import background
 from tesela.products.images import card_dict
 from tesela.products.maskbit import UNUSABLE, MaskBit
+from tesela.products.starlist import SOURCES
 from tesela.sky import match
 from tesela.sky.wcs import Wcs
 from tesela.stages import reduce
@@ -49,6 +51,8 @@ def test_operations_are_recorded_in_the_order_in_which_they_are_done(
     names = [cards[f"TSL OP{n} NAME"] for n in range(1, len(ORDER) + 1)]
     assert names == ORDER
     assert f"TSL OP{len(ORDER) + 1} NAME" not in cards
+    assert cards["TSL OP1 METHOD"] == zerolevel.ROWS
+    assert cards["TSL OP1 LEVEL_ADU"] == pytest.approx(drawn.LEVEL_ADU, abs=0.5)
     assert cards["TSL OP15 SIGCLIP"] == reduce.ReduceSettings().cosmics.sigclip
 
 
@@ -66,6 +70,18 @@ def test_zero_point_and_positions_are_those_that_were_drawn(plain: reduce.Reduce
     true_x, true_y = drawn.wcs().sky_to_pix(truth.ra, truth.dec)
     assert np.sqrt(np.mean((x - true_x) ** 2 + (y - true_y) ** 2)) < 0.06
     assert plain.metrics["fwhm_px"] == pytest.approx(3.0, rel=0.1)
+
+
+def test_the_star_list_is_the_described_one(plain: reduce.ReduceOutputs) -> None:
+    table = plain.image.sources
+    made = {k: (v.dtype.name, v[0].size) for k, v in table.items()}
+    assert made == {name: (c.dtype, c.length) for name, c in SOURCES.items()}
+    width = dict(zip(plain.image.apertures_arcsec, table["flux_aper"].T))
+    assert plain.image.apertures_arcsec[-1] == reduce.ReduceSettings().photometry.aperture_arcsec
+    assert len(plain.image.apertures_arcsec) == table["flux_aper"].shape[1]
+    bright = table["flux_psf"] > 30 * table["flux_psf_err"]
+    grown = [np.median(width[arcsec][bright]) for arcsec in sorted(width)]
+    assert (np.diff(grown) > 0).all()
 
 
 def test_sky_and_image_together_are_the_unsubtracted_frame(plain: reduce.ReduceOutputs) -> None:

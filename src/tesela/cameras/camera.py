@@ -117,7 +117,8 @@ class Camera:
     equinox: str = "ICRS"
     """"ICRS", a year, or "date": the equinox of the pointing cards, whatever EQUINOX says."""
     ra_unit: str = "deg"
-    """Of right ascensions that are numbers: "deg" or "hours"; sexagesimal ones are hours."""
+    """Of right ascensions: "deg" for numbers in degrees and sexagesimal text in hours, "hours" for
+    both in hours, "dms" for both in degrees."""
     float_pixels: bool = False
     """Raw frames may be of floats, NaN where they have no number, or of integers beyond 16 bits."""
     images: int = 1
@@ -139,6 +140,11 @@ class Camera:
     def shape(self) -> tuple[int, int]:
         """(ny, nx) of the trimmed image."""
         return self.ny, self.nx
+
+    @property
+    def ra_degrees(self) -> dict[str, int]:
+        """Degrees in a unit of a right ascension: `of_number`, or `sexagesimal`."""
+        return checks.RA_UNITS[self.ra_unit]
 
     @property
     def reading(self) -> Reading:

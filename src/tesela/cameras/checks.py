@@ -18,6 +18,12 @@ Refusal = type[ConfigError] | type[BadInput]
 OBSTYPES = {"bias", "dark", "flat", "science"}
 STRIPS = ("overscan", "prescan", "parallel")
 """Sections that hold no image."""
+RA_UNITS = {
+    "deg": {"of_number": 1, "sexagesimal": 15},
+    "hours": {"of_number": 15, "sexagesimal": 15},
+    "dms": {"of_number": 1, "sexagesimal": 1},
+}
+"""Degrees in a unit of a right ascension that is a number, or sexagesimal text."""
 _LEAST_AREA = 0.1
 
 
@@ -85,11 +91,11 @@ def _check_words(camera: Camera, where: str, error: Refusal) -> None:
             expected=f"one of {', '.join(sorted(OBSTYPES))}",
             do="correct [imagetypes] of the camera's description",
         )
-    if camera.ra_unit not in ("deg", "hours"):
+    if camera.ra_unit not in RA_UNITS:
         raise error(
             where,
             found=f"ra_unit = {camera.ra_unit!r}",
-            expected="deg or hours",
+            expected="deg or hours, or dms",
             do="correct the camera's description",
         )
     if camera.equinox in ("ICRS", "date"):

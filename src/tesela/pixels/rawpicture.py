@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ def render(
     *,
     parallel: npt.ArrayLike | None = None,
     max_px: int = 320,
+    of_sky: bool = True,
 ) -> NDArray[np.uint8]:
     """Bin a raw frame into a grey picture, as the sky lies on the detector.
 
@@ -43,11 +44,14 @@ def render(
         Strips of rows; an amplifier without either is shown as it is.
     max_px : int
         Longest side of the picture.
+    of_sky : bool
+        Whether there are sources, for whose sake the rest is dark. Of a flat or a bias the shades
+        go over its own structure.
 
     Returns
     -------
     (h, w, 3) uint8
-        First row = top of the image (largest y), asinh stretch.
+        First row = top of the image (largest y).
     """
     raw = as_raw(raw)
     of_raw = (raw.shape[0], raw.shape[1])
@@ -61,7 +65,8 @@ def render(
     for box, place, strip in zip(source, as_sections(dest, shape, "destination"), strips):
         _add(raw, box, place, _zero(raw, strip), factor, total, count)
     mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-    return thumbnail.render(mean.astype(np.float32), max_px=max_px)
+    stretch: Literal["asinh", "range"] = "asinh" if of_sky else "range"
+    return thumbnail.render(mean.astype(np.float32), max_px=max_px, stretch=stretch)
 
 
 def _zero(raw: NDArray[Any], strip: NDArray[np.int64]) -> float:

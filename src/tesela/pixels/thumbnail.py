@@ -28,7 +28,7 @@ def render(
     mask: NDArray[np.uint8] | None = None,
     *,
     max_px: int = 512,
-    stretch: Literal["asinh", "linear"] = "asinh",
+    stretch: Literal["asinh", "linear", "range"] = "asinh",
     mask_colours: Mapping[int, tuple[int, int, int]] = MASK_COLOURS,
 ) -> NDArray[np.uint8]:
     """Reduce an image to a grey picture, with the mask in colour over it.
@@ -42,8 +42,10 @@ def render(
         so single bad columns stay visible and do not hide the image.
     max_px : int
         Longest side of the picture.
-    stretch : {"asinh", "linear"}
-        From 2 sigma below the sky to 12 sigma (linear), or compressed above (asinh).
+    stretch : {"asinh", "linear", "range"}
+        From 2 sigma below the sky to 12 sigma (linear), or compressed above (asinh); or over what
+        there is, for images without a sky: all but the last half per cent at either end, within
+        5 sigma (range).
 
     Returns
     -------
@@ -58,8 +60,11 @@ def render(
         tone = np.arcsinh(np.maximum(z, 0.0) / 3.0) / np.arcsinh(500.0 / 3.0)
     elif stretch == "linear":
         tone = z / 14.0
+    elif stretch == "range":
+        low, high = _bulk(z[~empty])
+        tone = (z - low) / (high - low)
     else:
-        raise ValueError(f"stretch {stretch!r}: expected 'asinh' or 'linear'")
+        raise ValueError(f"stretch {stretch!r}: expected 'asinh' or 'linear', or 'range'")
     picture = np.repeat(255.0 * np.clip(tone, 0.0, 1.0)[..., None], 3, axis=2)
     picture[empty] = NO_DATA
     if mask is not None:
@@ -138,6 +143,15 @@ def _sky(values: NDArray[np.float64]) -> tuple[float, float]:
     below = level - values[values <= level]
     sigma = float(1.4826 * np.median(below))
     return level, sigma if sigma > 0 else max(1e-6 * abs(level), float(values.std()), 1e-30)
+
+
+def _bulk(z: NDArray[np.float64]) -> tuple[float, float]:
+    """Lowest and highest of most values, in sigma above -2; a dead amplifier or a hot corner does
+    not take the contrast from the rest. (0, 4) for a picture without data or without contrast."""
+    if z.size == 0:
+        return 0.0, 4.0
+    low, high = np.clip(np.percentile(z, [0.5, 99.5]), -3.0, 7.0)
+    return (float(low), float(high)) if high > low else (0.0, 4.0)
 
 
 def _overlay(

@@ -83,11 +83,17 @@ _PLACE = (
     Column("number", "int32", "", "meta.id;meta.main", "Running number in its tile and band"),
     Column("ra", "float64", "deg", "pos.eq.ra;meta.main", "Right ascension (ICRS), windowed"),
     Column("dec", "float64", "deg", "pos.eq.dec;meta.main", "Declination (ICRS), windowed"),
-    Column("x", "float64", "pix", "pos.cartesian.x;instr.det", "Windowed x, 0 at a pixel's centre"),
-    Column("y", "float64", "pix", "pos.cartesian.y;instr.det", "Windowed y, 0 at a pixel's centre"),
+    Column(
+        "x", "float64", "pix", "pos.cartesian.x;instr.det",
+        "Windowed x, 0 at the first pixel's centre",
+    ),
+    Column(
+        "y", "float64", "pix", "pos.cartesian.y;instr.det",
+        "Windowed y, 0 at the first pixel's centre",
+    ),
     Column("x_err", "float32", "pix", "stat.error;pos.cartesian.x", "Error of x from photon noise"),
     Column("y_err", "float32", "pix", "stat.error;pos.cartesian.y", "Error of y from photon noise"),
-)
+)  # fmt: skip
 _SHAPE = (
     Column("a", "float32", "pix", "phys.angSize.smajAxis", "Second moment along the major axis"),
     Column("b", "float32", "pix", "phys.angSize.sminAxis", "Second moment along the minor axis"),

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tesela.errors import ProductError
-from tesela.products import files, maskbit
+from tesela.products import files, maskbit, starlist
 from tesela.products.files import Card, Hdu
 
 Table = dict[str, NDArray[Any]]
@@ -193,7 +193,10 @@ class ReducedImage:
     (electrons squared); the card `SKYMESH` tells their pitch."""
     psf: Psf
     sources: Table
+    """Columns of `products.starlist.SOURCES`."""
     cards: list[Card]
+    apertures_arcsec: tuple[float, ...] = ()
+    """Diameters of `flux_aper`; the last is that of the zero point."""
 
     def write(self, path: Path) -> None:
         """Write the six extensions; image and variance in steps far below the noise of the sky.
@@ -230,7 +233,11 @@ class ReducedImage:
                     [("PLANE1", "sky, electron", ""), ("PLANE2", "variance", "")],
                 ),
                 self.psf.hdu(),
-                Hdu("SOURCES", to_records(self.sources)),
+                Hdu(
+                    "SOURCES",
+                    to_records(self.sources),
+                    starlist.cards(tuple(self.sources), self.apertures_arcsec),
+                ),
             ],
         )
 
@@ -246,6 +253,7 @@ class ReducedImage:
             Psf.from_hdu(fits.data["PSF"], fits.cards["PSF"]),
             to_columns(fits.data["SOURCES"]),
             [(k, v, "") for k, v in fits.cards["IMAGE"].items()],
+            starlist.apertures_of(fits.cards["SOURCES"]),
         )
 
     def data_hash(self) -> str:

@@ -13,7 +13,7 @@ from tesela.flow.run.plain import plain, provenance
 from tesela.flow.run.steps import InputRef, Order, Outcome
 from tesela.products import paths, rawfile
 from tesela.products.frame import FrameFacts
-from tesela.products.images import Master, open_detrended
+from tesela.products.images import Master, open_detrended, operation_cards
 from tesela.products.masterkind import IMAGES, KINDS, MASTERS, RAW
 from tesela.stages import masters as stage
 
@@ -43,7 +43,7 @@ def run_master(order: Order) -> Outcome:
         inputs = _OPEN[KINDS[kind].source](order, kind, opened)
         made = build(inputs, own)
         about = stage.about(inputs, made, own, settings.stability)
-    made.master.cards.extend(provenance(order))
+    made.master.cards.extend([*operation_cards(made.operations), *provenance(order)])
     return Outcome(
         files=tuple(_write(order, made.master, about.pages)),
         data_hash=made.master.data_hash(),

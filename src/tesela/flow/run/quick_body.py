@@ -12,6 +12,7 @@ from tesela.flow.run.steps import Order, Outcome
 from tesela.products import files, paths, preview, rawfile
 from tesela.products.catalogue import PROVENANCE, write_parquet
 from tesela.products.frame import FrameFacts
+from tesela.products.starlist import QUICKLOOK
 from tesela.stages import reduce as reduce_stage
 
 USUAL_ZEROPOINT = "usual_zeropoint_mag"
@@ -45,7 +46,7 @@ def run_quicklook(order: Order) -> Outcome:
         PROVENANCE: {key: value for key, value, _ in provenance(order)},
     }
     temporary = order.out("stars.parquet")
-    write_parquet(temporary, made.stars, facts)
+    write_parquet(temporary, made.stars, facts, QUICKLOOK)
     written = [temporary, paths.picture(temporary)]
     files.write_jpeg(written[1], made.picture)
     if made.preview:

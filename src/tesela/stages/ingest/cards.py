@@ -10,6 +10,8 @@ from typing import Any
 from tesela.errors import BadInput
 
 Header = Mapping[str, Any]
+HOUR = 15
+"""Degrees."""
 _SEXAGESIMAL = re.compile(r"[:hdms°'\"\s]+")
 
 
@@ -54,16 +56,15 @@ def number(
 
 
 def angle(
-    header: Header, names: Sequence[str], where: str, *, hours: bool, of_number: int
+    header: Header, names: Sequence[str], where: str, *, sexagesimal: int, of_number: int
 ) -> float:
-    """Degrees of a card: sexagesimal text (hours if `hours`), or a number times `of_number`.
+    """Degrees of a card: so many of each whole unit of sexagesimal text, or of a number.
 
-    Sexagesimal are `12:34:56.7`, `12 34 56.7` and `12h34m56.7s`. Raises `BadInput`.
+    Sexagesimal are `12:34:56.7`, `12 34 56.7`, `12h34m56.7s` and `152d18m00s`; the letters h and d
+    say hours and degrees whatever `sexagesimal` is. Raises `BadInput`.
     """
     name, value = first(header, names)
-    parts = (
-        _SEXAGESIMAL.split(value.strip().strip("hdms°'\"").lstrip("+-")) if _is_text(value) else []
-    )
+    parts = _sexagesimal(value)
     if len(parts) < 2:
         found = number(header, names, where)
         return math.nan if found is None else found * of_number
@@ -75,9 +76,27 @@ def angle(
         raise BadInput(
             where, found=f"{name} = {value!r}", expected="an angle", do="correct the header"
         )
-    degrees = sum(field / 60**i for i, field in enumerate(fields)) * (15 if hours else 1)
+    degrees = sum(field / 60**i for i, field in enumerate(fields)) * _unit(value, sexagesimal)
     return -degrees if value.strip().startswith("-") else degrees
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
+def reading(header: Header, names: Sequence[str], *, sexagesimal: int, of_number: int) -> str:
+    """The card that `angle` reads and its unit: `RA = '14:07:12' was read in hours`."""
+    name, value = first(header, names)
+    is_sexagesimal = len(_sexagesimal(value)) > 1
+    unit = _unit(value, sexagesimal) if is_sexagesimal else of_number
+    return f"{name} = {value!r} was read in {'hours' if unit == HOUR else 'degrees'}"
+
+
+def _sexagesimal(value: Any) -> list[str]:
+    """The fields of sexagesimal text; one or none of anything else."""
+    if not isinstance(value, str):
+        return []
+    return _SEXAGESIMAL.split(value.strip().strip("hdms°'\"").lstrip("+-"))
+
+
+def _unit(value: str, usual: int) -> int:
+    """Degrees of the first field: as its letter says, if it has one."""
+    if re.search("[d°]", value):
+        return 1
+    return HOUR if "h" in value else usual

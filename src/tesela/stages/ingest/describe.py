@@ -27,7 +27,7 @@ from tesela.products.rawparts import Reading
 from tesela.products.rawrows import Pixels
 from tesela.sky import epoch
 from tesela.sky.nominal import nominal
-from tesela.stages.ingest.cards import Header, angle, first, number, text
+from tesela.stages.ingest.cards import Header, angle, first, number, reading, text
 from tesela.stages.ingest.starts import start
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
@@ -105,10 +105,10 @@ def describe(path: Path, survey: Survey, cameras: Sequence[Camera]) -> Described
         exposure=_exposure(header, camera, name, ccd, where),
         ccds=camera.ccds,
     )
-    return Described(facts, _picture(pixels, camera))
+    return Described(facts, _picture(pixels, camera, kind))
 
 
-def _picture(pixels: Pixels, camera: Camera) -> NDArray[np.uint8]:
+def _picture(pixels: Pixels, camera: Camera, kind: ImageType) -> NDArray[np.uint8]:
     return rawpicture.render(
         pixels,
         camera.sections("data"),
@@ -117,6 +117,7 @@ def _picture(pixels: Pixels, camera: Camera) -> NDArray[np.uint8]:
         camera.shape,
         parallel=camera.sections("parallel"),
         max_px=paths.RAW_PICTURE_PX,
+        of_sky=kind.obstype == "science",
     )
 
 
@@ -240,15 +241,16 @@ def filter_of(header: Header, camera: Camera, survey: Survey, where: str) -> tup
 
 
 def pointing_of(header: Header, camera: Camera, mjd: float, where: str) -> tuple[float, float]:
-    of_number = 15 if camera.ra_unit == "hours" else 1
-    ra = angle(header, camera.header.ra, where, hours=True, of_number=of_number)
-    dec = angle(header, camera.header.dec, where, hours=False, of_number=1)
+    units = camera.ra_degrees
+    ra = angle(header, camera.header.ra, where, **units)
+    dec = angle(header, camera.header.dec, where, sexagesimal=1, of_number=1)
     if not (0 <= ra < 360 and -90 <= dec <= 90):
         raise BadInput(
             where,
             found=f"RA = {ra}, Dec = {dec} degrees",
             expected="0 <= RA < 360 and -90 <= Dec <= 90",
-            do="correct the header",
+            do=f"correct the header, or ra_unit of the camera's description: "
+            f"{reading(header, camera.header.ra, **units)}",
         )
     if camera.equinox == "ICRS":
         return ra, dec

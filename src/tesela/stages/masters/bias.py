@@ -17,6 +17,7 @@ from tesela.stages.masters.calibrate import (
     Levelled,
     Measured,
     measure,
+    overscan_removed,
     per_amplifier,
     temperature,
 )
@@ -101,7 +102,7 @@ def build_bias(inputs: RawInputs, settings: BiasSettings) -> MasterOutputs:
             **agreement.metrics,
         },
         operations=[
-            Operation("overscan", {"method": "clipped mean of rows, smoothed"}),
+            overscan_removed(kept),
             Operation("combine", {"method": "clipped mean", "sigma": settings.clip_sigma}),
             Operation("hot pixels", {"sigma": settings.hot_sigma}),
         ],

@@ -15,12 +15,12 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tesela.cameras import Camera
+from tesela.cameras import Camera, zerolevel
 from tesela.errors import BadInput
 from tesela.pixels import combine, detrend, holes, overscan
 from tesela.pixels.detrend import NOTHING
 from tesela.products.frame import FrameFacts
-from tesela.products.images import Master
+from tesela.products.images import Master, Operation
 from tesela.products.monitor import WHOLE_CCD, AmpValue
 from tesela.stages.masters.inputs import RawInputs, Rows
 
@@ -262,6 +262,12 @@ def _configuration(facts: FrameFacts, rows: Rows, with_filter: bool) -> dict[str
         found["filter"] = facts.band
         found["filter serial"] = facts.filter_serial
     return found
+
+
+def overscan_removed(frames: list[Measured[Any]]) -> Operation:
+    """What was done with the overscan of these frames."""
+    levels = np.median([frame.plane.zero_adu for frame in frames], axis=0)
+    return zerolevel.operation(frames[0].plane.camera, levels)
 
 
 def temperature(frames: list[Measured[Any]], camera: Camera) -> list[AmpValue]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tesela.cameras import Camera
+from tesela.cameras import Camera, zerolevel
 from tesela.errors import QualityError
 from tesela.pixels import crosstalk_matrix, saturation
 from tesela.pixels.crosstalk_matrix import Equations, Solution
@@ -31,6 +31,10 @@ class Frame:
     name: str
     equations: Equations
     own: Solution
+    camera: Camera
+    """With what the frame's own cards say."""
+    zero_adu: NDArray[np.float64]
+    """(n_amp,): level of the overscan."""
 
 
 def build_crosstalk(inputs: RawInputs, settings: CrosstalkSettings) -> MasterOutputs:
@@ -78,7 +82,9 @@ def build_crosstalk(inputs: RawInputs, settings: CrosstalkSettings) -> MasterOut
             **metrics,
         },
         operations=[
-            Operation("overscan", {"method": "clipped mean of rows, smoothed"}),
+            zerolevel.operation(
+                kept[0].camera, np.median([frame.zero_adu for frame in kept], axis=0)
+            ),
             *(Operation(name, {}) for name in calibrate.Corrections.of(inputs.masters).names()),
             Operation("gain", {}),
             Operation("crosstalk", {"source_e": settings.source_e, "sigma": settings.clip_sigma}),
@@ -128,7 +134,7 @@ def measure(inputs: RawInputs, settings: CrosstalkSettings) -> tuple[list[Frame]
             rejected[facts.name] = f"no pixel above {settings.source_e:.0f} electrons"
             continue
         own = crosstalk_matrix.solve([equations], with_cores=False)
-        frames.append(Frame(facts.name, equations, own))
+        frames.append(Frame(facts.name, equations, own, camera, plane.zero_adu))
     return frames, rejected
 
 

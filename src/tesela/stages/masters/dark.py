@@ -19,6 +19,7 @@ from tesela.stages.masters.calibrate import (
     Levelled,
     Measured,
     measure,
+    overscan_removed,
     per_amplifier,
     temperature,
 )
@@ -101,7 +102,7 @@ def build_dark(inputs: RawInputs, settings: DarkSettings) -> MasterOutputs:
             "amplifiers": _amplifiers(camera, level, scatter),
             **agreement.metrics,
         },
-        operations=_operations(inputs, settings),
+        operations=_operations(kept, inputs, settings),
         monitored=[
             *per_amplifier("dark", np.array([f.seen.level for f in kept]), camera),
             *temperature(kept, camera),
@@ -141,10 +142,12 @@ def _amplifiers(
     ]
 
 
-def _operations(inputs: RawInputs, settings: DarkSettings) -> list[Operation]:
+def _operations(
+    kept: list[Measured[_Seen]], inputs: RawInputs, settings: DarkSettings
+) -> list[Operation]:
     """What was done to the frames, in order."""
     return [
-        Operation("overscan", {"method": "clipped mean of rows, smoothed"}),
+        overscan_removed(kept),
         *(Operation(name) for name in Corrections.of(inputs.masters).names()),
         Operation("gain"),
         Operation("exposure time"),

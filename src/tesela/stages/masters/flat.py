@@ -15,6 +15,7 @@ from tesela.stages.masters.calibrate import (
     Corrections,
     Measured,
     measure,
+    overscan_removed,
     per_amplifier,
     temperature,
 )
@@ -82,7 +83,7 @@ def build_flat(inputs: RawInputs, settings: FlatSettings) -> MasterOutputs:
             **agreement.metrics,
         },
         operations=[
-            Operation("overscan", {"method": "clipped mean of rows, smoothed"}),
+            overscan_removed(kept),
             *(Operation(name) for name in Corrections.of(inputs.masters).names()),
             Operation("gain", {}),
             Operation("combine", {"method": "clipped mean", "sigma": settings.clip_sigma}),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tesela.cameras import zerolevel
 from tesela.errors import QualityError
 from tesela.pixels import linearity, phototransfer, robust
 from tesela.products.images import Master, Operation
@@ -40,6 +41,8 @@ class Ramp:
     """Relative error of the level."""
     zero: Floats
     """Level of bias and overscan, ADU."""
+    overscan: Floats
+    """That of the overscan alone."""
     index: list[int]
     """Places of the frames in the inputs."""
 
@@ -74,6 +77,7 @@ def build_linearity(inputs: RawInputs, settings: LinearitySettings) -> MasterOut
     transfer, curve = photon_transfer(inputs, ramp, fit, settings)
     master = _master(fit, curve, kept, settings)
     reasons, metrics = _judge(fit, ramp, inputs.previous, settings)
+    camera = inputs.camera.with_header(inputs.headers[ramp.index[0]], ramp.names[0])
     reasons += enough.gates(kept, rejected, settings.max_rejected)
     drawing = page.Drawing(inputs.camera, ramp.exptime_s, ramp.level, fit, transfer, curve)
     return MasterOutputs(
@@ -84,7 +88,7 @@ def build_linearity(inputs: RawInputs, settings: LinearitySettings) -> MasterOut
         rejected=rejected,
         metrics={"n_combined": kept, **metrics, "gain_e_per_adu": curve.gain.tolist()},
         operations=[
-            Operation("overscan", {"method": "clipped mean of rows, smoothed"}),
+            zerolevel.operation(camera, np.median(ramp.overscan, axis=0)),
             Operation("bias", {}),
             Operation("linearity", {"degree": settings.degree, "pivot_adu": settings.pivot_adu}),
         ],
@@ -119,14 +123,17 @@ def measure(inputs: RawInputs, settings: LinearitySettings) -> tuple[Ramp, dict[
         elif not facts.exptime_s > 0:
             rejected[facts.name] = f"exposure time {facts.exptime_s:g} s"
         else:
-            rows.append((facts.exptime_s, facts.mjd_start, facts.name, level, sigma, zero, k))
+            of_frame = (level, sigma, zero, found[1].zero_adu)
+            rows.append((facts.exptime_s, facts.mjd_start, facts.name, *of_frame, k))
     rows.sort(key=lambda row: row[:3])
     n_amp = len(inputs.camera.amplifiers)
-    level, sigma, zero = (
-        np.array([row[i] for row in rows], np.float64).reshape(-1, n_amp) for i in (3, 4, 5)
+    level, sigma, zero, overscan = (
+        np.array([row[i] for row in rows], np.float64).reshape(-1, n_amp) for i in (3, 4, 5, 6)
     )
     times = np.array([row[0] for row in rows], np.float64)
-    ramp = Ramp([row[2] for row in rows], times, level, sigma, zero, [row[6] for row in rows])
+    ramp = Ramp(
+        [row[2] for row in rows], times, level, sigma, zero, overscan, [row[7] for row in rows]
+    )
     return ramp, rejected
 
 

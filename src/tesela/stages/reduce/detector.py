@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from tesela.cameras import zerolevel
 from tesela.errors import QualityError
 from tesela.pixels import (
     background,
@@ -67,7 +68,7 @@ def remove_signature(inputs: ReduceInputs) -> Frame:
         inputs.threads,
     )
     n_saturated = frame.set(MaskBit.SATURATED, saturated)
-    _record_electrons(frame, inputs, n_saturated)
+    _record_electrons(frame, inputs, n_saturated, np.median(strip.level, axis=1))
     _remove_crosstalk(frame, inputs, saturated)
     _record_response(frame)
     frame.set(MaskBit.BAD, masters.bad)
@@ -170,10 +171,12 @@ def _saturated(inputs: ReduceInputs) -> NDArray[np.bool_]:
     return saturated
 
 
-def _record_electrons(frame: Frame, inputs: ReduceInputs, n_saturated: int) -> None:
+def _record_electrons(
+    frame: Frame, inputs: ReduceInputs, n_saturated: int, level_adu: NDArray[np.float32]
+) -> None:
     masters = frame.calset
     gain = [round(float(amp.gain_e_per_adu), 4) for amp in inputs.camera.amplifiers]
-    frame.did("overscan", method="clipped mean of rows, smoothed")
+    frame.operations.append(zerolevel.operation(inputs.camera, level_adu))
     frame.did("bias")
     if masters.linearity.size:
         degree = int(masters.linearity.shape[1])

@@ -10,7 +10,9 @@ from tesela.products import paths
 from tesela.products.files import Card
 from tesela.products.images import Psf, ReducedImage, Table, operation_cards
 from tesela.products.maskbit import UNUSABLE
+from tesela.products.starlist import SOURCES
 from tesela.sky.wcs import Wcs
+from tesela.stages.reduce import measure
 from tesela.stages.reduce.frame import Frame, needed
 from tesela.stages.reduce.measure import Sources
 from tesela.stages.reduce.settings import ReduceInputs, ReduceOutputs, ReduceSettings
@@ -29,7 +31,6 @@ _COLUMNS = {
     "a": "a", "b": "b", "theta": "theta", "ellipticity": "ellipticity",
     "peak": "peak", "threshold": "threshold", "flags": "flags", "i_ref": "i_ref",
 }  # fmt: skip
-_DOUBLE = {"x", "y", "x_iso", "y_iso", "ra", "dec"}
 
 
 def assemble(
@@ -64,6 +65,7 @@ def assemble(
             *_refraction_cards(frame),
             *operation_cards(frame.operations),
         ],
+        apertures_arcsec=measure.aperture_diameters_arcsec(settings.photometry),
     )
     footprint = tuple((float(ra), float(dec)) for ra, dec in zip(*wcs.footprint()))
     # What is inside a source is no defect: coloured, it would hide the sources themselves.
@@ -75,13 +77,10 @@ def assemble(
 
 def star_list(sources: Sources) -> Table:
     """The columns that are kept, in the types they are kept in."""
-    table: Table = {}
-    for source, name in _COLUMNS.items():
-        values = sources.table[source]
-        if values.dtype.kind == "f":
-            values = values.astype(np.float64 if name in _DOUBLE else np.float32)
-        table[name] = values
-    return table
+    return {
+        name: sources.table[source].astype(SOURCES[name].dtype, copy=False)
+        for source, name in _COLUMNS.items()
+    }
 
 
 def _facts_cards(inputs: ReduceInputs) -> list[Card]:

@@ -15,7 +15,12 @@ from tesela.products.columns import APERTURE_DIAMETERS_ARCSEC
 from tesela.products.images import Table
 from tesela.products.maskbit import MaskBit
 from tesela.stages.reduce.frame import Frame, needed
-from tesela.stages.reduce.settings import PsfSettings, ReduceInputs, ReduceSettings
+from tesela.stages.reduce.settings import (
+    PhotometrySettings,
+    PsfSettings,
+    ReduceInputs,
+    ReduceSettings,
+)
 
 
 @dataclass
@@ -29,6 +34,11 @@ class Sources:
         return len(self.table["x"])
 
 
+def aperture_diameters_arcsec(settings: PhotometrySettings) -> tuple[float, ...]:
+    """The catalogue's eight, then that of the zero point, which may be as wide as one of them."""
+    return (*APERTURE_DIAMETERS_ARCSEC, settings.aperture_arcsec)
+
+
 def detect_sources(
     frame: Frame,
     settings: ReduceSettings,
@@ -37,8 +47,8 @@ def detect_sources(
 ) -> Sources:
     """Final detection, without cosmic rays and trails; the OBJECT code; all apertures.
 
-    The last aperture is the one of the zero point, after the catalogue's eight. `variance` sets the
-    threshold where that of the sky's photons and the read-out is not the whole of it.
+    `variance` sets the threshold where that of the sky's photons and the read-out is not the whole
+    of it.
     """
     unusable = frame.has(maskbit.UNUSABLE & ~MaskBit.SATURATED)
     saturated = frame.has(MaskBit.SATURATED)
@@ -55,7 +65,7 @@ def detect_sources(
     frame.objects = detect.object_mask(segmentation, grow_px=settings.sky.object_grow_px)
     frame.add_light_of_sources()
     frame.set(MaskBit.OBJECT, segmentation > 0)
-    arcsec = (*APERTURE_DIAMETERS_ARCSEC, settings.photometry.aperture_arcsec)
+    arcsec = aperture_diameters_arcsec(settings.photometry)
     diameters_px = np.array(arcsec) / camera.pixel_scale_arcsec
     measured = apertures.measure(
         frame.image,

@@ -160,4 +160,5 @@ def _raw_picture(inputs: ReduceInputs) -> np.ndarray:
         camera.shape,
         parallel=camera.sections("parallel"),
         max_px=paths.PICTURE_PX,
+        of_sky=inputs.facts.obstype == "science",
     )
