@@ -19,7 +19,7 @@ from tesela.pixels import robust
 from tesela.pixels.sections import Part, as_sections, borders, per_amplifier
 
 Floats = NDArray[np.float64]
-_STRIP_PX = 16
+_STRIP_PX = 32
 _BLOCK_PX = 64
 _ROWS = 64
 _ENOUGH = 100
@@ -202,9 +202,23 @@ def _levelled(n: int, pairs: NDArray[np.int64], steps: Floats) -> Floats:
 def _step(
     image: NDArray[np.float32], hidden: NDArray[np.bool_], first: Part, second: Part
 ) -> tuple[float, float]:
-    """Level of the second strip above the first, and its error; NaN where little is free."""
-    low, high = (_block_medians(image[part], hidden[part]) for part in (first, second))
-    steps = high - low
+    """Level of the second strip above the first, and its error; NaN where little is free.
+
+    Both are taken at the border itself, each from two halves of its strip: then neither a slope
+    nor a curve of the light makes a step.
+    """
+    beside = first[0] == second[0]
+    levels = []
+    for part, towards in ((first, -1), (second, 1)):
+        pixels, lost = image[part], hidden[part]
+        if not beside:
+            pixels, lost = pixels.T, lost.T
+        pixels, lost = pixels[:, ::towards], lost[:, ::towards]
+        half = pixels.shape[1] // 2
+        near = _block_medians(pixels[:, :half], lost[:, :half])
+        far = _block_medians(pixels[:, half : 2 * half], lost[:, half : 2 * half])
+        levels.append(1.5 * near - 0.5 * far)
+    steps = levels[1] - levels[0]
     steps = steps[np.isfinite(steps)]
     if not steps.size:
         return float("nan"), float("nan")
@@ -213,12 +227,10 @@ def _step(
 
 
 def _block_medians(image: NDArray[np.float32], hidden: NDArray[np.bool_]) -> Floats:
-    """Medians of blocks along the longer side, NaN where less than half of a block is free."""
-    if image.shape[0] < image.shape[1]:
-        image, hidden = image.T, hidden.T
+    """Medians of blocks of rows, NaN where less than half of a block is free."""
     found = []
     for y in range(0, len(image), _BLOCK_PX):
         part = image[y : y + _BLOCK_PX]
         free = part[~hidden[y : y + _BLOCK_PX] & np.isfinite(part)]
-        found.append(np.median(free) if 2 * free.size >= part.size else np.nan)
+        found.append(np.median(free) if free.size and 2 * free.size >= part.size else np.nan)
     return np.array(found, np.float64)
