@@ -21,6 +21,8 @@ from tesela.pixels.sections import Part, as_sections, borders, per_amplifier
 Floats = NDArray[np.float64]
 _STRIP_PX = 32
 _BLOCK_PX = 64
+_BLOCKS = 20
+"""Of a border, about so many are looked at."""
 _ROWS = 64
 _ENOUGH = 100
 _CUT_SIGMA = 0.98658
@@ -227,9 +229,10 @@ def _step(
 
 
 def _block_medians(image: NDArray[np.float32], hidden: NDArray[np.bool_]) -> Floats:
-    """Medians of blocks of rows, NaN where less than half of a block is free."""
+    """Medians of some blocks of rows, NaN where less than half of a block is free."""
     found = []
-    for y in range(0, len(image), _BLOCK_PX):
+    every = max(1, len(image) // (_BLOCK_PX * _BLOCKS))
+    for y in range(0, len(image), every * _BLOCK_PX):
         part = image[y : y + _BLOCK_PX]
         free = part[~hidden[y : y + _BLOCK_PX] & np.isfinite(part)]
         found.append(np.median(free) if free.size and 2 * free.size >= part.size else np.nan)
