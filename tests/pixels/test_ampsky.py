@@ -143,3 +143,12 @@ def test_what_is_hidden_is_not_judged_nor_does_it_judge() -> None:
 
 def test_one_amplifier_is_compared_with_nothing() -> None:
     assert blamed(compared(exposed(300.0), 1)) == []
+
+
+def test_fringes_are_no_noise() -> None:
+    error = np.sqrt(300 + READOUT_E**2)
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    image = exposed(300.0) + np.float32(3 * error) * np.sin(2 * np.pi * (x + 0.5 * y) / 60)
+    assert image[of(0)].std() > 2 * error
+    found = ampsky.noises(image, np.zeros(SHAPE, bool), DEST)
+    np.testing.assert_allclose(found, error, rtol=0.05)

@@ -12,6 +12,9 @@ from tesela.stages.reduce.frame import Frame
 from tesela.stages.reduce.settings import ReduceInputs
 
 _MOST_DEAD = 0.5
+_TOLD = 2
+_FEW_ROWS = 25
+"""Of light in an overscan, as a star's bleeding leaves it every night: no word is lost on them."""
 _UNFLATTENED = ampsky.Limits(share=0.5, least_e=30.0)
 """Where responses differ by what no flat has taken out."""
 
@@ -59,19 +62,20 @@ def set_aside(frame: Frame, inputs: ReduceInputs, found: dict[int, str]) -> None
     frame.warnings += sentences(inputs, found)
     frame.metrics["n_dead_amplifiers"] = len(frame.dead)
     if len(frame.dead) > _MOST_DEAD * len(amplifiers):
-        reasons = "; ".join(dict.fromkeys(found.values()))
+        reasons = list(dict.fromkeys(found.values()))
+        told = "; ".join(reasons[:_TOLD]) + ("; ..." if len(reasons) > _TOLD else "")
         raise QualityError(
             inputs.facts.name,
-            found=f"{len(frame.dead)} of {len(amplifiers)} amplifiers dead: {reasons}",
+            found=f"{len(frame.dead)} of {len(amplifiers)} amplifiers dead: {told}",
             expected="at most half of them",
-            do="check the controller of the camera",
+            do="check the controller of the camera, and that the masters are of this read-out",
         )
 
 
 def warn_of_light(frame: Frame, inputs: ReduceInputs, strip: Overscan) -> None:
     """Say where the level of rows had to be interpolated."""
     for amp, rows in zip(inputs.camera.amplifiers, strip.lit_rows):
-        if rows:
+        if rows > _FEW_ROWS:
             frame.warnings.append(
                 f"overscan of amplifier {amp.id} has light in {rows} rows: their level is that of "
                 "the rows around"
