@@ -9,7 +9,7 @@ import numpy.typing as npt
 from numba import njit
 from numpy.typing import NDArray
 
-from tesela.pixels.sections import as_sections
+from tesela.pixels.sections import Part, as_sections, borders
 
 Floats = NDArray[np.float64]
 STRIP_PX = 32
@@ -66,29 +66,18 @@ def steps(
     electrons: the amplifier to the right (above) minus the one to the left (below).
     """
     sections = as_sections(dest, (image.shape[0], image.shape[1]), "destination")
-    found = []
-    for x0, x1, y0, y1 in sections:
-        for u0, u1, v0, v1 in sections:
-            low, high = max(y0, v0), min(y1, v1)
-            if x1 == u0 and high > low:
-                width = min(strip_px, x1 - x0, u1 - u0)
-                left, right = slice(x1 - width, x1), slice(u0, u0 + width)
-                rows = slice(low, high)
-                found.append(_step(image, hidden, (rows, left), (rows, right), axis=0))
-            low, high = max(x0, u0), min(x1, u1)
-            if y1 == v0 and high > low:
-                width = min(strip_px, y1 - y0, v1 - v0)
-                below, above = slice(y1 - width, y1), slice(v0, v0 + width)
-                columns = slice(low, high)
-                found.append(_step(image, hidden, (below, columns), (above, columns), axis=1))
+    found = [
+        _step(image, hidden, first, second, axis=0 if first[0] == second[0] else 1)
+        for _, _, first, second in borders(sections, strip_px)
+    ]
     return np.array(found, np.float64)
 
 
 def _step(
     image: NDArray[np.float32],
     hidden: NDArray[np.bool_],
-    first: tuple[slice, slice],
-    second: tuple[slice, slice],
+    first: Part,
+    second: Part,
     *,
     axis: int,
 ) -> float:

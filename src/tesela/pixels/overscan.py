@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ from scipy.ndimage import median_filter
 from scipy.signal import savgol_filter
 
 from tesela.errors import BadInput
+from tesela.pixels.overscan_faults import without_light
 from tesela.pixels.sections import as_raw, as_sections
 
 BAD_COLUMN_SIGMA = 5.0
@@ -32,10 +33,13 @@ class Overscan:
         where the camera has no overscan.
     noise_adu : (n_amp,) float32, ADU
         Standard deviation of one overscan pixel; NaN where the camera has no overscan.
+    lit_rows : (n_amp,) int
+        Rows of the strip that light fell into, whose level is interpolated.
     """
 
     level: np.ndarray
     noise_adu: np.ndarray
+    lit_rows: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
 def measure(
@@ -52,9 +56,10 @@ def measure(
 
     Columns of the strip that stand out of its collapsed profile are left out, as are the
     `skip_columns` nearest the image (they hold charge the image left behind). Each row's level is
-    the mean of its pixels within `clip_sigma` of the row's median; rows that stand out are
-    replaced, and the levels are smoothed along the amplifier by a running straight line, so that
-    a drift is followed up to both ends and the noise added stays below a tenth of the read noise.
+    the mean of its pixels within `clip_sigma` of the row's median; rows that stand out, and runs
+    of rows that something shone into (`overscan_faults.without_light`), are replaced, and the
+    levels are smoothed along the amplifier by a running straight line, so that a drift is followed
+    up to both ends and the noise added stays below a tenth of the read noise.
     An amplifier that has only an overscan above or below its data takes one level for all rows.
 
     Parameters
@@ -89,6 +94,7 @@ def measure(
     n_rows = int((sections[:, 3] - sections[:, 2]).max(initial=0))
     level = np.zeros((len(sections), n_rows), dtype=np.float32)
     noise = np.full(len(sections), np.nan, dtype=np.float32)
+    lit = np.zeros(len(sections), np.int64)
     others = sections[:0] if parallel is None else as_sections(parallel, shape, "parallel")
     for amp, (strip, section) in enumerate(zip(strips, sections)):
         if _is_empty(strip):
@@ -98,11 +104,13 @@ def measure(
         x0, x1 = _useful_columns(strip, section, skip_columns, amp)
         pixels = raw[strip[2] : strip[3], x0:x1].astype(np.float32)
         rows, noise[amp], n_columns = _rows_of_strip(pixels, clip_sigma)
+        lights = raw[section[2] : section[3], section[0] : section[1]]
+        rows, lit[amp] = without_light(rows, noise[amp], lights, int(section[2] - strip[2]))
         smooth = _smooth(rows, max(smooth_rows, math.ceil(MIN_SAMPLES / n_columns)))
         wanted = np.arange(section[2], section[2] + n_rows)
         wanted = np.minimum(wanted, section[3] - 1) - strip[2]
         level[amp] = smooth[np.clip(wanted, 0, len(smooth) - 1)]
-    return Overscan(level=level, noise_adu=noise)
+    return Overscan(level, noise, lit)
 
 
 def _is_empty(strip: np.ndarray) -> bool:

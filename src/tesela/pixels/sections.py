@@ -6,10 +6,15 @@ listed in the same order everywhere, and a section of no width means "there is n
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
 from tesela.errors import BadInput
+
+Part = tuple[slice, slice]
+"""Rows and columns of an image."""
 
 
 def as_sections(sections: npt.ArrayLike, shape: tuple[int, int], name: str) -> np.ndarray:
@@ -45,6 +50,24 @@ def same_sizes(first: np.ndarray, second: np.ndarray, what: str) -> None:
             expected="equal sizes, amplifier by amplifier",
             do="correct the camera's amplifier table",
         )
+
+
+def borders(sections: np.ndarray, strip_px: int) -> Iterator[tuple[int, int, Part, Part]]:
+    """Pairs of sections that meet, with the strips on both sides of their common border.
+
+    (left, right, its strip, its strip), and the same with (below, above); strips are at most
+    `strip_px` wide.
+    """
+    for i, (x0, x1, y0, y1) in enumerate(sections):
+        for j, (u0, u1, v0, v1) in enumerate(sections):
+            low, high = max(y0, v0), min(y1, v1)
+            if x1 == u0 and high > low:
+                width, along = min(strip_px, x1 - x0, u1 - u0), slice(low, high)
+                yield i, j, (along, slice(x1 - width, x1)), (along, slice(u0, u0 + width))
+            low, high = max(x0, u0), min(x1, u1)
+            if y1 == v0 and high > low:
+                width, along = min(strip_px, y1 - y0, v1 - v0), slice(low, high)
+                yield i, j, (slice(y1 - width, y1), along), (slice(v0, v0 + width), along)
 
 
 def as_raw(raw: np.ndarray) -> np.ndarray:

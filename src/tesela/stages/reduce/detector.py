@@ -20,11 +20,11 @@ from tesela.pixels import (
     variance,
 )
 from tesela.products.maskbit import MaskBit
+from tesela.stages.reduce import amplifiers
 from tesela.stages.reduce.frame import Frame, needed
 from tesela.stages.reduce.settings import ReduceInputs
 
 _MAX_SATURATED = 0.25
-_MOST_DEAD = 0.5
 
 
 def remove_signature(inputs: ReduceInputs) -> Frame:
@@ -32,9 +32,12 @@ def remove_signature(inputs: ReduceInputs) -> Frame:
 
     Level, bias, linearity, gain, dark, crosstalk, flat and illumination, in this order; saturation
     is judged on raw ADU, and the flat is rid of its own crosstalk. What there is no master of is
-    left out and recorded so. Raises `QualityError` if the frame is saturated as a whole, `BadInput`
-    if a master does not fit.
+    left out and recorded so. Amplifiers that are broken are masked before crosstalk could carry
+    them into others, or else as soon as their levels can be compared. Raises `QualityError` if the
+    frame is saturated as a whole or most amplifiers are broken, `BadInput` if a master does not
+    fit.
     """
+    broken = amplifiers.faults(inputs)
     inputs, missing = without_holes(inputs)
     camera, masters = inputs.camera, inputs.calset
     data, dest = camera.sections("data"), camera.sections("dest")
@@ -67,6 +70,8 @@ def remove_signature(inputs: ReduceInputs) -> Frame:
         noise.astype(np.float32),
         inputs.threads,
     )
+    amplifiers.set_aside(frame, inputs, broken)
+    amplifiers.warn_of_light(frame, inputs, strip)
     n_saturated = frame.set(MaskBit.SATURATED, saturated)
     _record_electrons(frame, inputs, n_saturated, np.median(strip.level, axis=1))
     _remove_crosstalk(frame, inputs, saturated)
@@ -74,7 +79,8 @@ def remove_signature(inputs: ReduceInputs) -> Frame:
     frame.set(MaskBit.BAD, masters.bad)
     if missing is not None:
         frame.set(MaskBit.BAD, missing)
-    n_bad = _mark_dead(frame, inputs)
+    amplifiers.compare_sky(frame, inputs)
+    n_bad = int(np.count_nonzero(frame.has(MaskBit.BAD)))
     frame.metrics.update(
         overscan_level_adu=float(np.median(strip.level)),
         readnoise_e=float(np.median(noise)),
@@ -129,27 +135,6 @@ def without_holes(inputs: ReduceInputs) -> tuple[ReduceInputs, NDArray[np.bool_]
     filled = holes.fill(inputs.pixels, found, camera.read_sections())
     bad = holes.trimmed(found, data, camera.sections("dest"), camera.shape)
     return replace(inputs, pixels=filled), bad
-
-
-def _mark_dead(frame: Frame, inputs: ReduceInputs) -> int:
-    """Mark amplifiers whose pixels are all the same; returns the number of bad pixels."""
-    for amp in inputs.camera.amplifiers:
-        raw = inputs.pixels[amp.data.slices]
-        # A sample says no, mostly; all pixels are looked at where it does not.
-        if any(part.min() != part.max() for part in (raw[::16, ::16], raw)):
-            continue
-        frame.dead.append(amp.dest.slices)
-        frame.mask[amp.dest.slices] |= np.uint8(MaskBit.BAD)
-        frame.warnings.append(f"amplifier {amp.id} is dead: every pixel is {raw.flat[0]} ADU")
-    frame.metrics["n_dead_amplifiers"] = len(frame.dead)
-    if len(frame.dead) > _MOST_DEAD * len(inputs.camera.amplifiers):
-        raise QualityError(
-            inputs.facts.name,
-            found=f"{len(frame.dead)} of {len(inputs.camera.amplifiers)} amplifiers dead",
-            expected="at most half of them",
-            do="check the controller of the camera",
-        )
-    return int(np.count_nonzero(frame.has(MaskBit.BAD)))
 
 
 def _saturated(inputs: ReduceInputs) -> NDArray[np.bool_]:
@@ -217,13 +202,13 @@ def _remove_crosstalk(frame: Frame, inputs: ReduceInputs, saturated: NDArray[np.
     if not masters.crosstalk.size:
         frame.did("crosstalk", matrix=masters.crosstalk_source)
         return
-    amplifiers = inputs.camera.amplifiers
+    outputs = inputs.camera.amplifiers
     corrected, unsolved = crosstalk.correct(
         frame.image,
         inputs.camera.sections("dest"),
         masters.crosstalk,
-        np.array([amp.flip_x for amp in amplifiers]),
-        np.array([amp.flip_y for amp in amplifiers]),
+        np.array([amp.flip_x for amp in outputs]),
+        np.array([amp.flip_y for amp in outputs]),
         saturated=saturated,
         readnoise_e=frame.readnoise_e,
         threads=frame.threads,

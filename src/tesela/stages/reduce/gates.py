@@ -90,6 +90,13 @@ def judge(frame: Frame, settings: GateSettings) -> list[str]:
     metrics, reasons = frame.metrics, _of_sky(frame, settings)
     if metrics["fraction_bad"] > settings.max_bad_fraction:
         reasons.append(f"{100 * metrics['fraction_bad']:.0f} % of the pixels are bad")
+    ratio = metrics.get("noise_over_expected")
+    if ratio is not None and not settings.min_noise_ratio <= ratio <= settings.max_noise_ratio:
+        reasons.append(
+            f"the noise is {ratio:.2f} of what light and read-out explain, allowed are "
+            f"{settings.min_noise_ratio:g} to {settings.max_noise_ratio:g}: the counts are not of "
+            "this camera"
+        )
     if metrics["ellipticity"] > settings.max_ellipticity:
         reasons.append(
             f"stars are elongated: 1 - b/a = {metrics['ellipticity']:.2f}, at most "

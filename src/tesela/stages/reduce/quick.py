@@ -17,6 +17,7 @@ from tesela.pixels import pyramid, rawpicture, thumbnail
 from tesela.products import paths
 from tesela.products.maskbit import UNUSABLE
 from tesela.stages.reduce import (
+    amplifiers,
     astrometry,
     contaminants,
     detector,
@@ -25,9 +26,10 @@ from tesela.stages.reduce import (
     measure,
     photometry,
     quick_judge,
+    review,
     sky,
 )
-from tesela.stages.reduce.frame import Frame
+from tesela.stages.reduce.frame import Frame, needed
 from tesela.stages.reduce.measure import Sources
 from tesela.stages.reduce.quick_settings import QuickOutputs, QuickSettings
 from tesela.stages.reduce.settings import ReduceInputs, ReduceSettings
@@ -60,6 +62,10 @@ def look(
     seen = exposed.measure(detector.without_holes(inputs)[0])
     found = QuickOutputs(seen.metrics(), [], [], [], {}, {}, _raw_picture(inputs))
     science = inputs.facts.obstype == "science"
+    if not science:
+        wrong = amplifiers.faults(inputs)
+        told = {k: fault for k, fault in wrong.items() if k + 1 not in seen.dead}
+        found.warnings += amplifiers.sentences(inputs, told)
     if science and seen.fraction_saturated <= quick.max_saturated:
         _look_at_sky(found, inputs, _settings(settings, quick), quick)
     quick_judge.judge(found, seen, inputs.facts.obstype, quick, usual_zeropoint_mag)
@@ -81,6 +87,7 @@ def _look_at_sky(
         detector.measure_noise(frame, inputs)
         contaminants.mask_cosmics(frame, settings.cosmics)
         sources = _detect(frame, settings, inputs, quick)
+        _measure_noise(frame, inputs)
         with gates.explained(frame, settings.gates):
             gates.refuse_trailed(frame, sources, settings.gates)
             psf = measure.model_psf(frame, sources, settings.psf, inputs)
@@ -139,6 +146,13 @@ def _detect(
             ellipticity=float(np.median(table["ellipticity"][sound])),
         )
     return sources
+
+
+def _measure_noise(frame: Frame, inputs: ReduceInputs) -> None:
+    hidden = frame.unusable
+    hidden |= needed(frame.objects, "object mask")
+    dest = inputs.camera.sections("dest")
+    frame.metrics["noise_over_expected"] = review.noise_over_expected(frame, hidden, dest)
 
 
 def _brightest(sources: Sources, n: int) -> Sources:

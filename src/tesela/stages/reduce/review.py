@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tesela.pixels import ampstats, powerpeaks, pyramid, skyshape
+from tesela.pixels import ampsky, ampstats, powerpeaks, pyramid, skyshape
 from tesela.pixels.psf_model import PsfModel
 from tesela.products import maskbit
 from tesela.stages.reduce.frame import Frame, needed
@@ -34,6 +34,19 @@ def measure(frame: Frame, psf: PsfModel, inputs: ReduceInputs) -> None:
         **_of_electronics(frame, hidden, inputs),
     }
     frame.metrics.update({name: _known(value) for name, value in found.items()})
+
+
+def noise_over_expected(
+    frame: Frame, hidden: NDArray[np.bool_], dest: NDArray[np.int64]
+) -> float | None:
+    """Noise of free pixels, from their neighbours, over that of light and read-out.
+
+    What is smooth, as fringes that wait for their master, is no noise here. None where no
+    amplifier has enough free pixels.
+    """
+    ratios = ampsky.noises(frame.image, hidden, dest) / np.sqrt(_typical_variance(frame, dest))
+    known = ratios[np.isfinite(ratios)]
+    return float(np.median(known)) if known.size else None
 
 
 def _of_psf(frame: Frame, psf: PsfModel, scale: float) -> dict[str, Any]:
@@ -75,15 +88,12 @@ def _of_amplifiers(frame: Frame, hidden: NDArray[np.bool_], inputs: ReduceInputs
     """Noise of each amplifier beside what its photons and read-out explain; steps between them."""
     dest = inputs.camera.sections("dest")
     stats = ampstats.measure(frame.image, hidden, dest)
-    expected = np.sqrt(_typical_variance(frame, dest))
     steps = ampstats.steps(frame.image, hidden, dest)
     known = steps[np.isfinite(steps)]
     return {
         "amp_noise_e": [_rounded(value) for value in stats.noise_e],
         "amp_readnoise_e": [_rounded(value) for value in frame.readnoise_e],
-        "noise_over_expected": float(np.nanmedian(stats.noise_e / expected))
-        if np.isfinite(stats.noise_e).any()
-        else None,
+        "noise_over_expected": noise_over_expected(frame, hidden, dest),
         "amp_step_rms_e": float(np.sqrt(np.mean(known**2))) if known.size else None,
         "amp_step_max_e": float(np.abs(known).max()) if known.size else None,
     }

@@ -123,6 +123,10 @@ class GateSettings:
     """Part of the frame that may have less than half of the sky."""
     max_bad_fraction: float = 0.25
     """Part of the pixels that may be bad, dead amplifiers among them."""
+    min_noise_ratio: float = 0.5
+    """Least noise of a pixel over what its light and the read-out explain."""
+    max_noise_ratio: float = 2.0
+    """Greatest: beyond both, the counts are no electrons."""
     max_ellipticity: float = 0.3
     """Median 1 - b/a of the PSF."""
     min_transparency: float = 0.0
