@@ -128,7 +128,8 @@ def _told_as_damage(path: Path) -> Iterator[None]:
 
 def _refuse_what_is_no_fits(path: Path) -> None:
     if not path.is_file():
-        raise BadInput(path.name, found="no such file", expected="a FITS file", do="check the path")
+        found = "no regular file" if path.exists() else "no such file"
+        raise BadInput(path.name, found=found, expected="a FITS file", do="check the path")
     if path.stat().st_size == 0:
         raise BadInput(path.name, found="an empty file", expected="a FITS file", do="copy it again")
     try:

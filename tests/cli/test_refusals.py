@@ -1,0 +1,40 @@
+"""Files that are not taken in: each is told with its reason, then and later."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from verbs import new_site, tesela
+
+SURVEY = """
+name = "s"
+cameras = ["mini80"]
+refcat = "stars"
+[filters.rSDSS]
+names = ["r"]
+[grid]
+scheme = "list"
+pixel_scale_arcsec = 0.55
+size_px = [1200, 1200]
+centres = { "T1" = [211.8, 55.1] }
+"""
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    (tmp_path / "survey.toml").write_text(SURVEY)
+    return new_site(tmp_path / "site", tmp_path / "survey.toml")
+
+
+@pytest.mark.timeout(60)
+def test_a_pipe_is_never_read(site: Path, tmp_path: Path) -> None:
+    night = tmp_path / "night"
+    night.mkdir()
+    os.mkfifo(night / "pipe.fits")
+    assert "no FITS file in" in tesela("ingest", night, "--site", site).out
+    said = tesela("ingest", night / "pipe.fits", "--site", site)
+    assert said.code == 2
+    assert "pipe.fits: no regular file; expected a FITS file" in said.out
