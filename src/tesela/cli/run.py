@@ -56,19 +56,12 @@ def run(
         data = planned(opened, dry_run=True)
         emit(data, as_json, lambda: lines(data))
         return
-    from tesela.flow.run.bodies import registry
+    from tesela.flow.run.bodies import steps_of
     from tesela.flow.run.controller import Controller
     from tesela.flow.run.engines import LocalEngine
-    from tesela.products import paths
 
     engine = LocalEngine(workers or opened.survey.flow.workers)
-    controller = Controller(
-        opened.folder,
-        opened.ledger,
-        opened.rules,
-        registry(opened.survey, paths.cameras_folder(opened.folder)),
-        engine,
-    )
+    controller = Controller(opened.folder, opened.ledger, opened.rules, steps_of(opened), engine)
     quiet = None if as_json else _said_now_and_then()
     with progress_bar(as_json) as bar:
         summary = controller.run(_shown_on(bar) if bar else quiet)

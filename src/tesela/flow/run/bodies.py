@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tesela
 from tesela import cameras, config
@@ -39,6 +39,14 @@ from tesela.stages import coadd as coadd_stage
 from tesela.stages import masters as masters_stage
 from tesela.stages import reduce as reduce_stage
 from tesela.stages import valueadded as valueadded_stage
+
+if TYPE_CHECKING:
+    from tesela.flow.run.site import Site
+
+
+def steps_of(site: Site) -> Registry:
+    """The steps of a site. Raises `ConfigError` for settings that a run would refuse."""
+    return registry(site.survey, paths.cameras_folder(site.folder))
 
 
 def registry(survey: Survey, cameras_folder: Path | None = None) -> Registry:
