@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from verbs import new_site, tesela
+from verbs import new_site, tesela, well
 
 SURVEY = """
 name = "s"
@@ -38,3 +38,18 @@ def test_a_pipe_is_never_read(site: Path, tmp_path: Path) -> None:
     said = tesela("ingest", night / "pipe.fits", "--site", site)
     assert said.code == 2
     assert "pipe.fits: no regular file; expected a FITS file" in said.out
+
+
+def test_why_tells_of_a_file_that_was_not_taken_in(site: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a1.fits.fz"
+    path.write_text("no frame at all")
+    assert tesela("ingest", path, "--site", site).code == 2
+    for name in ("a1", "a1.fits.fz", path):
+        (line,) = well("why", name, "--site", site).out.splitlines()
+        assert line.startswith("refused 20")
+        assert f"Z, {path}: a1.fits.fz: a file that begins with" in line
+    (row,) = well("why", "a1", "--site", site, "--json").data["refused"]
+    assert row["path"] == str(path)
+    unknown = tesela("why", "a", "--site", site)
+    assert unknown.code == 2
+    assert "no frame, exposure, product or refused file of that name" in unknown.err

@@ -14,6 +14,8 @@ import pytest
 from PIL import Image
 
 from tesela.errors import BadInput, ProductError
+from tesela.ledger import frames
+from tesela.ledger.engine import Ledger
 from tesela.pixels.thumbnail import MASK_COLOURS
 from tesela.products import files, paths
 from tesela.products.files import Hdu
@@ -93,6 +95,19 @@ def test_unknown_frames_and_tricks_with_paths_find_nothing(portal: httpx.Client)
             assert portal.get(f"/frame/{name}{end}").status_code == 404
     for name in ("a" * 300, "x%00y", "x%0ay"):
         assert portal.get(f"/frame/{name}").status_code == 400
+
+
+def test_a_refused_file_is_found_with_its_reason(site: Path, portal: httpx.Client) -> None:
+    assert "Nothing begins with" in portal.get("/find?q=lost1").text
+    ledger = Ledger.open(paths.ledger_file(site))
+    with ledger.write() as conn:
+        frames.refuse(conn, "/in/lost1.fits", "", "lost1.fits: no card <EXPTIME>")
+    ledger.close()
+    for words in ("lost1", "lost1.fits"):
+        page = portal.get(f"/find?q={words}")
+        assert page.status_code == 200
+        assert "lost1.fits: no card &lt;EXPTIME&gt;" in page.text
+        assert "/in/lost1.fits" in page.text
 
 
 def test_the_picture_shows_the_mask_and_can_hide_it(portal: httpx.Client) -> None:
