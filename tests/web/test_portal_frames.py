@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from tesela.errors import BadInput, ProductError
-from tesela.ledger import frames
+from tesela.ledger import frames, schema
 from tesela.ledger.engine import Ledger
 from tesela.pixels.thumbnail import MASK_COLOURS
 from tesela.products import files, paths
@@ -87,6 +87,21 @@ def test_a_frame_says_why_it_is_as_it_is(
     assert page.status_code == 200
     for word in words:
         assert word in page.text, word
+
+
+def test_what_was_left_out_is_not_told_as_done(site: Path, portal: httpx.Client) -> None:
+    ledger = Ledger.open(paths.ledger_file(site))
+    with ledger.write() as conn:
+        table = schema.product
+        made = table.update().where(table.c.kind == "reduced", table.c.key == "sci1")
+        conn.execute(made.values(operations_json='["overscan", "no dark", "flat"]'))
+    ledger.close()
+    page = portal.get("/frame/sci1").text
+    assert "Done to its pixels: overscan, flat. Not done: dark." in page
+    of_dark = page.partition("<h3>DARK</h3>")[2].partition("<h3>")[0]
+    assert "<li>none, the image goes without</li>" in of_dark
+    of_bias = page.partition("<h3>BIAS</h3>")[2].partition("<h3>")[0]
+    assert "goes without" not in of_bias
 
 
 def test_unknown_frames_and_tricks_with_paths_find_nothing(portal: httpx.Client) -> None:

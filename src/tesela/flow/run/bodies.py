@@ -284,9 +284,20 @@ def run_catalog(order: Order) -> Outcome:
 
 
 def _operations_of(cards: list[Card]) -> tuple[str, ...]:
+    """What was done by name, and `no NAME` of what was not: without its master, or switched off."""
+    said = {key: value for key, value, _ in cards if key.startswith("TSL OP")}
+    names = {
+        key.removesuffix("NAME"): value for key, value in said.items() if key.endswith(" NAME")
+    }
     return tuple(
-        str(value) for key, value, _ in cards if key.startswith("TSL OP") and key.endswith(" NAME")
+        f"no {name}" if _is_left_out(said, operation) else str(name)
+        for operation, name in names.items()
     )
+
+
+def _is_left_out(said: Mapping[str, Any], operation: str) -> bool:
+    sources = (str(said.get(operation + word, "")) for word in ("SOURCE", "MATRIX"))
+    return said.get(f"{operation}ENABLED") is False or any(s.startswith("none") for s in sources)
 
 
 def _camera(order: Order, name: str) -> cameras.Camera:
