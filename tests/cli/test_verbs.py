@@ -321,11 +321,17 @@ def test_the_work_ahead_is_said_in_fitting_units(seconds: float, said: str) -> N
 
 def test_history_prints_why_a_version_was_made_and_its_warnings() -> None:
     version = {"kind": "coadd", "is_current": True, "master_state": None, "path": "p"}
+    version |= {"passed": None, "quality_reason": ""}
     rows = [
         {**version, "version": 1, "changes": [], "warnings": ["only 2 frames"]},
         {**version, "version": 2, "changes": ["without reduced a"], "warnings": []},
         {**version, "version": 3, "changes": [], "warnings": []},
-    ]
+        {**version, "version": 4, "changes": [], "warnings": [], "passed": True},
+        {
+            **version, "version": 1, "kind": "quicklook", "changes": [], "warnings": [],
+            "passed": False, "quality_reason": "too wide",
+        },
+    ]  # fmt: skip
     parts = {"events": [], "versions": rows, "attempts": [], "verdicts": []}
     assert list(history._lines(parts, "T1.r")) == [
         "version 1 of coadd: current, p",
@@ -334,6 +340,10 @@ def test_history_prints_why_a_version_was_made_and_its_warnings() -> None:
         "  without reduced a",
         "version 3 of coadd: current, p",
         "  from the same inputs",
+        "version 4 of coadd: current, passed, p",
+        "  from the same inputs",
+        "version 1 of quicklook: current, p",
+        "  did not pass: too wide",
     ]
 
 
