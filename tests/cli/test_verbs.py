@@ -17,7 +17,7 @@ from tesela.cli.common import confirm, person, plural, stale_lines, waiting_line
 from tesela.errors import BadInput, Busy, ConfigError, NotFound, ProductError
 from tesela.flow.run.controller import Progress
 from tesela.flow.run.lock import only_controller
-from tesela.ledger import events, schema
+from tesela.ledger import events, schema, tasks
 from tesela.ledger.engine import Ledger
 from tesela.products import paths
 
@@ -221,6 +221,26 @@ def test_a_second_controller_ends_with_its_own_code(site: Path) -> None:
 def test_a_run_with_nothing_to_do_does_nothing(site: Path) -> None:
     summary = data("run", "--workers", "1")
     assert (summary["done"], summary["dead"], summary["skipped"]) == (0, 0, 0)
+
+
+def test_a_run_says_what_waits_and_for_what(site: Path) -> None:
+    ledger = Ledger.open(paths.ledger_file(site))
+    with ledger.write() as conn:
+        for n in range(9):
+            reason = "the reference catalogue stars" if n < 4 else f"something {min(n, 7)}"
+            due = tasks.Due("coadd", f"T{n}.r", "a frame", False)
+            tasks.set_waiting(conn, due, reason, pending=False)
+    ledger.close()
+    code, text = call("run", "--workers", "1")
+    assert code == 0
+    assert text.splitlines()[0].startswith("0 tasks done in ")
+    assert text.splitlines()[1:] == [
+        "waiting: 4 coadd (T0.r): the reference catalogue stars",
+        "waiting: 2 coadd (T7.r): something 7",
+        "waiting: 1 coadd (T4.r): something 4",
+        "9 products wait in all; see `tesela status`, and `tesela why T0.r` for one",
+    ]
+    assert [row["n"] for row in data("run", "--workers", "1")["waiting"]] == [4, 2, 1, 1, 1]
 
 
 def test_ingest_of_nothing_says_so(site: Path, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def overview(conn: Connection) -> dict[str, Any]:
         "quick_looks": quicklooks.without_reduction(conn, _NIGHTS),
         "products": {row["kind"]: row["n"] for row in _rows(conn, queries.COUNT_PRODUCTS)},
         "tasks": _rows(conn, queries.COUNT_TASKS),
-        "waiting": _rows(conn, queries.WAITING_REASONS),
+        "waiting": waiting(conn),
         "flagged": _rows(conn, queries.STANDING_VERDICTS),
         "refused": _rows(conn, queries.REFUSED),
         "ended_badly": [{**row, "do": advice(row["key"])} for row in tasks.ended_badly(conn)],
@@ -45,6 +45,11 @@ def _alerts(conn: Connection) -> list[dict[str, Any]]:
         return []
     found = [asdict(row) for row in amp_quality.alerts(conn, latest[-1].night)]
     return sorted(found, key=lambda row: (-row["level"], row["night"]))
+
+
+def waiting(conn: Connection) -> list[dict[str, Any]]:
+    """Return why products wait, the most frequent first: kind, reason, n, served, example."""
+    return _rows(conn, queries.WAITING_REASONS)
 
 
 def stale(conn: Connection) -> list[dict[str, Any]]:
