@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -27,17 +26,6 @@ centres = { "T1" = [211.8, 55.1] }
 def site(tmp_path: Path) -> Path:
     (tmp_path / "survey.toml").write_text(SURVEY)
     return new_site(tmp_path / "site", tmp_path / "survey.toml")
-
-
-@pytest.mark.timeout(60)
-def test_a_pipe_is_never_read(site: Path, tmp_path: Path) -> None:
-    night = tmp_path / "night"
-    night.mkdir()
-    os.mkfifo(night / "pipe.fits")
-    assert "no FITS file in" in tesela("ingest", night, "--site", site).out
-    said = tesela("ingest", night / "pipe.fits", "--site", site)
-    assert said.code == 2
-    assert "pipe.fits: no regular file; expected a FITS file" in said.out
 
 
 def test_why_tells_of_a_file_that_was_not_taken_in(site: Path, tmp_path: Path) -> None:

@@ -160,7 +160,7 @@ def _refuse(intake: Intake, path: Path, reason: str, outcome: str, log: str = ""
         text.encode("utf-8", "backslashreplace").decode("utf-8") for text in (reason, log)
     )
     try:
-        sha256 = sha256_of(path) if path.is_file() else ""  # a pipe would be read for ever
+        sha256 = sha256_of(path)
     except OSError:
         sha256 = ""  # it cannot even be read
     with intake.ledger.write() as conn:
