@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from tesela.cli import history, main, plan, run
+from tesela.cli import history, main, plan, run, status
 from tesela.cli.common import confirm, person, plural, stale_lines, waiting_lines, warning_lines
 from tesela.errors import BadInput, Busy, ConfigError, NotFound, ProductError
 from tesela.flow.run.controller import Progress
@@ -315,6 +315,15 @@ def test_closing_lines_are_few() -> None:
     assert lines[10:] == ["  ... and 2 more (--json lists all)"]
 
 
+def test_masters_that_are_proposed_are_counted_in_a_line() -> None:
+    rows = [{"master_kind": kind} for kind in ("FLAT", "BIAS", "FLAT")]
+    assert list(status._proposed([])) == []
+    assert list(status._proposed(rows)) == [
+        "proposed: 3 masters (2 FLAT, 1 BIAS) that a person has to judge; see "
+        "`tesela masters list --state proposed`"
+    ]
+
+
 def test_stale_is_explained_once() -> None:
     assert list(stale_lines([])) == []
     lines = list(stale_lines([{"kind": "coadd", "why": "made by code 1, now 2"}] * 2))
@@ -459,7 +468,6 @@ def test_exit_codes_mean_something() -> None:
 
 
 def test_status_tells_what_is_missing_of_an_exposure_and_its_verdict_once() -> None:
-    from tesela.cli import status
 
     said = {"comment": "", "who": "ann", "reason": "guiding"}
     data: dict[str, Any] = {
@@ -490,7 +498,7 @@ def test_status_tells_what_is_missing_of_an_exposure_and_its_verdict_once() -> N
             {"kind": "raw", "key": "e1-02", "exposure": "T.cam.e1", **said, "reason": "trail"},
         ],
         "products": {}, "tasks": [], "waiting": [], "refused": [], "ended_badly": [],
-        "alerts": [], "warnings": [], "stale": [], "quick_looks": [],
+        "alerts": [], "warnings": [], "stale": [], "quick_looks": [], "proposed": [],
     }  # fmt: skip
     assert list(status._lines(data)) == [
         "night 2017-07-03: 1 bias, 27 science in 2 exposures, 27 reduced",

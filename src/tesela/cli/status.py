@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -35,8 +36,9 @@ def add_to(app: typer.Typer) -> None:
 
 def status(site: SiteOption = HERE, as_json: JsonOption = False) -> None:
     """Count frames of the latest nights, products and tasks; list exposures without some of their
-    CCDs, what quick looks said of frames that are not reduced yet, and what waits, is flagged, was
-    refused, failed, raised a monitor, came with warnings or is stale, each with its reason.
+    CCDs, what quick looks said of frames that are not reduced yet, and what is proposed, waits, is
+    flagged, was refused, failed, raised a monitor, came with warnings or is stale, each with its
+    reason.
 
     A survey.toml that a run would refuse is told of first.
     """
@@ -101,6 +103,15 @@ def _quick_looks(rows: list[dict[str, Any]]) -> Iterator[str]:
     yield from some([f"quick look: {row['name']}: {row['reason']}" for row in bad])
 
 
+def _proposed(rows: list[dict[str, Any]]) -> Iterator[str]:
+    if rows:
+        kinds = ", ".join(f"{n} {k}" for k, n in Counter(r["master_kind"] for r in rows).items())
+        yield (
+            f"proposed: {plural(len(rows), 'master')} ({kinds}) that a person has to judge; see "
+            "`tesela masters list --state proposed`"
+        )
+
+
 def _lines(data: dict[str, Any]) -> Iterator[str]:
     for row in data["nights"]:
         frames = ", ".join(
@@ -114,6 +125,7 @@ def _lines(data: dict[str, Any]) -> Iterator[str]:
     yield f"products: {made or 'none'}"
     for row in data["tasks"]:
         yield f"tasks: {row['step']:8s} {row['state']:8s} {row['n']:6d}"
+    yield from _proposed(data["proposed"])
     yield from waiting_lines(data["waiting"])
     whole = {(row["key"], row["reason"]) for row in data["flagged"] if row["kind"] == "exposure"}
     for row in data["flagged"]:
