@@ -230,7 +230,12 @@ def _written(
         data_hash=digest.result(),
         metrics=plain({**made.metrics, "fallback_days": days}),
         rejections=tuple(made.rejections),
-        warnings=(*made.warnings, *calibrations.substitutes(order), *map(str, fallbacks)),
+        warnings=(
+            *made.warnings,
+            *(f"no master {kind}: the image goes without" for kind in inputs.calset.lacking),
+            *calibrations.substitutes(order),
+            *map(str, fallbacks),
+        ),
         operations=_operations_of(made.image.cards),
         footprint=made.footprint,
     )
