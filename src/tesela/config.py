@@ -192,7 +192,9 @@ class Calibration:
     """
 
     required: tuple[str, ...] = ("BIAS", "FLAT")
-    """Kinds without which no frame is reduced; it waits for them."""
+    """Kinds without which no frame is reduced; it waits for them. Without a bias or a flat in the
+    list, of frames that come corrected, an image that has none goes without, with a warning; other
+    masters need a bias, and those that are not made are best named in `unused`."""
     unused: tuple[str, ...] = ()
     """Kinds that are neither made nor applied."""
     minimum: dict[str, int] = field(default_factory=dict)

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from tesela.cli import history, main, plan, run
+from tesela.cli import history, main, plan, run, status
 from tesela.cli.common import confirm, person, plural, stale_lines, waiting_lines, warning_lines
 from tesela.errors import BadInput, Busy, ConfigError, NotFound, ProductError
 from tesela.flow.run.controller import Progress
 from tesela.flow.run.lock import only_controller
-from tesela.ledger import events, schema
+from tesela.ledger import events, schema, tasks
 from tesela.ledger.engine import Ledger
 from tesela.products import paths
 
@@ -223,6 +223,26 @@ def test_a_run_with_nothing_to_do_does_nothing(site: Path) -> None:
     assert (summary["done"], summary["dead"], summary["skipped"]) == (0, 0, 0)
 
 
+def test_a_run_says_what_waits_and_for_what(site: Path) -> None:
+    ledger = Ledger.open(paths.ledger_file(site))
+    with ledger.write() as conn:
+        for n in range(9):
+            reason = "the reference catalogue stars" if n < 4 else f"something {min(n, 7)}"
+            due = tasks.Due("coadd", f"T{n}.r", "a frame", False)
+            tasks.set_waiting(conn, due, reason, pending=False)
+    ledger.close()
+    code, text = call("run", "--workers", "1")
+    assert code == 0
+    assert text.splitlines()[0].startswith("0 tasks done in ")
+    assert text.splitlines()[1:] == [
+        "waiting: 4 coadd (T0.r): the reference catalogue stars",
+        "waiting: 2 coadd (T7.r): something 7",
+        "waiting: 1 coadd (T4.r): something 4",
+        "9 products wait in all; see `tesela status`, and `tesela why T0.r` for one",
+    ]
+    assert [row["n"] for row in data("run", "--workers", "1")["waiting"]] == [4, 2, 1, 1, 1]
+
+
 def test_ingest_of_nothing_says_so(site: Path, tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
@@ -295,6 +315,15 @@ def test_closing_lines_are_few() -> None:
     assert lines[10:] == ["  ... and 2 more (--json lists all)"]
 
 
+def test_masters_that_are_proposed_are_counted_in_a_line() -> None:
+    rows = [{"master_kind": kind} for kind in ("FLAT", "BIAS", "FLAT")]
+    assert list(status._proposed([])) == []
+    assert list(status._proposed(rows)) == [
+        "proposed: 3 masters (2 FLAT, 1 BIAS) that a person has to judge; see "
+        "`tesela masters list --state proposed`"
+    ]
+
+
 def test_stale_is_explained_once() -> None:
     assert list(stale_lines([])) == []
     lines = list(stale_lines([{"kind": "coadd", "why": "made by code 1, now 2"}] * 2))
@@ -321,11 +350,17 @@ def test_the_work_ahead_is_said_in_fitting_units(seconds: float, said: str) -> N
 
 def test_history_prints_why_a_version_was_made_and_its_warnings() -> None:
     version = {"kind": "coadd", "is_current": True, "master_state": None, "path": "p"}
+    version |= {"passed": None, "quality_reason": ""}
     rows = [
         {**version, "version": 1, "changes": [], "warnings": ["only 2 frames"]},
         {**version, "version": 2, "changes": ["without reduced a"], "warnings": []},
         {**version, "version": 3, "changes": [], "warnings": []},
-    ]
+        {**version, "version": 4, "changes": [], "warnings": [], "passed": True},
+        {
+            **version, "version": 1, "kind": "quicklook", "changes": [], "warnings": [],
+            "passed": False, "quality_reason": "too wide",
+        },
+    ]  # fmt: skip
     parts = {"events": [], "versions": rows, "attempts": [], "verdicts": []}
     assert list(history._lines(parts, "T1.r")) == [
         "version 1 of coadd: current, p",
@@ -334,6 +369,10 @@ def test_history_prints_why_a_version_was_made_and_its_warnings() -> None:
         "  without reduced a",
         "version 3 of coadd: current, p",
         "  from the same inputs",
+        "version 4 of coadd: current, passed, p",
+        "  from the same inputs",
+        "version 1 of quicklook: current, p",
+        "  did not pass: too wide",
     ]
 
 
@@ -429,7 +468,6 @@ def test_exit_codes_mean_something() -> None:
 
 
 def test_status_tells_what_is_missing_of_an_exposure_and_its_verdict_once() -> None:
-    from tesela.cli import status
 
     said = {"comment": "", "who": "ann", "reason": "guiding"}
     data: dict[str, Any] = {
@@ -460,7 +498,7 @@ def test_status_tells_what_is_missing_of_an_exposure_and_its_verdict_once() -> N
             {"kind": "raw", "key": "e1-02", "exposure": "T.cam.e1", **said, "reason": "trail"},
         ],
         "products": {}, "tasks": [], "waiting": [], "refused": [], "ended_badly": [],
-        "alerts": [], "warnings": [], "stale": [], "quick_looks": [],
+        "alerts": [], "warnings": [], "stale": [], "quick_looks": [], "proposed": [],
     }  # fmt: skip
     assert list(status._lines(data)) == [
         "night 2017-07-03: 1 bias, 27 science in 2 exposures, 27 reduced",

@@ -154,6 +154,20 @@ def test_a_file_that_vanishes_never_was(watching: Arrivals, clock: Clock, tmp_pa
     assert after(watching, clock, 1) == ["a.fits"]
 
 
+@pytest.mark.timeout(20)
+def test_only_regular_files_are_opened(watching: Arrivals, clock: Clock, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.fits")
+    (tmp_path / "b.fits").write_bytes(CONTENT)
+    (tmp_path / "c.fits").symlink_to(tmp_path / "b.fits")
+    (tmp_path / "d.fits").symlink_to(tmp_path / "nothing")
+    assert after(watching, clock, 0) == []
+    assert after(watching, clock, 1) == ["b.fits", "c.fits"]
+    assert after(watching, clock, 100) == []
+    assert watching.waiting == 0
+    named = Arrivals(files=(tmp_path / "a.fits",), clock=clock)
+    assert [one.problem for one in named.poll()] == ["not a regular file"]
+
+
 def test_a_folder_that_is_away_is_waited_for(clock: Clock, tmp_path: Path) -> None:
     night = tmp_path / "disk"
     night.mkdir()

@@ -335,3 +335,18 @@ def test_flats_of_two_bands_without_serials_are_two_masters(ledger: Ledger, site
             (calset,) = (r for r in products.inputs(conn, image["id"]) if r["kind"] == "calset")
             assert calset["key"].startswith(f"JAST80.toycam.01.{band}_-.fast.")
             assert key in {row["key"] for row in calsets.members(conn, calset["id"])}
+
+
+def test_history_says_which_versions_passed(ledger: Ledger, site: Path) -> None:
+    toys.add_frames(ledger, site, toys.small_night(), toys.rules())
+    toys.controller(ledger, site, settings={"rejections": {"sci2": "too wide"}}).run()
+    with ledger.read() as conn:
+        found = {
+            row["key"]: (row["passed"], row["quality_reason"])
+            for name in ("sci1", "sci2")
+            for row in history.of_key(conn, name)["versions"]
+            if row["kind"] == "reduced"
+        }
+        (raw,) = [r for r in history.of_key(conn, "sci1")["versions"] if r["kind"] == "raw"]
+    assert found == {"sci1": (True, ""), "sci2": (False, "too wide")}
+    assert raw["passed"] is None

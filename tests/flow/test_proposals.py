@@ -11,7 +11,7 @@ from tesela.errors import LedgerError, NotFound
 from tesela.flow.plan import proposals
 from tesela.flow.plan.needs import needs
 from tesela.flow.plan.rules import Rules
-from tesela.ledger import masters, products, tasks
+from tesela.ledger import masters, products, status, tasks
 from tesela.ledger.engine import Ledger
 
 from . import toys
@@ -49,6 +49,7 @@ def state(ledger: Ledger, key: str) -> str:
 def test_a_proposal_is_used_by_nobody_until_it_is_certified(proposed: Ledger, site: Path) -> None:
     assert state(proposed, BIAS) == "proposed"
     with proposed.read() as conn:
+        assert [row["key"] for row in status.overview(conn)["proposed"]] == [BIAS]
         waits = tasks.waiting(conn, "reduced", "sci1")
     assert waits is not None and f"{BIAS} is not certified" in waits["reason"]
     with proposed.write() as conn:
@@ -56,6 +57,7 @@ def test_a_proposal_is_used_by_nobody_until_it_is_certified(proposed: Ledger, si
     toys.controller(proposed, site, by_hand()).run()
     assert state(proposed, FLAT) == "proposed"  # it waited for the bias
     with proposed.write() as conn:
+        assert [row["key"] for row in status.overview(conn)["proposed"]] == [FLAT]
         proposals.certify(conn, by_hand(), FLAT, who="eva")
     toys.controller(proposed, site, by_hand()).run()
     assert ("reduced", "sci1") in toys.served(proposed)

@@ -266,3 +266,24 @@ def test_outputs_lie_side_by_side(tmp_path: Path) -> None:
         rawfile.open_rows(path, rawfile.whatever) as rows,
     ):
         rows[0:2]
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (
+            "FITSIO status = 107: tried to move past end of file\n"
+            "FITSIO status = 107: tried to move past end of file\n"
+            "FITSIO status = 108: error reading from FITS file\n"
+            "ffgcnn could not find column: ZBLANK\nError reading data buffer from file:\n",
+            "(tried to move past end of file, error reading from FITS file)",
+        ),
+        ("word " * 40, "(" + "word " * 23 + "...)"),
+        ("", "(OSError)"),
+    ],
+)
+def test_a_refusal_ends_with_what_the_library_said_in_whole_words(said: str, words: str) -> None:
+    with pytest.raises(BadInput) as told, rawfile._told_as_damage(Path("a.fits.fz")):
+        raise OSError(said)
+    start = "a.fits.fz: truncated or damaged file; expected a whole FITS file; "
+    assert str(told.value) == f"{start}copy it again from the telescope {words}"

@@ -91,6 +91,25 @@ def test_masters_change_what_they_should() -> None:
     assert reduce.approximate({}, drawn.camera(), "frame").flat_kind == "none"
 
 
+def test_a_reduction_without_bias_and_flat_says_so_and_loses_nothing_else() -> None:
+    given = {"DARK": replace(drawn.perfect("BIAS"), kind="DARK")}
+    with_flat = {**given, "FLAT": drawn.perfect("FLAT")}
+    for masters, lacking in ((given, ("BIAS", "FLAT")), (with_flat, ("BIAS",))):
+        calset = reduce.approximate(masters, drawn.camera(), "frame", "reduced")
+        assert calset.lacking == lacking
+        assert calset.dark.size
+    inputs = replace(Exposure().inputs(), calset=calset)
+    made = reduce.reduce(inputs, SETTINGS)
+    assert made.rejections == []
+    cards = {key: value for key, value, _ in made.image.cards}
+    sources = {
+        value: cards.get(key.replace("NAME", "SOURCE"))
+        for key, value in cards.items()
+        if key.endswith(" NAME")
+    }
+    assert (sources["bias"], sources["flat"], sources["dark"]) == ("none", "FLAT", "DARK")
+
+
 def test_the_crosstalk_of_the_camera_is_left_in() -> None:
     unit = drawn.camera(crosstalk=((0.0, 1e-3), (1e-3, 0.0)))
     assert not reduce.approximate({}, unit, "frame").crosstalk.size

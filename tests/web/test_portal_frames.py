@@ -14,6 +14,8 @@ import pytest
 from PIL import Image
 
 from tesela.errors import BadInput, ProductError
+from tesela.ledger import frames, schema
+from tesela.ledger.engine import Ledger
 from tesela.pixels.thumbnail import MASK_COLOURS
 from tesela.products import files, paths
 from tesela.products.files import Hdu
@@ -87,12 +89,40 @@ def test_a_frame_says_why_it_is_as_it_is(
         assert word in page.text, word
 
 
+def test_what_was_left_out_is_not_told_as_done(site: Path, portal: httpx.Client) -> None:
+    ledger = Ledger.open(paths.ledger_file(site))
+    with ledger.write() as conn:
+        table = schema.product
+        made = table.update().where(table.c.kind == "reduced", table.c.key == "sci1")
+        conn.execute(made.values(operations_json='["overscan", "no dark", "flat"]'))
+    ledger.close()
+    page = portal.get("/frame/sci1").text
+    assert "Done to its pixels: overscan, flat. Not done: dark." in page
+    of_dark = page.partition("<h3>DARK</h3>")[2].partition("<h3>")[0]
+    assert "<li>none, the image goes without</li>" in of_dark
+    of_bias = page.partition("<h3>BIAS</h3>")[2].partition("<h3>")[0]
+    assert "goes without" not in of_bias
+
+
 def test_unknown_frames_and_tricks_with_paths_find_nothing(portal: httpx.Client) -> None:
     for name in ("nobody", "..%2f..%2fsurvey.toml", "%2e%2e%2fledger.sqlite", "a" * 150):
         for end in ("", "/header", "/picture.jpg"):
             assert portal.get(f"/frame/{name}{end}").status_code == 404
     for name in ("a" * 300, "x%00y", "x%0ay"):
         assert portal.get(f"/frame/{name}").status_code == 400
+
+
+def test_a_refused_file_is_found_with_its_reason(site: Path, portal: httpx.Client) -> None:
+    assert "Nothing begins with" in portal.get("/find?q=lost1").text
+    ledger = Ledger.open(paths.ledger_file(site))
+    with ledger.write() as conn:
+        frames.refuse(conn, "/in/lost1.fits", "", "lost1.fits: no card <EXPTIME>")
+    ledger.close()
+    for words in ("lost1", "lost1.fits"):
+        page = portal.get(f"/find?q={words}")
+        assert page.status_code == 200
+        assert "lost1.fits: no card &lt;EXPTIME&gt;" in page.text
+        assert "/in/lost1.fits" in page.text
 
 
 def test_the_picture_shows_the_mask_and_can_hide_it(portal: httpx.Client) -> None:

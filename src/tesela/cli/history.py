@@ -48,8 +48,11 @@ def _lines(data: dict[str, list[dict[str, Any]]], key: str) -> Iterator[str]:
     for row in data["versions"]:
         state = "current" if row["is_current"] else row["state"]
         note = f", {row['master_state']}" if row["master_state"] else ""
+        note += ", passed" * (row["passed"] is True)
         where = row["path"] or "no file"
         yield f"version {row['version']} of {row['kind']}: {state}{note}, {where}"
+        if row["passed"] is False:
+            yield f"  did not pass: {row['quality_reason']}"
         if row["version"] > 1:
             yield from some([f"  {text}" for text in row["changes"] or ["from the same inputs"]])
         yield from some([f"  warning: {text}" for text in row["warnings"]])

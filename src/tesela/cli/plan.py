@@ -45,16 +45,21 @@ def plan(
 def planned(opened: Site, *, dry_run: bool) -> dict[str, Any]:
     """Plan (or rehearse it) and return due tasks, reasons of waiting and the work expected."""
     from tesela.flow.plan import calendar_change, planner
+    from tesela.flow.run.bodies import steps_of
+    from tesela.flow.run.controller import register_steps
 
+    steps = steps_of(opened)  # first: settings that a run refuses are no plan
     if dry_run:
         report = planner.Report()
         with opened.ledger.rehearse() as conn:
+            register_steps(conn, steps)
             calendar_change.apply(conn, opened.rules)
             while planner.plan_batch(conn, opened.rules, report):
                 pass
             data = _found(conn, opened)
     else:
         with opened.ledger.write() as conn:
+            register_steps(conn, steps)
             calendar_change.apply(conn, opened.rules)
         report = planner.plan(opened.ledger, opened.rules)
         with opened.ledger.read() as conn:
@@ -68,13 +73,7 @@ def _found(conn: Connection, opened: Site) -> dict[str, Any]:
     from tesela.ledger import status, steps
 
     view = status.overview(conn)
-    declared = steps.declared(conn)
-    if not declared:  # nothing was run here yet: ask the steps, whose import takes a while
-        from tesela.flow.run.bodies import registry
-
-        specs = registry(opened.survey).specs.values()
-        declared = {spec.name: spec.seconds_per_mpix for spec in specs}
-    ahead = forecast(conn, opened.rules, declared)
+    ahead = forecast(conn, opened.rules, steps.declared(conn))
     return {
         "due": status.due_tasks(conn),
         "expected": [dataclasses.asdict(work) for work in ahead],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import datetime as dt
 import json
 import os
 import signal
@@ -112,14 +113,18 @@ def _say(seen: Seen, as_json: bool) -> None:
         row = json.dumps(finite(dataclasses.asdict(seen)), default=str, allow_nan=False)
         print(row, flush=True)
         return
-    typer.echo("\n".join(lines(seen)))
+    typer.echo("\n".join(lines(seen, dt.datetime.now(dt.UTC))))
 
 
-def lines(seen: Seen) -> Iterator[str]:
-    """What a person reads of a frame: the outcome with the numbers, then every reason."""
+def lines(seen: Seen, now: dt.datetime) -> Iterator[str]:
+    """What a person reads of a frame: when (UTC), the outcome with the numbers, how long after the
+    file was closed, then every reason."""
     from tesela.flow.plan.quick_words import numbers
 
-    yield f"{seen.frame}: {seen.outcome}" + "".join(f", {part}" for part in numbers(seen.metrics))
+    said = ", ".join([seen.outcome, *numbers(seen.metrics)])
+    closed = seen.since_closed_s
+    late = "" if closed is None else f"; {closed:.0f} s after it was closed"
+    yield f"{now:%H:%M:%S} {seen.frame}: {said}{late}"
     yield from (f"  {reason}" for reason in seen.reasons)
     yield from (f"  warning: {text}" for text in seen.warnings)
 

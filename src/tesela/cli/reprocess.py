@@ -46,7 +46,7 @@ def reprocess(
     one by now: `status` lists them. They stay served until new versions are there.
     """
     from tesela.flow.plan import reprocess as again
-    from tesela.flow.run.bodies import registry
+    from tesela.flow.run.bodies import steps_of
     from tesela.flow.run.controller import register_steps
     from tesela.flow.run.site import open_site
 
@@ -56,7 +56,7 @@ def reprocess(
             do="see `tesela status` for what is stale",
         )  # fmt: skip
     opened = open_site(site)
-    steps = registry(opened.survey)
+    steps = steps_of(opened)
     with opened.ledger.rehearse() as conn:
         register_steps(conn, steps)
         chosen = again.choose(conn, keys or (), step or ())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +18,7 @@ from tesela.cli.common import (
     plural,
     progress_bar,
     some,
+    waiting_lines,
     warning_lines,
 )
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from tesela.flow.run.controller import Progress, Summary
 
 _SAY_EVERY_S = 30.0
+_REASONS = 3
 
 
 def add_to(app: typer.Typer) -> None:
@@ -56,19 +58,12 @@ def run(
         data = planned(opened, dry_run=True)
         emit(data, as_json, lambda: lines(data))
         return
-    from tesela.flow.run.bodies import registry
+    from tesela.flow.run.bodies import steps_of
     from tesela.flow.run.controller import Controller
     from tesela.flow.run.engines import LocalEngine
-    from tesela.products import paths
 
     engine = LocalEngine(workers or opened.survey.flow.workers)
-    controller = Controller(
-        opened.folder,
-        opened.ledger,
-        opened.rules,
-        registry(opened.survey, paths.cameras_folder(opened.folder)),
-        engine,
-    )
+    controller = Controller(opened.folder, opened.ledger, opened.rules, steps_of(opened), engine)
     quiet = None if as_json else _said_now_and_then()
     with progress_bar(as_json) as bar:
         summary = controller.run(_shown_on(bar) if bar else quiet)
@@ -121,3 +116,15 @@ def _lines(summary: Summary) -> Iterator[str]:
         yield f"{plural(summary.all_dead, 'task')} dead in all; see `tesela status`"
     if summary.all_skipped:
         yield f"{plural(summary.all_skipped, 'task')} skipped in all; see `tesela status`"
+    yield from _waiting(summary.waiting)
+
+
+def _waiting(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """How many wait, and the most frequent reasons: a run with nothing to do has one."""
+    if rows:
+        n = sum(row["n"] for row in rows)
+        yield from list(waiting_lines(rows))[:_REASONS]
+        yield (
+            f"{plural(n, 'product')} {'waits' if n == 1 else 'wait'} in all; see `tesela status`"
+            f", and `tesela why {rows[0]['example']}` for one"
+        )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -18,6 +21,10 @@ from tesela.cli.common import (
     waiting_lines,
     warning_lines,
 )
+from tesela.errors import ConfigError
+
+if TYPE_CHECKING:
+    from tesela.flow.run.steps import Registry
 
 _LATEST = 10
 
@@ -29,15 +36,43 @@ def add_to(app: typer.Typer) -> None:
 
 def status(site: SiteOption = HERE, as_json: JsonOption = False) -> None:
     """Count frames of the latest nights, products and tasks; list exposures without some of their
-    CCDs, what quick looks said of frames that are not reduced yet, and what waits, is flagged, was
-    refused, failed, raised a monitor, came with warnings or is stale, each with its reason."""
-    from tesela.flow.run.site import open_site
+    CCDs, what quick looks said of frames that are not reduced yet, and what is proposed, waits, is
+    flagged, was refused, failed, raised a monitor, came with warnings or is stale, each with its
+    reason.
+
+    A survey.toml that a run would refuse is told of first.
+    """
+    from tesela.flow.run.controller import register_steps
+    from tesela.flow.run.site import open_ledger
     from tesela.ledger import status as counts
 
-    opened = open_site(site)
-    with opened.ledger.read() as conn:
-        data = counts.overview(conn)
-    emit(data, as_json, lambda: _lines(data))
+    ledger = open_ledger(site)
+    steps, problem = _steps(site)
+    with ledger.read() as conn:
+        data = {"problem": problem, **counts.overview(conn)}
+    if steps is not None:
+        # Edited settings make stale at once what was made before; the next run writes them down.
+        with ledger.rehearse() as conn:
+            register_steps(conn, steps)
+            data["stale"] = counts.stale(conn)
+    emit(data, as_json, lambda: chain(_invalid(problem), _lines(data)))
+
+
+def _steps(site: Path) -> tuple[Registry | None, str]:
+    """The steps as the settings are now, or None and what is wrong with these."""
+    from tesela.flow.run.bodies import steps_of
+    from tesela.flow.run.site import open_site
+
+    try:
+        return steps_of(open_site(site)), ""
+    except ConfigError as error:
+        return None, str(error)
+
+
+def _invalid(problem: str) -> Iterator[str]:
+    if problem:
+        yield f"INVALID SETTINGS: {problem}"
+        yield "  nothing can be planned or run; what follows is told of the settings before"
 
 
 def _in_exposures(frames: int, exposures: int) -> str:
@@ -68,6 +103,15 @@ def _quick_looks(rows: list[dict[str, Any]]) -> Iterator[str]:
     yield from some([f"quick look: {row['name']}: {row['reason']}" for row in bad])
 
 
+def _proposed(rows: list[dict[str, Any]]) -> Iterator[str]:
+    if rows:
+        kinds = ", ".join(f"{n} {k}" for k, n in Counter(r["master_kind"] for r in rows).items())
+        yield (
+            f"proposed: {plural(len(rows), 'master')} ({kinds}) that a person has to judge; see "
+            "`tesela masters list --state proposed`"
+        )
+
+
 def _lines(data: dict[str, Any]) -> Iterator[str]:
     for row in data["nights"]:
         frames = ", ".join(
@@ -81,6 +125,7 @@ def _lines(data: dict[str, Any]) -> Iterator[str]:
     yield f"products: {made or 'none'}"
     for row in data["tasks"]:
         yield f"tasks: {row['step']:8s} {row['state']:8s} {row['n']:6d}"
+    yield from _proposed(data["proposed"])
     yield from waiting_lines(data["waiting"])
     whole = {(row["key"], row["reason"]) for row in data["flagged"] if row["kind"] == "exposure"}
     for row in data["flagged"]:

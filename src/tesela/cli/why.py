@@ -25,9 +25,11 @@ def why(
     """Explain a frame's calibrations, a coadd's frames, a release's tiles, and why something is
     due or waits."""
     from tesela.flow.plan.why import explain
+    from tesela.flow.run.bodies import steps_of
     from tesela.flow.run.site import open_site
 
     opened = open_site(site)
+    steps_of(opened)  # nothing is due, or as it is, because of settings that a run refuses
     # Looking may choose a calset that was never used: nothing of that is kept.
     with opened.ledger.rehearse() as conn:
         data = explain(conn, opened.rules, key)

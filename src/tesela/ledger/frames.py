@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy.engine import Connection
@@ -14,6 +15,7 @@ from tesela.ledger.clock import now_mjd, to_unix
 from tesela.ledger.insert import insert_once
 from tesela.ledger.keys import NO_FILTER, Configuration
 from tesela.products.frame import FrameFacts
+from tesela.products.rawfile import frame_name
 
 NO_FILTER_TYPES = ("bias", "dark")
 
@@ -159,6 +161,19 @@ def refused_at(conn: Connection) -> dict[str, float]:
     for row in conn.execute(table.select().with_only_columns(table.c.path, table.c.at_mjd)):
         found[row.path] = max(found.get(row.path, 0.0), to_unix(row.at_mjd))
     return found
+
+
+def refusals(conn: Connection, name: str) -> list[dict[str, Any]]:
+    """Return path, reason and at_mjd of files that were not taken in, the latest first.
+
+    `name` is the path of a file, its name, or that without its ending: what its frame would be.
+    """
+    rows = [dict(row) for row in conn.execute(queries.REFUSED).mappings()]
+    return [
+        row
+        for row, path in ((row, Path(row["path"])) for row in rows)
+        if name in (row["path"], path.name, frame_name(path))
+    ]
 
 
 def refuse(conn: Connection, path: str, sha256: str, reason: str, log: str = "") -> None:

@@ -13,13 +13,15 @@ from tesela.ledger import events, exposures, products
 def of_key(conn: Connection, key: str) -> dict[str, list[dict[str, Any]]]:
     """Return the events, versions, attempts and verdicts of everything called `key`.
 
-    Each version also has its `warnings`, and as `changes` the inputs that differ from those of the
-    version before.
+    Each version also has its `warnings`, whether it `passed` (None if nothing was judged, with
+    `quality_reason` if not), and as `changes` the inputs that differ from those of the version
+    before.
     """
     found = events.history(conn, key)
     before: dict[str, int] = {}
     for row in found["versions"]:
         row["warnings"] = json.loads(row.pop("warnings_json"))
+        row["passed"] = None if row["passed"] is None else bool(row["passed"])
         row["changes"] = products.changes(conn, row["id"], before.get(row["kind"]))
         before[row["kind"]] = row["id"]
     return found

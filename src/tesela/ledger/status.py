@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql.elements import TextClause
 
-from tesela.ledger import amp_quality, exposures, queries, quicklooks, tasks
+from tesela.ledger import amp_quality, exposures, master_lists, queries, quicklooks, tasks
 
 _NIGHTS = 5
 _ALERT_NIGHTS = 3
@@ -18,9 +18,9 @@ _ALERT_NIGHTS = 3
 
 def overview(conn: Connection) -> dict[str, Any]:
     """Return counts of nights, products and tasks, exposures of the latest nights without some of
-    their CCDs, quick looks of frames that are not reduced yet, reasons of waiting, what is flagged,
-    was refused (latest first), ended badly, came with warnings, is stale, and what the monitors
-    raised in the latest nights.
+    their CCDs, quick looks of frames that are not reduced yet, masters that a person has to judge,
+    reasons of waiting, what is flagged, was refused (latest first), ended badly, came with
+    warnings, is stale, and what the monitors raised in the latest nights.
     """
     return {
         "nights": _nights(conn),
@@ -28,7 +28,8 @@ def overview(conn: Connection) -> dict[str, Any]:
         "quick_looks": quicklooks.without_reduction(conn, _NIGHTS),
         "products": {row["kind"]: row["n"] for row in _rows(conn, queries.COUNT_PRODUCTS)},
         "tasks": _rows(conn, queries.COUNT_TASKS),
-        "waiting": _rows(conn, queries.WAITING_REASONS),
+        "proposed": proposed(conn),
+        "waiting": waiting(conn),
         "flagged": _rows(conn, queries.STANDING_VERDICTS),
         "refused": _rows(conn, queries.REFUSED),
         "ended_badly": [{**row, "do": advice(row["key"])} for row in tasks.ended_badly(conn)],
@@ -45,6 +46,20 @@ def _alerts(conn: Connection) -> list[dict[str, Any]]:
         return []
     found = [asdict(row) for row in amp_quality.alerts(conn, latest[-1].night)]
     return sorted(found, key=lambda row: (-row["level"], row["night"]))
+
+
+def proposed(conn: Connection) -> list[dict[str, Any]]:
+    """Return kind, key, version and reason of masters that a person has to certify or reject."""
+    return [
+        {name: row[name] for name in ("master_kind", "key", "version", "reason")}
+        for row in master_lists.versions(conn, state="proposed")
+        if row["is_current"]
+    ]
+
+
+def waiting(conn: Connection) -> list[dict[str, Any]]:
+    """Return why products wait, the most frequent first: kind, reason, n, served, example."""
+    return _rows(conn, queries.WAITING_REASONS)
 
 
 def stale(conn: Connection) -> list[dict[str, Any]]:

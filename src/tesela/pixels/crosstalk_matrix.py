@@ -187,7 +187,9 @@ def solve(equations: Sequence[Equations], *, with_cores: bool = True) -> Solutio
     matrix, error = np.zeros((n, n)), np.full((n, n), np.inf)
     np.fill_diagonal(error, 0)
     for victim in range(n):
-        known = np.diag(normal[victim]) > 0
+        # A sum of 1 tells a coefficient to within 1 at best, which is nothing; where none of an
+        # aggressor's light is left, rounding leaves a little, which told it without any error.
+        known = np.diag(normal[victim]) > 1
         known[victim] = False
         if not known.any():
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import textwrap
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -14,6 +15,8 @@ from tesela.products.rawparts import ANY, Reading
 from tesela.products.rawrows import Judge, Pixels, Source, open_source
 
 _SUFFIXES = (".fits.fz", ".fits.gz", ".fit.gz", ".fits", ".fit", ".fts")
+_LONGEST = 120
+"""Characters of what a library says of a file."""
 
 
 def frame_name(path: Path) -> str:
@@ -117,13 +120,24 @@ def _told_as_damage(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, RuntimeError, EOFError, zlib.error) as error:
-        reason = " ".join(str(error).split())
         raise BadInput(
             path.name,
-            found=f"truncated or damaged file ({reason[:120]})",
+            found="truncated or damaged file",
             expected="a whole FITS file",
-            do="copy it again from the telescope",
+            do=f"copy it again from the telescope ({_last_words(error)})",
         ) from error
+
+
+def _last_words(error: Exception) -> str:
+    """What was said of a file that cannot be read: of FITSIO its errors, without the notes of its
+    inner functions; whole words."""
+    said = [
+        line.partition(": ")[2]
+        for line in str(error).splitlines()
+        if line.startswith("FITSIO status")
+    ]
+    words = ", ".join(dict.fromkeys(said)) or str(error) or type(error).__name__
+    return textwrap.shorten(words, _LONGEST, placeholder=" ...")
 
 
 def _refuse_what_is_no_fits(path: Path) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 _SHOWN = (
     ("fwhm_arcsec", "seeing", "{:.2f} arcsec"),
     ("ellipticity", "ellipticity", "{:.3f}"),
-    ("sky_e", "sky", "{:.0f} e-"),
+    ("sky_e", "sky", "{:z.0f} e-"),
     ("zeropoint_mag", "zero point", "{:.3f} mag"),
     ("transparency", "transparency", "{:.0%}"),
-    ("level_adu", "level", "{:.0f} ADU"),
+    ("level_adu", "level", "{:z.0f} ADU"),
     ("readnoise_e", "read noise", "{:.1f} e-"),
     ("fraction_saturated", "saturated", "{:.3%}"),
 )

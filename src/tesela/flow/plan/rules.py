@@ -54,7 +54,7 @@ class Rules:
     longitude_deg: Mapping[str, float] = field(default_factory=dict)
     """East longitude of each camera's site: nights change at its noon."""
     amplifiers: Mapping[str, int] = field(default_factory=dict)
-    """Outputs of each camera: one alone has no crosstalk."""
+    """Outputs of each camera that are read in step: one alone has no crosstalk."""
     bands: tuple[str, ...] = ()
     """Bands of the survey."""
     detection_band: str = ""
@@ -75,7 +75,7 @@ class Rules:
             quiet_s=survey.flow.quiet_s,
             margin_deg=survey.flow.margin_arcmin / 60.0,
             longitude_deg={clean(one.name): one.longitude_deg for one in cameras},
-            amplifiers={clean(one.name): len(one.amplifiers) for one in cameras},
+            amplifiers={clean(one.name): _in_step(one) for one in cameras},
             bands=tuple(survey.filters),
             detection_band=survey.detects_in,
         )
@@ -151,6 +151,13 @@ class Rules:
         return tuple(
             Need(name, name in required) for name in kinds if self.is_made(name, configuration)
         )
+
+
+def _in_step(camera: Camera) -> int:
+    """Amplifiers of a camera whose pixels are read at the same moments: 0 where they are of several
+    sizes, and nobody can tell which pixel hears which."""
+    x0, x1, y0, y1 = camera.sections("dest").T
+    return len(camera.amplifiers) if len(set(zip(x1 - x0, y1 - y0))) == 1 else 0
 
 
 PROFILE_OF = {"reduced": FULL, "detrended": masterkind.DETRENDED}

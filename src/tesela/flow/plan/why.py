@@ -15,6 +15,7 @@ from tesela.flow.plan.reduced import mjd_mid
 from tesela.flow.plan.rules import Need, Rules
 from tesela.ledger import calsets, exposures, frames, products, status, tasks, verdicts
 from tesela.ledger import masters as master_rows
+from tesela.ledger.clock import iso
 from tesela.ledger.keys import Configuration, MasterKey
 from tesela.products.masterkind import FULL, IMAGES, KINDS, QUICK, STANDS_IN
 from tesela.products.validity import Validity
@@ -29,15 +30,18 @@ def explain(conn: Connection, rules: Rules, key: str) -> dict[str, Any]:
     """Explain everything called `key`: its state, and the choices behind it.
 
     Returns a table with `state` (a line a kind), and for a frame `calibrations`, for an exposure,
-    a coadd or a master `frames`, for a release `tiles`.
+    a coadd or a master `frames`, for a release `tiles`, for a file that was not taken in `refused`.
     """
     kinds = [kind for kind in EXPLAINED if _is_known(conn, kind, key)]
     if not kinds and (exposure := exposures.find(conn, key)) is not None:
         return _of_exposure(conn, exposure)
+    if not kinds and (refused := frames.refusals(conn, key)):
+        said = [f"refused {iso(row['at_mjd'])}, {row['path']}: {row['reason']}" for row in refused]
+        return {"key": key, "state": said, "refused": refused}
     if not kinds:
         raise NotFound(
             key,
-            found="no frame, exposure or product of that name",
+            found="no frame, exposure, product or refused file of that name",
             expected="a frame, an exposure, a master's key, a tile, <tile>.<band> or a release",
             do="see `tesela status`",
         )

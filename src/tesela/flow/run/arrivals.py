@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -103,7 +104,10 @@ class Arrivals:
         try:
             found = path.stat()
         except OSError as error:
-            return self._vanished(path, error)
+            return self._passed_over(path, f"cannot be read: {error.strerror or error}")
+        if not stat.S_ISREG(found.st_mode):
+            # Opening a pipe waits for whoever writes into it: for ever, if nobody does.
+            return self._passed_over(path, "not a regular file")
         seen = self._pending.get(path)
         if seen is None or (seen.size, seen.mtime) != (found.st_size, found.st_mtime):
             self._pending[path] = _Pending(found.st_size, found.st_mtime, now)
@@ -121,13 +125,13 @@ class Arrivals:
         problem = f"not whole: {found.st_size} bytes, unchanged for {quiet_s:.0f} s"
         return Arrival(path, found.st_mtime, problem)
 
-    def _vanished(self, path: Path, error: OSError) -> Arrival | None:
-        """Of a folder a file may go as it came; one that was named is missed."""
+    def _passed_over(self, path: Path, problem: str) -> Arrival | None:
+        """Of a folder a file may go as it came, or be none; one that was named is missed."""
         self._pending.pop(path, None)
         if path not in self.files:
             return None
         self._done.add(path)
-        return Arrival(path, 0.0, f"cannot be read: {error.strerror or error}")
+        return Arrival(path, 0.0, problem)
 
     def _is_complete(self, path: Path, found: os.stat_result) -> bool:
         """Whether it is whole, closed, and still what it was before that was looked up."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tesela
 from tesela import cameras, config
@@ -39,6 +39,14 @@ from tesela.stages import coadd as coadd_stage
 from tesela.stages import masters as masters_stage
 from tesela.stages import reduce as reduce_stage
 from tesela.stages import valueadded as valueadded_stage
+
+if TYPE_CHECKING:
+    from tesela.flow.run.site import Site
+
+
+def steps_of(site: Site) -> Registry:
+    """The steps of a site. Raises `ConfigError` for settings that a run would refuse."""
+    return registry(site.survey, paths.cameras_folder(site.folder))
 
 
 def registry(survey: Survey, cameras_folder: Path | None = None) -> Registry:
@@ -222,7 +230,12 @@ def _written(
         data_hash=digest.result(),
         metrics=plain({**made.metrics, "fallback_days": days}),
         rejections=tuple(made.rejections),
-        warnings=(*made.warnings, *calibrations.substitutes(order), *map(str, fallbacks)),
+        warnings=(
+            *made.warnings,
+            *(f"no master {kind}: the image goes without" for kind in inputs.calset.lacking),
+            *calibrations.substitutes(order),
+            *map(str, fallbacks),
+        ),
         operations=_operations_of(made.image.cards),
         footprint=made.footprint,
     )
@@ -276,9 +289,20 @@ def run_catalog(order: Order) -> Outcome:
 
 
 def _operations_of(cards: list[Card]) -> tuple[str, ...]:
+    """What was done by name, and `no NAME` of what was not: without its master, or switched off."""
+    said = {key: value for key, value, _ in cards if key.startswith("TSL OP")}
+    names = {
+        key.removesuffix("NAME"): value for key, value in said.items() if key.endswith(" NAME")
+    }
     return tuple(
-        str(value) for key, value, _ in cards if key.startswith("TSL OP") and key.endswith(" NAME")
+        f"no {name}" if _is_left_out(said, operation) else str(name)
+        for operation, name in names.items()
     )
+
+
+def _is_left_out(said: Mapping[str, Any], operation: str) -> bool:
+    sources = (str(said.get(operation + word, "")) for word in ("SOURCE", "MATRIX"))
+    return said.get(f"{operation}ENABLED") is False or any(s.startswith("none") for s in sources)
 
 
 def _camera(order: Order, name: str) -> cameras.Camera:

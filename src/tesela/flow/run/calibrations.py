@@ -10,8 +10,8 @@ from tesela.cameras import Camera
 from tesela.flow.run.steps import InputRef, Order
 from tesela.products.catalogue import Table, read_parquet
 from tesela.products.images import Master
-from tesela.products.masterkind import QUICK, STANDS_IN
-from tesela.stages.reduce import Calset, approximate, prepare
+from tesela.products.masterkind import STANDS_IN
+from tesela.stages.reduce import Calset, approximate
 
 
 def masters_of(order: Order) -> dict[str, Master]:
@@ -58,10 +58,8 @@ def calset_of(order: Order, camera: Camera, name: str) -> Calset:
         if known == key:
             return calset
     _KEPT.clear()  # before the next is read, or both would be there at once
-    if order.kind == QUICK:
-        made = approximate(masters_of(order), camera, name)
-    else:
-        made = prepare(masters_of(order), camera, name, order.kind)
+    # What the survey requires was waited for: what lacks now it goes without.
+    made = approximate(masters_of(order), camera, name, order.kind)
     _KEPT.append((key, made))
     return _KEPT[0][1]
 

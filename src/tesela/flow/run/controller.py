@@ -61,6 +61,8 @@ class Summary:
     all_dead: int = 0
     """Tasks dead at the end, those of earlier runs included."""
     all_skipped: int = 0
+    waiting: list[dict[str, Any]] = field(default_factory=list)
+    """What could not be made at the end, grouped: kind, reason, n, served, example."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,7 @@ class Controller:
     def _sum_up(self) -> None:
         with self.ledger.read() as conn:
             states = [row["state"] for row in tasks.ended_badly(conn)]
+            self.summary.waiting = status.waiting(conn)
         self.summary.all_dead, self.summary.all_skipped = (
             states.count("dead"),
             states.count("skipped"),

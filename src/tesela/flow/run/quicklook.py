@@ -169,13 +169,15 @@ class QuickLook:
             return Report(None, fault_class="memory", message="its worker was killed")
 
     def _sweep(self) -> None:
-        """Empty the folders of looks that died; by their names their frames are known."""
+        """Empty the folders of looks that died; by their names their frames are known. A file that
+        was not taken in yet comes as a new one, and its folder goes."""
         self._work.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(self._work / _WARM, ignore_errors=True)
-        for folder in list(self._work.iterdir()):
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir()
-            self._interrupted.add(folder.name)
+        with self.site.ledger.read() as conn:
+            for folder in list(self._work.iterdir()):
+                shutil.rmtree(folder, ignore_errors=True)
+                if frames.by_name(conn, folder.name) is not None:
+                    folder.mkdir()
+                    self._interrupted.add(folder.name)
 
 
 def _last_change(path: Path) -> float:

@@ -96,14 +96,7 @@ def _is_used(ledger_file: Path) -> bool:
 
 def open_site(folder: Path) -> Site:
     """Open a site made by `init_site`."""
-    folder = folder.resolve()
-    if not paths.survey_file(folder).is_file():
-        raise ConfigError(
-            str(folder),
-            found="no survey.toml",
-            expected="the folder of a site",
-            do="make one with `tesela init SITE --survey FILE`, or pass --site",
-        )
+    folder = _that_is_a_site(folder)
     survey = config.load_survey(paths.survey_file(folder))
     its_cameras, grid = _describe(survey, paths.cameras_folder(folder))
 
@@ -119,6 +112,23 @@ def open_site(folder: Path) -> Site:
         ledger=Ledger.open(paths.ledger_file(folder)),
         rules=Rules.of(survey, tiles_touching, its_cameras),
     )
+
+
+def open_ledger(folder: Path) -> Ledger:
+    """Open the ledger of a site alone, whatever its settings say."""
+    return Ledger.open(paths.ledger_file(_that_is_a_site(folder)))
+
+
+def _that_is_a_site(folder: Path) -> Path:
+    folder = folder.resolve()
+    if not paths.survey_file(folder).is_file():
+        raise ConfigError(
+            str(folder),
+            found="no survey.toml",
+            expected="the folder of a site",
+            do="make one with `tesela init SITE --survey FILE`, or pass --site",
+        )
+    return folder
 
 
 def _describe(survey: config.Survey, own_cameras: Path) -> tuple[tuple[Camera, ...], TileGrid]:

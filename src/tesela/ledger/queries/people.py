@@ -161,7 +161,7 @@ STANDING_VERDICTS = text("""
 """)
 
 REFUSED = text("""
-    SELECT path, reason FROM refused ORDER BY id DESC
+    SELECT path, reason, at_mjd FROM refused ORDER BY id DESC
 """)
 
 STANDING_VERDICT = text("""

@@ -8,6 +8,7 @@ their names. The usual codes for "not measured" become NaN, but never in positio
 from __future__ import annotations
 
 import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +152,7 @@ def _read_any(path: Path) -> dict[str, NDArray[Any]]:
     except (OSError, ValueError, pa.ArrowException, KeyError, IndexError) as error:
         raise BadInput(
             path.name,
-            found=f"unreadable table ({' '.join(str(error).split())[:120]})",
+            found=f"unreadable table ({textwrap.shorten(str(error), 120, placeholder=' ...')})",
             expected="a whole FITS, CSV or Parquet table",
             do="write the catalogue again",
         ) from error

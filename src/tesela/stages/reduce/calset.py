@@ -51,6 +51,8 @@ class Calset:
     patterns: Mapping[str, Master] = field(default_factory=dict)
     """FRINGE and PATTERN, relative to the sky."""
     noise: MasterNoise = field(default_factory=MasterNoise)
+    lacking: tuple[str, ...] = ()
+    """BIAS or FLAT, where there is none: nothing is subtracted, or nothing flattened."""
 
     @classmethod
     def nothing(cls) -> Calset:
@@ -103,15 +105,19 @@ def prepare(
     )
 
 
-def approximate(masters: Mapping[str, Master], camera: Camera, name: str) -> Calset:
-    """What a quick look corrects with: a bias or flat that there is none of is not waited for.
+def approximate(
+    masters: Mapping[str, Master], camera: Camera, name: str, profile: str = QUICK
+) -> Calset:
+    """The same without a bias or a flat, where there is none: a quick look waits for neither, and
+    frames may come corrected from their telescope.
 
     Raises `BadInput` if a master does not fit the camera.
     """
-    lacking = [kind for kind in _REQUIRED if kind not in masters]
+    lacking = tuple(kind for kind in _REQUIRED if kind not in masters)
     plain = {kind: _plain(kind, camera) for kind in lacking}
-    calset = prepare({**plain, **masters}, camera, name, QUICK)
-    return replace(calset, flat_kind="none") if "FLAT" in lacking else calset
+    calset = prepare({**plain, **masters}, camera, name, profile)
+    flat_kind = "none" if "FLAT" in lacking else calset.flat_kind
+    return replace(calset, flat_kind=flat_kind, lacking=lacking)
 
 
 def _plain(kind: str, camera: Camera) -> Master:

@@ -162,7 +162,7 @@ def _record_electrons(
     masters = frame.calset
     gain = [round(float(amp.gain_e_per_adu), 4) for amp in inputs.camera.amplifiers]
     frame.operations.append(zerolevel.operation(inputs.camera, level_adu))
-    frame.did("bias")
+    frame.did("bias", source="none" if "BIAS" in masters.lacking else "BIAS")
     if masters.linearity.size:
         degree = int(masters.linearity.shape[1])
         frame.did("linearity", source="LINEARITY", degree=degree, pivot_adu=masters.pivot_adu)

@@ -17,6 +17,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from tesela.errors import BadInput, NotFound, TeselaError
+from tesela.ledger import frames
+from tesela.ledger.clock import iso
 from tesela.products import paths
 from tesela.web.portal import (
     exposure,
@@ -220,10 +222,15 @@ class Portal:
             kinds = ("master", "coadd", "release", "refcat")
             if exact is None and (of := product_queries.kinds_of(conn, words, kinds)):
                 return RedirectResponse(links.product(of[0], words), 303)
+            refused = [
+                {**row, "at": iso(row["at_mjd"])}
+                for row in (frames.refusals(conn, words)[:_FOUND] if not found else ())
+            ]
         if exact is not None:
             return RedirectResponse(links.any_name(*exact), 303)
-        context = {"words": words, "found": [(k, n, links.any_name(k, n)) for k, n in found]}
-        return self.pages.render(request, "portal/find.html", {**context, "limit": _FOUND})
+        listed = [(k, n, links.any_name(k, n)) for k, n in found]
+        context = {"words": words, "found": listed, "limit": _FOUND, "refused": refused}
+        return self.pages.render(request, "portal/find.html", context)
 
     async def not_found(self, request: Request, error: Exception) -> Response:
         """A page for a name that the ledger does not have."""

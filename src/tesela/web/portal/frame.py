@@ -150,7 +150,7 @@ def page(site: OpenSite, conn: Connection, name: str, look: Look, *, raw: bool) 
         ],
         "calibrations": dossier.calibrations(conn, site.rules, name) if is_science else [],
         "current": current,
-        "operations": json.loads(current["operations_json"]) if current else [],
+        **_operations(json.loads(current["operations_json"]) if current else []),
         "headlines": _headlines(quality, found["exptime_s"]),
         "metrics": metrics.arrange(metrics.read(quality.get("metrics_json")), ()),
         "sizes": None if current is None else _sizes(site, found, current, quality),
@@ -160,6 +160,14 @@ def page(site: OpenSite, conn: Connection, name: str, look: Look, *, raw: bool) 
         "verdict": verdicts.standing(conn, "raw", name),
         "versions": versions,
         "happened": happened,
+    }
+
+
+def _operations(said: list[str]) -> dict[str, list[str]]:
+    """What was done to the pixels, and what was left out: recorded as `no dark`."""
+    return {
+        "operations": [name for name in said if not name.startswith("no ")],
+        "left_out": [name.removeprefix("no ") for name in said if name.startswith("no ")],
     }
 
 

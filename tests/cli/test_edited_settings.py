@@ -1,0 +1,81 @@
+"""What the verbs say when survey.toml of a site was edited: rightly, and wrongly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tesela.flow.run.bodies import steps_of
+from tesela.flow.run.site import open_site
+from tesela.ledger import products, steps
+from tesela.ledger.engine import Ledger
+from tesela.products import paths
+from verbs import new_site, tesela, well
+
+SURVEY = """
+name = "s"
+cameras = ["mini80"]
+refcat = "stars"
+[filters.rSDSS]
+names = ["r"]
+[grid]
+scheme = "list"
+pixel_scale_arcsec = 0.55
+size_px = [1200, 1200]
+centres = { "T1" = [211.8, 55.1] }
+"""
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    (tmp_path / "survey.toml").write_text(SURVEY)
+    return new_site(tmp_path / "site", tmp_path / "survey.toml")
+
+
+def edit(site: Path, more: str) -> None:
+    paths.survey_file(site).write_text(SURVEY + more)
+
+
+WRONG = {
+    "a step's setting": ("[steps.coadd]\nnonsense = 1\n", "nonsense"),
+    "an override": (
+        "[[overrides]]\nstep = 'reduce'\ncamera = 'other'\nsettings = { cosmics = {} }\n",
+        "survey.toml.overrides[0].camera: 'other'; expected one of mini80",
+    ),
+    "the file": ("[grid\n", "survey.toml"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_settings_that_are_wrong_are_told_by_every_verb(site: Path, what: str) -> None:
+    text, words = WRONG[what]
+    edit(site, text)
+    for verb in (("plan",), ("plan", "--dry-run"), ("why", "x"), ("reprocess", "--all"), ("run",)):
+        said = tesela(*verb, "--site", site)
+        assert said.code == 2, verb
+        assert words in said.err, verb
+    status = well("status", "--site", site)
+    assert status.out.startswith("INVALID SETTINGS: ")
+    assert words in status.out
+    assert "products: none" in status.out
+    assert words in well("status", "--site", site, "--json").data["problem"]
+
+
+def test_an_edit_makes_stale_at_once_what_was_made_before(site: Path) -> None:
+    spec = steps_of(open_site(site))["coadd"]
+    made = products.NewProduct(
+        "coadd", "T1.rSDSS", 1, code_version=spec.code_version, settings_hash=spec.settings_hash
+    )
+    ledger = Ledger.open(paths.ledger_file(site))
+    with ledger.write() as conn:
+        products.insert(conn, made)
+    well("run", "--site", site)
+    assert "stale" not in well("status", "--site", site).out
+    edit(site, "[steps.coadd]\nclip_sigma = 5.0\n")
+    for _ in range(2):
+        assert "stale: 1 coadd: made with other settings" in well("status", "--site", site).out
+    with ledger.read() as conn:
+        assert not steps.is_outdated(conn, products.by_id(conn, 1)), "looking writes nothing"
+    assert "stale: 1 coadd: made with other settings" in well("plan", "--site", site).out
+    ledger.close()
