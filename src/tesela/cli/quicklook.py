@@ -8,6 +8,7 @@ import datetime as dt
 import json
 import os
 import signal
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,11 +66,14 @@ def quicklook(
 
     counts: Counter[str] = Counter()
     forever = watch is not None and not once
-    with _ends_quietly(), QuickLook(open_site(site), cores or _all_cores()).at_work() as quick:
+    with (
+        _ends_quietly() as stopped,
+        QuickLook(open_site(site), cores or _all_cores()).at_work() as quick,
+    ):
         if forever and not as_json:
             typer.echo(f"watching {watch}; Ctrl-C ends it", err=True)
         arrivals = Arrivals(watch, tuple(files or ()), quick.known, Waits(settle, give_up))
-        for seen in quick.watch(arrivals, forever=forever):
+        for seen in quick.watch(arrivals, forever=forever, stopped=stopped.is_set):
             counts[seen.outcome] += 1
             _say(seen, as_json)
     if not as_json:
@@ -94,18 +98,24 @@ def _all_cores() -> int:
 
 
 @contextlib.contextmanager
-def _ends_quietly() -> Iterator[None]:
-    """Ctrl-C and a polite kill are how this ends, and no error."""
+def _ends_quietly() -> Iterator[threading.Event]:
+    """Ctrl-C and a polite kill are how this ends, and no error.
+
+    The event is set as well: an exception that comes while the interpreter tidies up is lost.
+    """
+    stopped = threading.Event()
 
     def stop(*_: Any) -> None:
+        stopped.set()
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, stop)
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         with contextlib.suppress(KeyboardInterrupt):
-            yield
+            yield stopped
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _say(seen: Seen, as_json: bool) -> None:

@@ -8,7 +8,7 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 
@@ -72,8 +72,9 @@ class LocalEngine:
     def stop(self) -> None:
         """End the workers now, without waiting for their tasks."""
         keepers, self._keepers = self._keepers, []
-        while not self._jobs.empty():
-            self._jobs.get()
+        with suppress(queue.Empty):  # a keeper may take the last one before us
+            while True:
+                self._jobs.get_nowait()
         self._open.clear()
         for keeper in keepers:
             self._jobs.put(None)

@@ -102,14 +102,21 @@ class QuickLook:
                 or _last_change(path) < refused.get(printable(path), 0.0)
             }
 
-    def watch(self, arrivals: Arrivals, *, forever: bool) -> Iterator[Seen]:
-        """Look at what arrives, the newest first; without `forever` until nothing is left."""
+    def watch(
+        self,
+        arrivals: Arrivals,
+        *,
+        forever: bool,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> Iterator[Seen]:
+        """Look at what arrives, the newest first, until `stopped`; without `forever` until nothing
+        is left."""
         ready: list[Arrival] = []
 
         def gather() -> None:
             ready[:] = newest_first([*ready, *arrivals.poll()])
 
-        while True:
+        while not stopped():
             gather()
             if ready:
                 yield self.look(ready.pop(0), gather)
