@@ -92,7 +92,7 @@ def find(
     frame, closed = _padded(image, mask, sky, threads)
     noise2 = np.float32(max(readnoise_e, 1e-3) ** 2)
     limit = np.float32(object_limit(objlim, fwhm_px))
-    found, known = np.zeros(frame.shape, np.bool_), closed.copy()
+    known = closed.copy()  # closed, or found
     seen = np.zeros(frame.shape, np.uint8)
     where = _candidates_of(frame, _low_noise(frame, noise2), np.float32(sigclip), threads)
     default = np.float32(np.median(frame[PAD:-PAD:SAMPLE, PAD:-PAD:SAMPLE]))
@@ -108,18 +108,19 @@ def find(
             hits = _grow(frame, hits, closed, noise2, np.float32(least), GROW_SHARE * limit, seen)
         if fwhm_px < tracks.SAMPLED_PX:
             hits = tracks.whole(frame, hits, closed, floor, noise2, tracks.WHOLE_SHARE)
-        fresh = hits[~found.flat[hits]]
+        fresh = hits[~known.flat[hits]]
         if not fresh.size:
             break
-        found.flat[fresh] = known.flat[fresh] = True
-        _clean(frame, found, closed, hits, default)
+        known.flat[fresh] = True
+        _clean(frame, known, hits, default)
         _reflect(frame)
         where = _around(hits, frame.shape)
-    fresh = np.flatnonzero(found)
+    fresh = np.flatnonzero(known ^ closed)
     for _ in range(EDGES):
-        fresh = tracks.edges(frame, found, closed, fresh, noise2)
-        found.flat[fresh] = True
-    return np.ascontiguousarray(found[PAD:-PAD, PAD:-PAD])
+        fresh = tracks.edges(frame, known, fresh, noise2)
+        known.flat[fresh] = True
+    inside = np.s_[PAD:-PAD, PAD:-PAD]
+    return known[inside] ^ closed[inside]
 
 
 def _check(image: np.ndarray, mask: np.ndarray, fwhm_px: float) -> None:
@@ -377,7 +378,7 @@ def _grow(d, seeds, closed, noise2, least, objlim, seen):  # type: ignore[no-unt
 
 
 @njit(cache=True)
-def _clean(d, found, closed, where, default):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _clean(d, known, where, default):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Replace the pixels found by the mean of the good ones of the 5x5 around."""
     nx = d.shape[1]
     value = np.empty(where.size, np.float32)
@@ -387,7 +388,7 @@ def _clean(d, found, closed, where, default):  # type: ignore[no-untyped-def]  #
         n = 0
         for j in range(y - 2, y + 3):
             for i in range(x - 2, x + 3):
-                if not found[j, i] and not closed[j, i]:
+                if not known[j, i]:
                     total += d[j, i]
                     n += 1
         value[k] = total / n if n else default

@@ -198,11 +198,11 @@ def follow(d, seeds, closed, floor, noise2, cut):  # type: ignore[no-untyped-def
 
 
 @njit(cache=True)
-def edges(d, found, closed, hits, noise2):  # type: ignore[no-untyped-def]  # pragma: no cover
+def edges(d, known, hits, noise2):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Return the neighbours of `hits` that stand out of smooth surroundings; flat, sorted.
 
-    The surroundings are the 7x7 without what is `found` or `closed`; smooth where they scatter as
-    the noise says, which on the flanks of stars they do not.
+    The surroundings are the 7x7 without what is `known` to be closed or hit; smooth where they
+    scatter as the noise says, which on the flanks of stars they do not.
     """
     ny, nx = d.shape
     t = np.empty(49, np.float32)
@@ -211,12 +211,12 @@ def edges(d, found, closed, hits, noise2):  # type: ignore[no-untyped-def]  # pr
     for hit in hits:
         for j in range(max(hit // nx - 1, PAD), min(hit // nx + 2, ny - PAD)):
             for i in range(max(hit % nx - 1, PAD), min(hit % nx + 2, nx - PAD)):
-                if closed[j, i] or found[j, i]:
+                if known[j, i]:
                     continue
                 count = 0
                 for v in range(j - 3, j + 4):
                     for u in range(i - 3, i + 4):
-                        if not found[v, u] and not closed[v, u]:
+                        if not known[v, u]:
                             t[count] = d[v, u]
                             count += 1
                 if count < FEWEST_AROUND:
