@@ -17,6 +17,20 @@ from tesela.cli import main
 
 RUN_ENV = {**os.environ, "COLUMNS": "200"}
 
+SMALL_SURVEY = """
+name = "s"
+cameras = ["mini80"]
+refcat = "stars"
+[filters.rSDSS]
+names = ["r"]
+[grid]
+scheme = "list"
+pixel_scale_arcsec = 0.55
+size_px = [1200, 1200]
+centres = { "T1" = [211.8, 55.1] }
+"""
+"""A survey of one band and one tile, that needs no file beside it."""
+
 
 @dataclass(frozen=True)
 class Said:

@@ -11,30 +11,17 @@ from tesela.flow.run.site import open_site
 from tesela.ledger import products, steps
 from tesela.ledger.engine import Ledger
 from tesela.products import paths
-from verbs import new_site, tesela, well
-
-SURVEY = """
-name = "s"
-cameras = ["mini80"]
-refcat = "stars"
-[filters.rSDSS]
-names = ["r"]
-[grid]
-scheme = "list"
-pixel_scale_arcsec = 0.55
-size_px = [1200, 1200]
-centres = { "T1" = [211.8, 55.1] }
-"""
+from verbs import SMALL_SURVEY, new_site, tesela, well
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
-    (tmp_path / "survey.toml").write_text(SURVEY)
+    (tmp_path / "survey.toml").write_text(SMALL_SURVEY)
     return new_site(tmp_path / "site", tmp_path / "survey.toml")
 
 
 def edit(site: Path, more: str) -> None:
-    paths.survey_file(site).write_text(SURVEY + more)
+    paths.survey_file(site).write_text(SMALL_SURVEY + more)
 
 
 WRONG = {

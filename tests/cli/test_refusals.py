@@ -6,25 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from verbs import new_site, tesela, well
-
-SURVEY = """
-name = "s"
-cameras = ["mini80"]
-refcat = "stars"
-[filters.rSDSS]
-names = ["r"]
-[grid]
-scheme = "list"
-pixel_scale_arcsec = 0.55
-size_px = [1200, 1200]
-centres = { "T1" = [211.8, 55.1] }
-"""
+from verbs import SMALL_SURVEY, new_site, tesela, well
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
-    (tmp_path / "survey.toml").write_text(SURVEY)
+    (tmp_path / "survey.toml").write_text(SMALL_SURVEY)
     return new_site(tmp_path / "site", tmp_path / "survey.toml")
 
 
