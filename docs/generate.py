@@ -196,6 +196,17 @@ def _settings() -> str:
         *_nested("steps.valueadded", ValueaddedSettings),
         _class_table("`[steps.release]`", ReleaseSettings),
         _class_table("`[[overrides]]`, one block each", config.Override),
+        "## site.toml\n\nWhat holds at one installation alone. A site without the file has these"
+        " defaults: a core with SQLite and local processes.",
+        _class_table(
+            "Top of site.toml",
+            config.SiteSettings,
+            skip={"ledger", "clusters", "send", "alerts"},
+        ),
+        _class_table("`[ledger]`", config.LedgerPlace),
+        _class_table("`[clusters.NAME]`, one table each", config.Cluster),
+        _class_table("`[[send]]`, one block each", config.Send),
+        _class_table("`[alerts]`", config.Alerts),
         "## The TOML of a camera",
         _class_table(
             "Top of the file",

@@ -8,6 +8,7 @@
     |-- ProductError       one of our own files is missing or not what its row says
     `-- LedgerError        the administrative database refuses
         |-- NotFound       no such frame, tile, product ...
+        |-- LedgerLost     the database does not answer; it may again
         `-- Busy           another controller holds this site
 
 Two more never reach anybody outside the flow and so are no errors of Tesela's: `commit.Late` drops
@@ -76,6 +77,10 @@ class LedgerError(TeselaError):
 
 class NotFound(LedgerError):
     """Nothing of that name is known."""
+
+
+class LedgerLost(LedgerError):
+    """The database cannot be reached, is locked, or has no room: it may answer later."""
 
 
 class Busy(LedgerError):

@@ -15,6 +15,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from postgres import is_wanted, new_database
 from tesela.config import Calibration
 from tesela.errors import QualityError
 from tesela.flow.plan import downstream, tile_products
@@ -25,6 +26,7 @@ from tesela.flow.run.engines import LocalEngine
 from tesela.flow.run.steps import InputRef, Order, Outcome, Registry, StepSpec
 from tesela.ledger import frames, products, refcats
 from tesela.ledger.engine import Ledger
+from tesela.ledger.place import place_of
 from tesela.products import paths
 from tesela.products.frame import FrameFacts, night_span
 
@@ -151,8 +153,11 @@ def _empty_ledger() -> bytes:
 def new_site(folder: Path) -> Ledger:
     """Make an empty site with its reference catalogue."""
     folder.mkdir(parents=True, exist_ok=True)
-    paths.ledger_file(folder).write_bytes(_empty_ledger())
-    ledger = Ledger.open(paths.ledger_file(folder))
+    if is_wanted():
+        paths.site_file(folder).write_text(f'[ledger]\nurl = "{new_database()}"\n')
+    else:
+        paths.ledger_file(folder).write_bytes(_empty_ledger())
+    ledger = Ledger.open(place_of(folder))
     add_refcat(ledger, folder)
     return ledger
 

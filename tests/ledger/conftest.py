@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from postgres import is_wanted, new_database
 from tesela.ledger.engine import Ledger
 
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    made = Ledger.create(tmp_path / "ledger.sqlite")
+    made = Ledger.open(new_database()) if is_wanted() else Ledger.create(tmp_path / "ledger.sqlite")
     yield made
     made.close()

@@ -109,7 +109,7 @@ def _process(
     with _output(as_json):
         if not paths.survey_file(site).is_file():
             say(f"$ tesela init {site} --survey {night / 'survey.toml'}")
-            init.init(site, night / "survey.toml", **quiet)
+            init.init(site, night / "survey.toml", as_json=as_json)
         if not _has_reference(site, REFCAT):
             say(f"$ tesela refcat add {REFCAT} {night / 'refcat.parquet'} --site {site}")
             refcat.add(REFCAT, night / "refcat.parquet", site, **quiet)

@@ -18,12 +18,16 @@ def add_to(app: typer.Typer) -> None:
 def init(
     site: Annotated[Path, typer.Argument(help="Folder to make.")],
     survey: Annotated[Path, typer.Option("--survey", help="The survey.toml to use.")],
+    settings: Annotated[
+        Path | None,
+        typer.Option("--settings", help="The site.toml of this installation, if it has one."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make a new site from a survey's settings."""
     from tesela.flow.run.site import init_site
 
-    made = init_site(site, survey)
+    made = init_site(site, survey, settings)
     data = {
         "site": str(made.folder),
         "survey": made.survey.name,

@@ -1,16 +1,23 @@
-"""Opening the ledger: pragmas, transactions, migrations."""
+"""Opening the ledger, on SQLite or PostgreSQL: transactions, migrations.
+
+The two have one schema and one meaning of `read` and `write`. A reader sees one consistent state.
+A writer is alone, unless it says that it may be with others: then those that only claim, renew and
+commit attempts go on side by side, and nobody plans or judges meanwhile.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-from tesela.errors import LedgerError
+from tesela.errors import LedgerError, LedgerLost
 
 BUSY_TIMEOUT_S = 60
 _PRAGMAS = (
@@ -19,55 +26,75 @@ _PRAGMAS = (
     "PRAGMA foreign_keys = ON",
     f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000}",
 )
+_WRITERS = 7_355_608
+"""Number of the advisory lock on PostgreSQL by which a writer is alone."""
+_CONNECT_TIMEOUT_S = 10
+_SQLITE_LOST = ("locked", "full", "unable to open", "disk I/O")
+
+HEAD_REVISION = "0005"
 
 
 class Ledger:
     """The administrative database of one site.
 
-    Use `Ledger.create(path)` once, `Ledger.open(path)` afterwards; `read()` and `write()`
-    are transactions. A writer takes the lock at its beginning, so it never fails half way
-    because another wrote in between.
+    Use `Ledger.create(place)` once, `Ledger.open(place)` afterwards; a place is the path of a
+    SQLite file, or the URL of a PostgreSQL database. `read()` and `write()` are transactions. A
+    writer takes the lock at its beginning, so it never fails half way because another wrote in
+    between.
     """
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether several controllers may work on it."""
+        return self.engine.dialect.name == "postgresql"
+
     @classmethod
-    def create(cls, path: Path) -> Ledger:
-        """Make a new, empty ledger at `path`."""
-        if path.exists():
-            raise LedgerError(
-                str(path),
-                found="a ledger is already there",
-                expected="no file",
-                do="use it, or choose another site",
-            )
-        ledger = cls(_sqlite_engine(path))
+    def create(cls, place: Path | str) -> Ledger:
+        """Make a new, empty ledger: a file that does not exist yet, or in an empty database."""
+        if isinstance(place, Path) and place.exists():
+            raise _already_there(place)
+        ledger = cls(_engine(place))
+        if ledger.is_shared and ledger._revision_if_any() is not None:
+            ledger.close()
+            raise _already_there(place)
         ledger.upgrade()
         return ledger
 
     @classmethod
-    def open(cls, path: Path) -> Ledger:
+    def is_at(cls, place: Path | str) -> bool:
+        """Whether there is a ledger at a place, sound or not."""
+        if isinstance(place, Path):
+            return place.exists()
+        ledger = cls(_engine(place))
+        found = ledger._revision_if_any()
+        ledger.close()
+        return found is not None
+
+    @classmethod
+    def open(cls, place: Path | str) -> Ledger:
         """Open an existing ledger; its schema must be the one this version knows."""
-        ledger = cls(_sqlite_engine(_existing(path)))
+        ledger = cls(_engine(_existing(place)))
         ledger._check_revision()
         return ledger
 
     @classmethod
-    def revision_of(cls, path: Path) -> str:
+    def revision_of(cls, place: Path | str) -> str:
         """Return the revision of an existing ledger, whatever it is."""
-        ledger = cls(_sqlite_engine(_existing(path)))
+        ledger = cls(_engine(_existing(place)))
         found = ledger._revision()
         ledger.close()
         return found
 
     @classmethod
-    def migrate(cls, path: Path) -> Ledger:
+    def migrate(cls, place: Path | str) -> Ledger:
         """Open an existing ledger, of an older version of Tesela too, and bring it up to date.
 
         All the revisions it lacks are applied in one transaction; the rows stay.
         """
-        ledger = cls(_sqlite_engine(_existing(path)))
+        ledger = cls(_engine(_existing(place)))
         found = ledger._revision()
         if found > HEAD_REVISION:
             raise ledger._of_another(found)
@@ -78,7 +105,7 @@ class Ledger:
         """Bring the tables to the newest revision."""
         from alembic import command
 
-        with self.engine.connect() as conn:
+        with _told_plainly(), self.engine.connect() as conn:
             config = _alembic_config()
             config.attributes["connection"] = conn
             command.upgrade(config, "head")
@@ -90,8 +117,22 @@ class Ledger:
             raise self._of_another(found)
 
     def _revision(self) -> str:
+        found = self._revision_if_any()
+        if found is None:
+            self.close()
+            raise LedgerError(
+                "ledger",
+                found="a database without its tables",
+                expected="the database of a site",
+                do="make the site with `tesela init`, or restore a backup (docs/howto/operate.md)",
+            )
+        return found
+
+    def _revision_if_any(self) -> str | None:
         # The head is a constant here: loading Alembic would double the time of every verb.
         with self.read() as conn:
+            if not sa.inspect(conn).has_table("alembic_version"):
+                return None
             return str(conn.scalar(sa.text("SELECT version_num FROM alembic_version")))
 
     def _of_another(self, found: str) -> LedgerError:
@@ -107,23 +148,36 @@ class Ledger:
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
-        """Give a connection on which one consistent state is seen."""
-        with self.engine.connect() as conn, conn.begin():
-            yield conn
+        """Give a connection on which one consistent state is seen.
+
+        Raises `LedgerLost` if the database cannot be reached, `LedgerError` if it is damaged.
+        """
+        with _told_plainly(), self.engine.connect() as conn:
+            if self.is_shared:
+                conn = conn.execution_options(
+                    isolation_level="REPEATABLE READ", postgresql_readonly=True
+                )
+            with conn.begin():
+                yield conn
 
     @contextlib.contextmanager
-    def write(self) -> Iterator[Connection]:
-        """Give a connection whose changes are committed together, or not at all."""
-        with self.engine.connect() as conn:
-            conn = conn.execution_options(tesela_write=True)
+    def write(self, *, shared: bool = False) -> Iterator[Connection]:
+        """Give a connection whose changes are committed together, or not at all.
+
+        With `shared` other shared writers may write meanwhile (on PostgreSQL; SQLite has one
+        writer at a time). Raises as `read` does; after `LedgerLost` nobody knows whether the
+        changes were committed.
+        """
+        with _told_plainly(), self.engine.connect() as conn:
+            conn = conn.execution_options(tesela_write="shared" if shared else "alone")
             with conn.begin():
                 yield conn
 
     @contextlib.contextmanager
     def rehearse(self) -> Iterator[Connection]:
         """Give a writing connection whose changes are always taken back (--dry-run)."""
-        with self.engine.connect() as conn:
-            conn = conn.execution_options(tesela_write=True)
+        with _told_plainly(), self.engine.connect() as conn:
+            conn = conn.execution_options(tesela_write="alone")
             transaction = conn.begin()
             try:
                 yield conn
@@ -135,18 +189,24 @@ class Ledger:
         self.engine.dispose()
 
 
-HEAD_REVISION = "0004"
+def _already_there(place: Path | str) -> LedgerError:
+    return LedgerError(
+        str(place),
+        found="a ledger is already there",
+        expected="no file" if isinstance(place, Path) else "an empty database",
+        do="use it, or choose another site",
+    )
 
 
-def _existing(path: Path) -> Path:
-    if not path.is_file():
+def _existing(place: Path | str) -> Path | str:
+    if isinstance(place, Path) and not place.is_file():
         raise LedgerError(
-            str(path),
+            str(place),
             found="no ledger",
             expected="the database of a site",
             do="make a site with `tesela init SITE --survey FILE`, or pass --site",
         )
-    return path
+    return place
 
 
 def _alembic_config() -> Any:
@@ -156,6 +216,54 @@ def _alembic_config() -> Any:
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.set_main_option("path_separator", "os")
     return config
+
+
+@contextlib.contextmanager
+def _told_plainly() -> Iterator[None]:
+    """Say in our words that the database is away or damaged; other errors pass."""
+    try:
+        yield
+    except DBAPIError as error:
+        if _is_damaged(error):
+            raise LedgerError(
+                "ledger",
+                found=f"a damaged database ({_first_line(error)})",
+                expected="a sound one",
+                do="stop all work, keep the file, and restore the last backup: "
+                "docs/howto/operate.md says how",
+            ) from error
+        if "readonly database" in str(error.orig):
+            raise LedgerError(
+                "ledger", found="that it may only be read", expected="a database that we may change"
+            ) from error
+        if _is_lost(error):
+            raise LedgerLost(
+                "ledger",
+                found=_first_line(error),
+                expected="a database that answers",
+                do="if it is down or its disk is full, mend that: runs wait for it and go on",
+            ) from error
+        raise
+
+
+def _is_damaged(error: DBAPIError) -> bool:
+    said = str(error.orig)
+    return "malformed" in said or "not a database" in said
+
+
+def _is_lost(error: DBAPIError) -> bool:
+    """SQLite calls a defect of ours (no such column) operational, too."""
+    if isinstance(error.orig, sqlite3.Error):
+        return any(word in str(error.orig) for word in _SQLITE_LOST)
+    return isinstance(error, (OperationalError, InterfaceError))
+
+
+def _first_line(error: DBAPIError) -> str:
+    return str(error.orig).strip().partition("\n")[0]
+
+
+def _engine(place: Path | str) -> Engine:
+    return _sqlite_engine(place) if isinstance(place, Path) else _postgresql_engine(place)
 
 
 def _sqlite_engine(path: Path) -> Engine:
@@ -173,5 +281,36 @@ def _sqlite_engine(path: Path) -> Engine:
     def _begin(conn: Connection) -> None:
         writing = conn.get_execution_options().get("tesela_write", False)
         conn.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+    return engine
+
+
+def _postgresql_engine(url: str) -> Engine:
+    try:
+        import psycopg  # noqa: F401 - only to say plainly that it is missing
+    except ImportError:
+        raise LedgerError(
+            url, found="no driver for PostgreSQL", expected="psycopg", do="pip install psycopg"
+        ) from None
+    parts = sa.make_url(url).set(drivername="postgresql+psycopg")
+    engine = sa.create_engine(
+        parts,
+        pool_pre_ping=True,
+        connect_args={
+            "connect_timeout": _CONNECT_TIMEOUT_S,
+            "application_name": "tesela",
+            # A host that vanished without a word is noticed within half a minute.
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+        },
+    )
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(conn: Connection) -> None:
+        writing = conn.get_execution_options().get("tesela_write", "")
+        if writing:
+            how = "_shared" if writing == "shared" else ""
+            conn.exec_driver_sql(f"SELECT pg_advisory_xact_lock{how}({_WRITERS})")
 
     return engine

@@ -1,15 +1,21 @@
 """The tables. Columns ending in `_json` hold JSON text; times are MJD, UTC (days).
 
-what exists          exposure, frame, frame_tile, tile, refcat, project, master
-what was made        product, edge
-what is known of it  quality, amp_quality, verdict, event, refused
-what is to be done   step, step_settings, dirty, waiting, task, task_input, attempt
+what exists          exposure, frame, frame_tile, tile, refcat, project, master, planned
+what was made        product, edge, settings, environment
+what is known of it  quality, amp_quality, verdict, event, refused, replica, tally
+what is to be done   step, step_settings, paused, dirty, waiting, task, task_input, attempt,
+                     controller
+who and where        account, access_token, member, shipment
 """
 
 from __future__ import annotations
 
 import sqlalchemy as sa
-from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, Table, Text
+from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, Table
+from sqlalchemy.dialects import postgresql
+
+Text = sa.Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+"""Compared byte by byte on both: ranges of keys, and the order of lists, rely on it."""
 
 metadata = sa.MetaData(
     naming_convention={
@@ -52,6 +58,8 @@ product = Table(
     _text("stale", default=""),  # why a newer choice exists; '' if none
     _text("warnings_json", default="[]"),
     _text("operations_json", default="[]"),
+    _text("environment", default=""),  # of libraries, see `environment`
+    Column("dropped_mjd", Float),  # its files were removed on purpose and can be made again
     sa.UniqueConstraint("kind", "key", "version"),
 )
 Index(
@@ -64,6 +72,41 @@ Index(
 )
 
 Index("ix_product_attempt_id", product.c.attempt_id)
+Index("ix_product_key", product.c.key)
+Index(
+    "ix_product_stale",
+    product.c.kind,
+    product.c.key,
+    sqlite_where=sa.text("is_current AND stale <> ''"),
+    postgresql_where=sa.text("is_current AND stale <> ''"),
+)
+Index(
+    "ix_product_warned",
+    product.c.kind,
+    product.c.key,
+    sqlite_where=sa.text("is_current AND warnings_json <> '[]'"),
+    postgresql_where=sa.text("is_current AND warnings_json <> '[]'"),
+)
+Index(
+    "ix_product_dropped",
+    product.c.id,
+    sqlite_where=sa.text("dropped_mjd IS NOT NULL"),
+    postgresql_where=sa.text("dropped_mjd IS NOT NULL"),
+)
+
+settings = Table(
+    "settings",
+    metadata,
+    Column("hash", Text, primary_key=True),
+    _text("content_json"),  # every setting of a step, as its worker got them
+)
+
+environment = Table(
+    "environment",
+    metadata,
+    Column("hash", Text, primary_key=True),
+    _text("content_json"),  # versions of Python and of the libraries that touch numbers
+)
 
 edge = Table(
     "edge",
@@ -258,7 +301,7 @@ event = Table(
     _text("who", default=""),
 )
 Index("ix_event_kind_key", event.c.kind, event.c.key)
-Index("ix_event_at_mjd", event.c.at_mjd)
+Index("ix_event_at_mjd", event.c.at_mjd, postgresql_using="brin")
 
 refused = Table(
     "refused",
@@ -299,8 +342,11 @@ dirty = Table(
     Column("not_before", Float, nullable=False),
     _text("why"),
     Column("fresh", Boolean, nullable=False),  # choose calibrations anew
+    Column("priority", Integer, nullable=False, server_default="0"),
+    Column("rank", Integer, nullable=False, server_default="9"),  # what is made first
 )
 Index("ix_dirty_not_before", dirty.c.not_before)
+Index("ix_dirty_order", dirty.c.priority.desc(), dirty.c.rank, dirty.c.key)
 
 waiting = Table(
     "waiting",
@@ -312,6 +358,7 @@ waiting = Table(
     Column("pending", Boolean, nullable=False),  # what it waits for is under way
     Column("fresh", Boolean, nullable=False),
     _text("configuration", default=""),  # of the frame or master that waits
+    Column("priority", Integer, nullable=False, server_default="0"),
 )
 Index("ix_waiting_configuration", waiting.c.configuration)
 
@@ -339,6 +386,7 @@ task = Table(
 )
 Index(
     "ix_task_ready",
+    task.c.step,
     task.c.priority.desc(),
     task.c.id,
     sqlite_where=sa.text("state = 'ready'"),
@@ -349,6 +397,14 @@ Index(
     task.c.lease_until,
     sqlite_where=sa.text("state = 'running'"),
     postgresql_where=sa.text("state = 'running'"),
+)
+Index(
+    "ix_task_ended_badly",
+    task.c.state,
+    task.c.step,
+    task.c.key,
+    sqlite_where=sa.text("state IN ('dead', 'skipped')"),
+    postgresql_where=sa.text("state IN ('dead', 'skipped')"),
 )
 Index("ix_task_kind_key", task.c.kind, task.c.key)
 
@@ -374,5 +430,108 @@ attempt = Table(
     Column("seconds", Float),
     Column("peak_memory_mb", Float),
     _text("log", default=""),
+    _text("controller", default=""),  # who handed it out
 )
 Index("ix_attempt_task_id", attempt.c.task_id)
+Index(
+    "ix_attempt_running",
+    attempt.c.controller,
+    sqlite_where=sa.text("outcome = 'running'"),
+    postgresql_where=sa.text("outcome = 'running'"),
+)
+
+controller = Table(
+    "controller",
+    metadata,
+    Column("id", Text, primary_key=True),  # host.pid.random
+    _text("host"),
+    Column("pid", Integer, nullable=False),
+    _text("engine"),
+    Column("started_mjd", Float, nullable=False),
+    Column("seen_mjd", Float, nullable=False),
+    Column("ended_mjd", Float),
+)
+
+paused = Table(
+    "paused",
+    metadata,
+    Column("step", Text, primary_key=True),  # * for all
+    Column("project", Text, primary_key=True),  # * for all
+    _text("reason", default=""),
+    _text("who", default=""),
+    Column("at_mjd", Float, nullable=False),
+)
+
+planned = Table(
+    "planned",
+    metadata,
+    Column("tile", Text, ForeignKey("tile.name"), primary_key=True),
+    Column("band", Text, primary_key=True),
+    Column("frames", Integer, nullable=False),  # with so many a coadd is complete
+)
+
+tally = Table(
+    "tally",
+    metadata,
+    Column("what", Text, primary_key=True),  # products, tasks, stale, warned
+    Column("kind", Text, primary_key=True),
+    Column("state", Text, primary_key=True),
+    Column("n", Integer, nullable=False),
+    _text("example", default=""),
+    Column("at_mjd", Float, nullable=False),
+)
+
+replica = Table(
+    "replica",
+    metadata,
+    Column("product_id", Integer, ForeignKey("product.id"), primary_key=True, autoincrement=False),
+    Column("site", Text, primary_key=True),
+    _text("checksum"),  # of the main file, as that site computed it
+    Column("verified_mjd", Float, nullable=False),
+    _text("shipment", default=""),
+)
+Index("ix_replica_site", replica.c.site, replica.c.verified_mjd)
+
+shipment = Table(
+    "shipment",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _text("direction"),  # out, in
+    _text("site"),  # the other one
+    _text("state"),  # packed, sent, verified, failed
+    Column("files", Integer, nullable=False),
+    Column("bytes", sa.BigInteger, nullable=False),
+    Column("packed_mjd", Float, nullable=False),
+    Column("ended_mjd", Float),
+    _text("detail", default=""),
+)
+Index("ix_shipment_state", shipment.c.direction, shipment.c.site, shipment.c.state)
+
+account = Table(
+    "account",
+    metadata,
+    Column("name", Text, primary_key=True),
+    _text("role", default="member"),  # member, or operator: of every project
+    Column("created_mjd", Float, nullable=False),
+    Column("disabled_mjd", Float),
+)
+
+member = Table(
+    "member",
+    metadata,
+    Column("account", Text, ForeignKey("account.name"), primary_key=True),
+    Column("project", Text, primary_key=True),
+)
+
+access_token = Table(
+    "access_token",
+    metadata,
+    Column("hash", Text, primary_key=True),  # sha256 of the token, which nobody keeps
+    Column("account", Text, ForeignKey("account.name"), nullable=False),
+    _text("label", default=""),
+    Column("created_mjd", Float, nullable=False),
+    Column("expires_mjd", Float),
+    Column("revoked_mjd", Float),
+    Column("used_mjd", Float),
+)
+Index("ix_access_token_account", access_token.c.account)

@@ -9,8 +9,12 @@ from sqlalchemy.engine import Connection
 from tesela.ledger import queries, schema
 
 
-def register(conn: Connection, tiles: Iterable[tuple[str, float, float]]) -> None:
-    """Enter the tiles (name, ra_deg, dec_deg) of a new site."""
+def register(
+    conn: Connection, tiles: Iterable[tuple[str, float, float]], *, again: bool = False
+) -> None:
+    """Enter the tiles (name, ra_deg, dec_deg) of a new site; `again` replaces those before."""
+    if again:
+        conn.execute(schema.tile.delete())
     rows = [
         {"name": name, "ra_deg": float(ra_deg), "dec_deg": float(dec_deg)}
         for name, ra_deg, dec_deg in tiles

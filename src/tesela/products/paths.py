@@ -16,6 +16,16 @@ def survey_file(site: Path) -> Path:
     return site / "survey.toml"
 
 
+def site_file(site: Path) -> Path:
+    """What holds at this installation alone."""
+    return site / "site.toml"
+
+
+def log_folder(site: Path) -> Path:
+    """Logs for machines, one file a day."""
+    return site / "logs"
+
+
 def cameras_folder(site: Path) -> Path:
     """Cameras of this site's own, one TOML each."""
     return site / "cameras"

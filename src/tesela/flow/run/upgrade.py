@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tesela.flow.run.lock import only_controller
 from tesela.ledger.engine import HEAD_REVISION, Ledger
+from tesela.ledger.place import place_of
 from tesela.products import paths
 from tesela.products.files import sync
 
@@ -28,14 +29,17 @@ def upgrade(site: Path, *, dry_run: bool = False) -> Upgrade:
     Raises `Busy` while a controller runs, `LedgerError` if there is no ledger or it is of a newer
     version.
     """
-    file = paths.ledger_file(site)
-    before = Ledger.revision_of(file)
+    place = place_of(site)
+    before = Ledger.revision_of(place)
     if before == HEAD_REVISION or dry_run:
         return Upgrade(before, HEAD_REVISION)
+    if not isinstance(place, Path):  # the whole change is one transaction, alone
+        Ledger.migrate(place).close()
+        return Upgrade(before, HEAD_REVISION)
     with only_controller(paths.lock_file(site)):
-        copy = file.with_name(f"{file.name}.before-{HEAD_REVISION}")
-        _copy(file, copy)
-        Ledger.migrate(file).close()
+        copy = place.with_name(f"{place.name}.before-{HEAD_REVISION}")
+        _copy(place, copy)
+        Ledger.migrate(place).close()
     return Upgrade(before, HEAD_REVISION, str(copy))
 
 

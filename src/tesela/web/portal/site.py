@@ -17,6 +17,7 @@ from tesela.flow.plan.check import check
 from tesela.flow.plan.rules import Rules
 from tesela.ledger.engine import Ledger
 from tesela.ledger.keys import clean
+from tesela.ledger.place import place_of
 from tesela.products import paths
 from tesela.quality.bands import settings_of
 from tesela.sky.tiles import TileGrid
@@ -71,7 +72,7 @@ def open_site(folder: Path) -> OpenSite:
         folder=folder,
         survey=survey,
         rules=Rules.of(survey, tiles_touching, cameras),
-        ledger=_read_only(Ledger.open(paths.ledger_file(folder))),
+        ledger=_read_only(Ledger.open(place_of(folder))),
         cameras={clean(camera.name): camera for camera in cameras},
     )
 
@@ -79,9 +80,16 @@ def open_site(folder: Path) -> OpenSite:
 def _read_only(ledger: Ledger) -> Ledger:
     """Have every connection refuse to write: a defect in a page can then change nothing."""
 
+    forbid = (
+        "SET default_transaction_read_only = on" if ledger.is_shared else "PRAGMA query_only = ON"
+    )
+
     @sa.event.listens_for(ledger.engine, "connect")
     def _refuse_writing(connection: Any, _record: Any) -> None:
-        connection.execute("PRAGMA query_only = ON")
+        cursor = connection.cursor()
+        cursor.execute(forbid)
+        cursor.close()
+        connection.commit()
 
     ledger.engine.dispose()  # connections made before know nothing of it
     return ledger

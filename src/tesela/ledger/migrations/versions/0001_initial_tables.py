@@ -22,6 +22,15 @@ OVERLAP_TRIGGERS = tuple(
 )
 """SQLite's form of the exclusion constraint on certified intervals."""
 
+OVERLAP_CONSTRAINT = """
+    CREATE EXTENSION IF NOT EXISTS btree_gist;
+    ALTER TABLE master ADD CONSTRAINT certified_masters_may_not_overlap EXCLUDE USING gist (
+        master_kind WITH =, configuration WITH =,
+        numrange(valid_begin::numeric, valid_end::numeric) WITH &&)
+    WHERE (state = 'certified')
+"""
+"""That of PostgreSQL."""
+
 TABLES = (
     "dirty",
     "event",
@@ -367,8 +376,11 @@ def upgrade() -> None:
     )
     op.create_index("ix_frame_tile_tile_band", "frame_tile", ["tile", "band"], unique=False)
 
-    for trigger in OVERLAP_TRIGGERS:
-        op.execute(trigger)
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute(OVERLAP_CONSTRAINT)
+    else:
+        for trigger in OVERLAP_TRIGGERS:
+            op.execute(trigger)
 
 
 def downgrade() -> None:
