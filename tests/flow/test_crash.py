@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tesela.flow.run import commit
-from tesela.ledger import products, schema, tasks
+from tesela.flow.run import commit, retries
+from tesela.ledger import leases, products, schema, tasks
 from tesela.ledger.engine import Ledger
 from tesela.products import paths
 
@@ -96,7 +96,7 @@ def test_stopping_at_each_stage_of_a_commit(
         patch.setattr(module, name, stop_at_nth)
         # The process would be gone: neither tidying nor the controller's own recovery happens.
         patch.setattr(commit.shutil, "rmtree", _gone if name != "rmtree" else stop_at_nth)
-        patch.setattr(tasks, "recover", _only_at_start(tasks.recover))
+        patch.setattr(leases, "recover", _only_at_start(leases.recover))
         with pytest.raises(Killed):
             toys.controller(ledger, site).run()
     toys.controller(ledger, site).run()
@@ -109,8 +109,8 @@ def _gone(*_args: object, **_options: object) -> None:
 
 
 def _only_at_start(recover):  # type: ignore[no-untyped-def]
-    def guarded(conn, why):  # type: ignore[no-untyped-def]
-        return recover(conn, why) if why == "the controller died" else []
+    def guarded(conn, why, **which):  # type: ignore[no-untyped-def]
+        return recover(conn, why, **which) if why == "the controller died" else []
 
     return guarded
 
@@ -126,15 +126,18 @@ def test_a_killed_worker_is_replaced_and_its_task_done(tmp_path: Path) -> None:
     assert_nothing_lost_nothing_doubled(ledger, site)
 
 
-def test_a_task_that_kills_every_worker_is_found_and_the_others_done(tmp_path: Path) -> None:
+def test_a_task_that_kills_every_worker_is_found_and_the_others_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retries, "_LONGEST_DELAY_S", 0.1)
     site = tmp_path / "site"
     ledger = toys.new_site(site)
     toys.add_frames(ledger, site, toys.small_night(), toys.rules())
     summary = toys.controller(ledger, site, workers=2, settings={"faults": {"sci2": "kill"}}).run()
     assert (summary.done, summary.dead) == (WHOLE_NIGHT - 1, 1)
     assert summary.problems == [
-        "reduce sci2 dead: its worker was killed (memory, 2 times); when that is mended,"
-        " `tesela retry sci2`"
+        "reduce sci2 dead: its process was killed (SIGKILL) (infrastructure, 10 times); when that"
+        " is mended, `tesela retry sci2`"
     ]
 
 
@@ -165,7 +168,7 @@ def test_a_late_attempt_leaves_nothing(tmp_path: Path) -> None:
         if not taken:
             taken.append(order.key)
             with ledger.write() as conn:
-                tasks.recover(conn, "its lease ended")
+                leases.recover(conn, "its lease ended")
         return future
 
     control.engine.submit = someone_else_takes_it

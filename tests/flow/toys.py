@@ -15,6 +15,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from postgres import is_wanted, new_database
 from tesela.config import Calibration
 from tesela.errors import QualityError
@@ -24,7 +26,7 @@ from tesela.flow.run import fallback
 from tesela.flow.run.controller import Controller
 from tesela.flow.run.engines import LocalEngine
 from tesela.flow.run.steps import InputRef, Order, Outcome, Registry, StepSpec
-from tesela.ledger import frames, products, refcats
+from tesela.ledger import frames, leases, products, refcats
 from tesela.ledger.engine import Ledger
 from tesela.ledger.place import place_of
 from tesela.products import paths
@@ -203,6 +205,10 @@ class InlineEngine:
         """Nothing to end."""
 
 
+if is_wanted():  # what a dead controller had is free at once, as where one is alone
+    leases.LEASE_S, leases.RENEW_S = 1.0, 0.2
+
+
 def toy_step(order: Order) -> Outcome:
     """Hash the inputs; misbehave where the settings say so."""
     settings = order.settings
@@ -241,7 +247,7 @@ def unreadable_step(order: Order) -> Outcome:
     return Outcome(files=(), data_hash="", metrics={"x": Unreadable()})
 
 
-def _misbehave(order: Order, how: str) -> None:
+def _misbehave(order: Order, how: str) -> None:  # noqa: PLR0912 - a list of ways
     if how == "quality":
         raise QualityError(order.key, found="3 stars", expected="8", do="look at it")
     if how == "fault":
@@ -252,6 +258,21 @@ def _misbehave(order: Order, how: str) -> None:
         raise MemoryError
     if how == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
+    if how == "segfault":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if how == "exit":
+        os._exit(7)
+    if how == "hang":
+        time.sleep(3600)
+    if how == "eat":
+        hoard = []
+        for _ in range(400):  # 20 MB at a time, 8 GB in all if nobody minds
+            hoard.append(np.ones(20 * 2**17))
+            time.sleep(0.01)
+    if how.startswith("mark "):  # when it began and ended
+        began = time.time()
+        time.sleep(0.3)
+        Path(how.removeprefix("mark ")).write_text(f"{began} {time.time()}")
     if how.startswith("kill once "):
         mark = Path(how.removeprefix("kill once "))
         if not mark.exists():

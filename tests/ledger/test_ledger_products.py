@@ -9,7 +9,18 @@ import pytest
 import sqlalchemy as sa
 
 from tesela.errors import LedgerError, NotFound
-from tesela.ledger import engine, events, products, schema, status, steps, tasks, verdicts
+from tesela.ledger import (
+    attempts,
+    engine,
+    events,
+    leases,
+    products,
+    schema,
+    status,
+    steps,
+    tasks,
+    verdicts,
+)
 from tesela.ledger.engine import Ledger
 from tesela.ledger.keys import Scope
 
@@ -111,12 +122,12 @@ def test_an_attempt_that_lost_its_task_cannot_end_it(ledger: Ledger) -> None:
     put(ledger, "a")
     with ledger.write() as conn:
         (first,) = tasks.claim(conn, 1)
-        tasks.recover(conn, "the controller died")
+        leases.recover(conn, "the controller died")
         (second,) = tasks.claim(conn, 1)
         assert second.number == first.number + 1
-        assert not tasks.end(conn, first, "done", tasks.Ending("done"))
-        assert tasks.end(conn, second, "done", tasks.Ending("done"))
-        assert not tasks.end(conn, second, "done", tasks.Ending("done"))
+        assert not tasks.end(conn, first, "done", attempts.Ending("done"))
+        assert tasks.end(conn, second, "done", attempts.Ending("done"))
+        assert not tasks.end(conn, second, "done", attempts.Ending("done"))
         row = tasks.get(conn, "reduced", "a")
     assert row is not None
     assert (row["state"], row["interruptions"]) == ("done", 0)
@@ -126,7 +137,7 @@ def test_a_delayed_task_waits_its_time(ledger: Ledger) -> None:
     put(ledger, "a")
     with ledger.write() as conn:
         (claim,) = tasks.claim(conn, 1)
-        ending = tasks.Ending("failed", "infrastructure")
+        ending = attempts.Ending("failed", "infrastructure")
         tasks.end(conn, claim, "ready", ending, delay_s=3600.0)
         assert tasks.claim(conn, 1) == []
         assert len(tasks.claim(conn, 1, now=1e6)) == 1
@@ -136,7 +147,7 @@ def test_a_dead_task_is_tried_again_on_request(ledger: Ledger) -> None:
     put(ledger, "a")
     with ledger.write() as conn:
         (claim,) = tasks.claim(conn, 1)
-        tasks.end(conn, claim, "dead", tasks.Ending("failed", "fault"), reason="defect")
+        tasks.end(conn, claim, "dead", attempts.Ending("failed", "fault"), reason="defect")
         assert status.overview(conn)["ended_badly"][0]["reason"] == "defect"
         assert tasks.retry(conn, "reduced", "a")
         assert not tasks.retry(conn, "reduced", "a")

@@ -118,7 +118,7 @@ def _process(
         say(f"$ tesela ingest {night / 'raw'} --site {site}")
         ingest.ingest([night / "raw"], site, **quiet)
         say(f"$ tesela run --site {site}")
-        run.run(site, workers, **quiet)
+        run.run(site, workers, as_json=as_json)
 
 
 def _publish(site: Path, as_json: bool, say: Callable[[str], None]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import signal
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
@@ -41,13 +42,21 @@ def run(
     workers: Annotated[
         int, typer.Option("--workers", min=0, help="Processes; 0 takes survey.toml's.")
     ] = 0,
+    engine: Annotated[
+        str, typer.Option("--engine", help="local, or a cluster of site.toml; else site.toml's.")
+    ] = "",
+    continuous: Annotated[
+        bool, typer.Option("--continuous", help="Go on, and take in what arrives, until stopped.")
+    ] = False,
     as_json: JsonOption = False,
     dry_run: DryRunOption = False,
 ) -> None:
-    """Run until nothing is due. Safe to stop or kill at any moment, and to start again.
+    """Run until nothing is due, or on and on. Safe to stop or kill at any moment, and to start
+    again.
 
     Ends with 1 if a task is dead, also one of an earlier run, with 3 if another controller is
-    running. A skipped task is said and is no failure.
+    running (of a ledger on PostgreSQL several may). A skipped task is said and is no failure.
+    Stopped by Ctrl-C or SIGTERM, what runs is interrupted and is ready for the next run.
     """
     from tesela.flow.run.site import open_site
 
@@ -58,15 +67,17 @@ def run(
         data = planned(opened, dry_run=True)
         emit(data, as_json, lambda: lines(data))
         return
-    from tesela.flow.run.bodies import steps_of
-    from tesela.flow.run.controller import Controller
-    from tesela.flow.run.engines import LocalEngine
+    from tesela.flow.run.daily import controller_of
 
-    engine = LocalEngine(workers or opened.survey.flow.workers)
-    controller = Controller(opened.folder, opened.ledger, opened.rules, steps_of(opened), engine)
+    controller = controller_of(opened, engine=engine, workers=workers, continuous=continuous)
+    signal.signal(signal.SIGTERM, lambda *_: controller.stop())
     quiet = None if as_json else _said_now_and_then()
     with progress_bar(as_json) as bar:
-        summary = controller.run(_shown_on(bar) if bar else quiet)
+        try:
+            summary = controller.run(_shown_on(bar) if bar else quiet)
+        except KeyboardInterrupt:
+            typer.echo("tesela: stopped; what ran is ready for the next run", err=True)
+            raise typer.Exit(130) from None
     emit(dataclasses.asdict(summary), as_json, lambda: _lines(summary))
     if summary.all_dead:
         raise typer.Exit(1)
@@ -82,6 +93,7 @@ def _said_now_and_then() -> Callable[[Progress], None]:
             return
         said = time.monotonic()
         now = f", now {progress.running[0]}" if progress.running else ""
+        now = f", {progress.note}" if progress.note else now
         done = f"{progress.done} of {progress.done + progress.open} tasks done"
         typer.echo(f"tesela: {done}{now}", err=True)
 
@@ -93,6 +105,7 @@ def _shown_on(bar: Bar) -> Callable[[Progress], None]:
 
     def show(progress: Progress) -> None:
         what = progress.running[0] if progress.running else "planning"
+        what = progress.note or what
         bar.update(
             line,
             description=what,

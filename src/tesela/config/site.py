@@ -49,6 +49,8 @@ class Cluster:
     """Project, or account, that jobs are charged to."""
     directives: tuple[str, ...] = ()
     """More options of qsub or sbatch, one each: `-l h_rss=4G`."""
+    memory_headroom_mb: float = 2000.0
+    """Asked for on top, for the pilot itself; where addresses are counted, as by h_vmem, more."""
     memory_resource: str = "h_vmem"
     """Grid Engine's name of the memory that a job asks for; empty: none is asked for."""
     parallel_environment: str = "smp"
@@ -153,6 +155,10 @@ def load_site(path: Path) -> SiteSettings:
                 found=repr(one.to),
                 expected="the name of another site, once",
             )
+    if site.alerts.url and urlsplit(site.alerts.url).scheme not in ("http", "https"):
+        raise ConfigError(
+            f"{path.name}.alerts.url", found=repr(site.alerts.url), expected="http:// or https://"
+        )
     return site
 
 
@@ -178,6 +184,7 @@ def _check_cluster(cluster: Cluster, where: str) -> None:
     _at_least(f"{where}.cores", cluster.cores, 1)
     _at_least(f"{where}.memory_mb", cluster.memory_mb, 100)
     _at_least(f"{where}.max_memory_mb", cluster.max_memory_mb, cluster.memory_mb)
+    _at_least(f"{where}.memory_headroom_mb", cluster.memory_headroom_mb, 0)
     _at_least(f"{where}.idle_s", cluster.idle_s, 1)
     if cluster.min_jobs > cluster.max_jobs:
         raise ConfigError(

@@ -161,15 +161,15 @@ class Ledger:
                 yield conn
 
     @contextlib.contextmanager
-    def write(self, *, shared: bool = False) -> Iterator[Connection]:
+    def write(self, *, how: str = "alone") -> Iterator[Connection]:
         """Give a connection whose changes are committed together, or not at all.
 
-        With `shared` other shared writers may write meanwhile (on PostgreSQL; SQLite has one
-        writer at a time). Raises as `read` does; after `LedgerLost` nobody knows whether the
-        changes were committed.
+        On PostgreSQL a writer is `alone`, or `shared` with others that are, or `free`: it waits for
+        nobody, since it touches only what is its own. SQLite has one writer at a time. Raises as
+        `read` does; after `LedgerLost` nobody knows whether the changes were committed.
         """
         with _told_plainly(), self.engine.connect() as conn:
-            conn = conn.execution_options(tesela_write="shared" if shared else "alone")
+            conn = conn.execution_options(tesela_write=how)
             with conn.begin():
                 yield conn
 
@@ -309,7 +309,7 @@ def _postgresql_engine(url: str) -> Engine:
     @sa.event.listens_for(engine, "begin")
     def _begin(conn: Connection) -> None:
         writing = conn.get_execution_options().get("tesela_write", "")
-        if writing:
+        if writing in ("alone", "shared"):
             how = "_shared" if writing == "shared" else ""
             conn.exec_driver_sql(f"SELECT pg_advisory_xact_lock{how}({_WRITERS})")
 

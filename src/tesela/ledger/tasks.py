@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, RowMapping
 
 from tesela.errors import LedgerError
-from tesela.ledger import queries, schema
+from tesela.ledger import attempts, leases, queries, schema
 from tesela.ledger.clock import SECONDS_A_DAY, now_mjd
 
-LEASE_S = 3600.0
-"""Written with each claim for who looks; what fences an attempt is its number alone, and with one
-controller a site nobody takes a task whose lease has run out."""
+TONIGHT, INVALIDATION, BULK = 20, 10, 0
+"""Priorities: what the observers wait for, then what stands on bad data, then the rest."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +26,7 @@ class Due:
     why: str
     fresh: bool
     """Choose calibrations anew even where the recorded ones still hold."""
+    priority: int = BULK
 
 
 @dataclass(frozen=True)
@@ -44,17 +43,6 @@ class Claim:
     memory_faults: int
 
 
-@dataclass(frozen=True)
-class Ending:
-    """How an attempt ended: outcome done, failed or late; fault_class '' unless it failed."""
-
-    outcome: str
-    fault_class: str = ""
-    seconds: float | None = None
-    peak_memory_mb: float | None = None
-    log: str = ""
-
-
 # ---------------------------------------------------------------- dirty and waiting
 
 
@@ -65,11 +53,14 @@ def mark_dirty(
     *,
     not_before: float = 0.0,
     fresh: bool = False,
+    priority: int = BULK,
 ) -> None:
     """Have the planner look at (kind, key) of each target, not before an MJD."""
+    same = {"not_before": not_before, "why": why, "fresh": fresh, "priority": priority}
     rows = [
-        {"kind": kind, "key": key, "not_before": not_before, "why": why, "fresh": fresh}
-        for kind, key in targets
+        {"kind": kind, "key": key, "rank": queries.RANKS.get(kind, queries.LAST_RANK), **same}
+        # In one order, so that two who mark the same keys never wait for each other.
+        for kind, key in sorted(set(targets))
     ]
     if rows:
         conn.execute(queries.MARK_DIRTY, rows)
@@ -78,7 +69,7 @@ def mark_dirty(
 def due(conn: Connection, now: float, limit: int) -> list[Due]:
     """Return dirty keys whose time has come, calibrations first."""
     rows = conn.execute(queries.DUE, {"now": now, "limit": limit})
-    return [Due(row.kind, row.key, row.why, bool(row.fresh)) for row in rows]
+    return [Due(row.kind, row.key, row.why, bool(row.fresh), row.priority) for row in rows]
 
 
 def clear(conn: Connection, kind: str, key: str, *, waiting: bool = True) -> None:
@@ -92,7 +83,12 @@ def set_waiting(
 ) -> None:
     """Keep a key until something it lacks arrives."""
     row = {"kind": item.kind, "key": item.key, "now": now_mjd(), "reason": reason}
-    rest = {"pending": pending, "fresh": item.fresh, "configuration": family}
+    rest = {
+        "pending": pending,
+        "fresh": item.fresh,
+        "configuration": family,
+        "priority": item.priority,
+    }
     conn.execute(queries.SET_WAITING, {**row, **rest})
 
 
@@ -205,20 +201,35 @@ def withdraw(conn: Connection, task: dict[str, Any] | None, reason: str) -> None
     )
 
 
-def claim(conn: Connection, limit: int, *, now: float | None = None) -> list[Claim]:
-    """Take up to `limit` ready tasks, most urgent first; each gets a new attempt."""
+def claim(
+    conn: Connection,
+    limit: int,
+    *,
+    now: float | None = None,
+    rooms: Mapping[str, int] | None = None,
+    controller: str = "",
+) -> list[Claim]:
+    """Take up to `limit` ready tasks, most urgent first; each gets a new attempt.
+
+    Parameters
+    ----------
+    rooms : mapping, optional
+        At most so many of each step; steps that are not in it are left alone.
+    controller : str
+        Who takes them, and has to renew their leases.
+    """
     at = now_mjd() if now is None else now
-    rows = conn.execute(queries.NEXT_READY, {"now": at, "limit": limit}).mappings().all()
+    rows = _next_ready(conn, limit, at, rooms)
     claims = []
     for row in rows:
         number = row["attempts"] + 1
-        attempt_id = _open_attempt(conn, row["id"], number, at)
+        attempt_id = attempts.open_attempt(conn, row["id"], number, at, controller)
         taken = conn.execute(
             queries.CLAIM,
             {
                 "task_id": row["id"],
                 "attempt_id": attempt_id,
-                "lease_until": at + LEASE_S / SECONDS_A_DAY,
+                "lease_until": at + leases.LEASE_S / SECONDS_A_DAY,
             },
         ).rowcount
         if taken:
@@ -229,13 +240,22 @@ def claim(conn: Connection, limit: int, *, now: float | None = None) -> list[Cla
     return claims
 
 
-def _open_attempt(conn: Connection, task_id: int, number: int, at: float) -> int:
-    row = {"task_id": task_id, "number": number, "host": socket.gethostname()}
-    result = conn.execute(schema.attempt.insert().values(**row, started_mjd=at))
-    key = result.inserted_primary_key
-    if key is None:
-        raise LedgerError(f"task {task_id}", found="no row after insert", expected="an attempt")
-    return int(key[0])
+def _next_ready(
+    conn: Connection, limit: int, at: float, rooms: Mapping[str, int] | None
+) -> list[RowMapping]:
+    query = queries.NEXT_READY_ALONE
+    if conn.dialect.name == "postgresql":
+        query = queries.NEXT_READY_OF_MANY
+    if rooms is None:
+        table = schema.task
+        steps = sa.select(table.c.step).where(table.c.state == "ready").distinct()
+        rooms = dict.fromkeys(conn.scalars(steps), limit)
+    found: list[RowMapping] = []
+    for step, room in rooms.items():
+        if (most := min(room, limit)) > 0:
+            wanted = {"step": step, "now": at, "limit": most}
+            found += conn.execute(query, wanted).mappings().all()
+    return sorted(found, key=lambda row: (-row["priority"], row["id"]))[:limit]
 
 
 def inputs_of(conn: Connection, task_id: int) -> list[dict[str, Any]]:
@@ -248,7 +268,7 @@ def end(
     conn: Connection,
     claim: Claim,
     state: str,
-    ending: Ending,
+    ending: attempts.Ending,
     *,
     reason: str = "",
     delay_s: float = 0.0,
@@ -268,7 +288,9 @@ def end(
             "attempt_id": claim.attempt_id,
         },
     ).rowcount
-    close_attempt(conn, claim.attempt_id, ending if moved else Ending("late", log=ending.log))
+    attempts.close(
+        conn, claim.attempt_id, ending if moved else attempts.Ending("late", log=ending.log)
+    )
     return bool(moved)
 
 
@@ -283,38 +305,9 @@ def is_held(conn: Connection, claim: Claim) -> bool:
     return conn.execute(query).first() is not None
 
 
-def close_attempt(conn: Connection, attempt_id: int, ending: Ending) -> None:
-    """Write down how an attempt ended, once."""
-    table = schema.attempt
-    conn.execute(
-        table.update()
-        .where(table.c.id == attempt_id, table.c.outcome == "running")
-        .values(
-            ended_mjd=now_mjd(),
-            outcome=ending.outcome,
-            fault_class=ending.fault_class,
-            seconds=ending.seconds,
-            peak_memory_mb=ending.peak_memory_mb,
-            log=ending.log,
-        )
-    )
-
-
-def recover(conn: Connection, why: str) -> list[int]:
-    """Make the running tasks of a dead controller ready; returns the attempts closed.
-
-    An interruption by the controller's own end is nobody's fault and is not counted.
-    """
-    rows = conn.execute(queries.RUNNING).all()
-    for row in rows:
-        close_attempt(conn, row.attempt_id, Ending("failed", "infrastructure", log=why))
-    table = schema.task
-    conn.execute(
-        table.update()
-        .where(table.c.state == "running")
-        .values(state="ready", attempt_id=None, lease_until=None)
-    )
-    return [row.attempt_id for row in rows]
+def running_by_step(conn: Connection) -> dict[str, int]:
+    """Return how many tasks of each step run, whoever handed them out."""
+    return {row.step: row.n for row in conn.execute(queries.STEPS_RUNNING)}
 
 
 def next_retry(conn: Connection) -> float | None:
@@ -330,6 +323,17 @@ def count_open(conn: Connection) -> int:
     table = schema.task
     states = table.c.state.in_(("ready", "running"))
     return int(conn.scalar(sa.select(sa.func.count()).where(states)) or 0)
+
+
+def count_ended_badly(conn: Connection) -> dict[str, int]:
+    """Return how many tasks are dead, and how many skipped."""
+    table = schema.task
+    query = (
+        sa.select(table.c.state, sa.func.count())
+        .where(table.c.state.in_(("dead", "skipped")))
+        .group_by(table.c.state)
+    )
+    return {"dead": 0, "skipped": 0, **{state: int(n) for state, n in conn.execute(query)}}
 
 
 def ended_badly(conn: Connection) -> list[dict[str, Any]]:

@@ -50,6 +50,18 @@ QUICK_WORK: Final = "quicklook"
 """Folder within that of the attempts, which belongs to the quick look alone."""
 
 
+ENGINE_WORK: Final = "engine"
+"""Folder within that of the attempts, which belongs to engines."""
+
+NOT_ATTEMPTS: Final = (QUICK_WORK, ENGINE_WORK)
+"""Folders beside those of the attempts; who works there sweeps there."""
+
+
+def engine_folder(site: Path) -> Path:
+    """Logs of batch jobs, and what pilots need to be let in."""
+    return work_folder(site) / ENGINE_WORK
+
+
 def quick_work_folder(site: Path) -> Path:
     """Temporary files of the quick look, a folder for each frame that is looked at."""
     return work_folder(site) / QUICK_WORK

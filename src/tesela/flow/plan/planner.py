@@ -33,8 +33,6 @@ WANTED: dict[str, Callable[[Connection, Rules, tasks.Due], Wanted]] = {
 
 BATCH = 200
 ROLES = ("input", "evidence")
-BULK, INVALIDATION = 0, 10
-"""Priorities of tasks: remaking what stands on bad data comes before new work."""
 
 
 @dataclass
@@ -146,7 +144,7 @@ def _compare(
         sources=wanted.sources,
         why=item.why,
         megapixels=wanted.megapixels,
-        priority=INVALIDATION if item.fresh else BULK,
+        priority=max(item.priority, tasks.INVALIDATION if item.fresh else tasks.BULK),
     )
     tasks.put(conn, new)
     report.tasks.append((new.step, new.key, new.why))

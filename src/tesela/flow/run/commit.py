@@ -13,12 +13,12 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from tesela.errors import LedgerError, ProductError
+from tesela.errors import LedgerError, LedgerLost, ProductError
 from tesela.flow.plan import downstream
 from tesela.flow.plan.rules import Rules
 from tesela.flow.run import watch
-from tesela.flow.run.steps import Order, Outcome, Report
-from tesela.ledger import frames, masters, products, queries, steps, tasks
+from tesela.flow.run.steps import Order, Outcome, Report, WrittenFile
+from tesela.ledger import attempts, frames, masters, products, queries, steps, tasks
 from tesela.ledger.engine import Ledger
 from tesela.ledger.keys import MasterKey, Scope
 from tesela.products import paths
@@ -44,21 +44,29 @@ def commit(
     """Publish the files of a report and commit product, edges, quality and consequences.
 
     Returns what the monitors raised; None if the attempt came late, then nothing of it is left.
+    After `LedgerLost` it is called again with the same: names that were given stay, and rows that
+    were committed after all are found.
     """
     order, report = work
+    with ledger.read() as conn:
+        if products.is_made_by(conn, claim.attempt_id):
+            discard(order)
+            return []
     _write_journal(order, claim.attempt_id, [file.final for file in report.files])
     given: list[Path] = []
     try:
         _check_still_ours(ledger, claim)
         for file in report.files:
-            publish(Path(file.temporary), site / file.final)
+            _give_name(file, site)
             given.append(site / file.final)
-        with ledger.write() as conn:
+        with ledger.write(how="shared") as conn:
             raised = _commit_rows(conn, rules, claim, order, report, monitors)
+    except LedgerLost:
+        raise
     except Late:
         _take_back(ledger, site, claim, (given, report))
-        with ledger.write() as conn:
-            tasks.close_attempt(conn, claim.attempt_id, tasks.Ending("late"))
+        with ledger.write(how="shared") as conn:
+            attempts.close(conn, claim.attempt_id, attempts.Ending("late"))
         discard(order)
         return None
     except Exception:
@@ -66,6 +74,14 @@ def commit(
         raise
     discard(order)
     return raised
+
+
+def _give_name(file: WrittenFile, site: Path) -> None:
+    """Publish a file; one that this attempt published before the database went is left alone."""
+    temporary, final = Path(file.temporary), site / file.final
+    if not temporary.exists() and final.is_file() and final.stat().st_size == file.size:
+        return
+    publish(temporary, final)
 
 
 def _check_still_ours(ledger: Ledger, claim: tasks.Claim) -> None:
@@ -119,7 +135,7 @@ def _commit_rows(
     monitors: MonitorSettings,
 ) -> list[str]:
     outcome = _result(order, report)
-    ending = tasks.Ending("done", "", report.seconds, report.peak_memory_mb)
+    ending = attempts.Ending("done", "", report.seconds, report.peak_memory_mb)
     edges = [(row["id"], row["role"]) for row in tasks.inputs_of(conn, claim.task_id)]
     if not tasks.end(conn, claim, "done", ending):
         raise Late
@@ -253,14 +269,17 @@ def discard(order: Order) -> None:
 def sweep(ledger: Ledger, site: Path) -> int:
     """Remove what dead attempts left: temporary files, and final names without a row.
 
-    Returns the number of attempts swept. Raw frames are never touched.
+    Returns the number of attempts swept. Raw frames, and attempts that run, are never touched.
     """
     work = paths.work_folder(site)
     work.mkdir(parents=True, exist_ok=True)
+    folders = sorted(path for path in work.iterdir() if path.is_dir())
+    with ledger.read() as conn:  # after the look at the folders: what begins now is not among them
+        alive = {str(attempt) for attempt in attempts.running(conn)}
     swept = 0
-    for folder in sorted(path for path in work.iterdir() if path.is_dir()):
-        if folder.name == paths.QUICK_WORK:
-            continue  # it runs beside the controller, and sweeps its own
+    for folder in folders:
+        if folder.name in alive or folder.name in paths.NOT_ATTEMPTS:
+            continue
         journal = folder / JOURNAL
         if journal.is_file():
             _unpublish(ledger, site, journal)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,35 @@ _TAKEN = ("raw", "detrended")
 _FACTS = tuple(FrameFacts.__dataclass_fields__)
 
 
+@dataclass(frozen=True)
+class Patience:
+    """When a step is taken to hang, or to eat memory: far beyond what it declares."""
+
+    least_s: float = 600.0
+    times: float = 50.0
+    """So many times the declared time, on top."""
+    least_mb: float = 700.0
+    memory_times: float = 1.5
+
+    def timeout_s(self, seconds: float) -> float:
+        """After how long a step is ended that declares so many seconds."""
+        return self.least_s + self.times * seconds if self.least_s else 0.0
+
+    def limit_mb(self, memory_mb: float) -> float:
+        """With how much memory a step is ended that declares so much."""
+        return self.least_mb + self.memory_times * memory_mb if self.least_mb else 0.0
+
+
 def write_order(
-    conn: Connection, rules: Rules, site: Path, claim: tasks.Claim, spec: StepSpec
+    conn: Connection,
+    rules: Rules,
+    site: Path,
+    claim: tasks.Claim,
+    spec: StepSpec,
+    patience: Patience | None = None,
 ) -> Order:
     """Describe one attempt completely: a worker asks nobody anything."""
+    patience = patience or Patience()
     rows = tasks.inputs_of(conn, claim.task_id)
     mjd = None
     if claim.kind in PROFILE_OF:
@@ -52,6 +78,8 @@ def write_order(
         scope="" if scope is None else str(scope),
         cores=spec.cores,
         memory_mb=spec.memory_mb * 2**claim.memory_faults,
+        limit_mb=patience.limit_mb(spec.memory_mb * 2**claim.memory_faults),
+        timeout_s=patience.timeout_s(spec.seconds_per_mpix * claim.megapixels),
     )
 
 

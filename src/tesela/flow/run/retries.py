@@ -10,7 +10,7 @@ from tesela.flow.run.steps import Report
 FAULT_LIMIT = 3
 INTERRUPTION_LIMIT = 10
 MEMORY_LIMIT = 2
-"""A task that kills its worker when it runs alone is tried once more; killed again, it is dead."""
+"""One that took too much is tried once more, with twice the request."""
 
 _FIRST_DELAY_S = 0.5
 _LONGEST_DELAY_S = 60.0
@@ -33,6 +33,8 @@ def fate(task: dict[str, Any], report: Report) -> Fate:
     kind = report.fault_class
     if kind == "quality":
         return Fate("skipped", report.message)
+    if kind == "impossible":
+        return Fate("dead", report.message)
     before, limit = {
         "infrastructure": (task["interruptions"], INTERRUPTION_LIMIT),
         "memory": (task["memory_faults"], MEMORY_LIMIT),

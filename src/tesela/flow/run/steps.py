@@ -19,8 +19,8 @@ from tesela.quality.bands import MonitorSettings
 
 
 class WorkerDied(Exception):
-    """A worker process ended without a report: killed, or out of memory. The controller alone sees
-    it, and tries the task again."""
+    """What ran a step is gone, and nobody knows what became of it: a batch job that was killed, a
+    node that was switched off. The controller alone sees it, and tries the task again."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,11 @@ class Order:
     cores: int = 1
     """Threads that the step may use; its result does not depend on them."""
     memory_mb: float = 0.0
-    """What the step may need, doubled after each death; the local engine sets no limit."""
+    """What the step is expected to need, doubled after each death for memory."""
+    limit_mb: float = 0.0
+    """With more it is ended; 0 sets no limit."""
+    timeout_s: float = 0.0
+    """After so long it is ended; 0 sets no limit."""
 
     def of_kind(self, kind: str, role: str = "input") -> list[InputRef]:
         """Return the inputs of a kind, in the order of their keys."""
@@ -157,8 +161,12 @@ class Report:
     outcome: Outcome | None
     files: tuple[WrittenFile, ...] = ()
     fault_class: str = ""
-    """infrastructure, memory, quality or fault."""
+    """infrastructure, memory, quality, fault, or impossible: what no engine of this site can do."""
     message: str = ""
     log: str = ""
     seconds: float = 0.0
     peak_memory_mb: float = 0.0
+    host: str = ""
+    """Where it ran."""
+    is_last_word: bool = False
+    """The process that it tells of is gone."""

@@ -10,6 +10,7 @@ import ctypes
 import os
 import resource
 import signal
+import socket
 import sys
 import time
 import traceback
@@ -69,12 +70,14 @@ def perform(run: Callable[[Order], Outcome], order: Order) -> Report:
             log=traceback.format_exc(),
             seconds=time.perf_counter() - started,
             peak_memory_mb=_peak_memory_mb(),
+            host=socket.gethostname(),
         )
     return Report(
         outcome,
         files=files,
         seconds=time.perf_counter() - started,
         peak_memory_mb=_peak_memory_mb(),
+        host=socket.gethostname(),
     )
 
 

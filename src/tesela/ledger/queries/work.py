@@ -4,18 +4,37 @@ from __future__ import annotations
 
 from sqlalchemy import text
 
-MARK_DIRTY = text("""
-    INSERT INTO dirty (kind, key, not_before, why, fresh)
-    VALUES (:kind, :key, :not_before, :why, :fresh)
+RANKS = {
+    "master": 0, "detrended": 1, "reduced": 2, "coadd": 3, "catalogue": 4, "dual": 5,
+    "zeropoints": 5, "valueadded": 6,
+}  # fmt: skip
+"""What is planned first among what is equally urgent: what others are made from."""
+LAST_RANK = 7
+_RANK = (
+    "CASE kind "
+    + " ".join(f"WHEN '{kind}' THEN {rank}" for kind, rank in RANKS.items())
+    + f" ELSE {LAST_RANK} END"
+)
+_MORE_URGENT = """
+    CASE WHEN excluded.priority > {table}.priority THEN excluded.priority
+         ELSE {table}.priority END
+"""
+
+MARK_DIRTY = text(f"""
+    INSERT INTO dirty (kind, key, not_before, why, fresh, priority, rank)
+    VALUES (:kind, :key, :not_before, :why, :fresh, :priority, :rank)
     ON CONFLICT (kind, key) DO UPDATE
     SET not_before = excluded.not_before, why = excluded.why,
-        fresh = dirty.fresh OR excluded.fresh
+        fresh = dirty.fresh OR excluded.fresh,
+        priority = {_MORE_URGENT.format(table="dirty")}
 """)
 
-WAKE = """
-    INSERT INTO dirty (kind, key, not_before, why, fresh)
-    SELECT kind, key, :not_before, :why, fresh FROM waiting WHERE {which}
-    ON CONFLICT (kind, key) DO UPDATE SET fresh = dirty.fresh OR excluded.fresh
+WAKE = f"""
+    INSERT INTO dirty (kind, key, not_before, why, fresh, priority, rank)
+    SELECT kind, key, :not_before, :why, fresh, priority, {_RANK} FROM waiting WHERE {{which}}
+    ORDER BY kind, key
+    ON CONFLICT (kind, key) DO UPDATE
+    SET fresh = dirty.fresh OR excluded.fresh, priority = {_MORE_URGENT.format(table="dirty")}
 """
 WAKE_KEY = text(WAKE.format(which="kind = :kind AND key = :key"))
 WAKE_FAMILY = text(WAKE.format(which="configuration = :family"))
@@ -24,11 +43,9 @@ WAKE_KIND = text(WAKE.format(which="kind = :kind"))
 WAKE_PENDING = text(WAKE.format(which="pending"))
 
 DUE = text("""
-    SELECT kind, key, why, fresh FROM dirty
+    SELECT kind, key, why, fresh, priority FROM dirty
     WHERE not_before <= :now
-    ORDER BY CASE kind WHEN 'master' THEN 0 WHEN 'detrended' THEN 1 WHEN 'reduced' THEN 2
-                       WHEN 'coadd' THEN 3 WHEN 'catalogue' THEN 4 WHEN 'dual' THEN 5
-                       WHEN 'zeropoints' THEN 5 WHEN 'valueadded' THEN 6 ELSE 7 END, key
+    ORDER BY priority DESC, rank, key
     LIMIT :limit
 """)
 
@@ -40,10 +57,11 @@ IS_PENDING = text("""
 """)
 
 SET_WAITING = text("""
-    INSERT INTO waiting (kind, key, since_mjd, reason, pending, fresh, configuration)
-    VALUES (:kind, :key, :now, :reason, :pending, :fresh, :configuration)
+    INSERT INTO waiting (kind, key, since_mjd, reason, pending, fresh, configuration, priority)
+    VALUES (:kind, :key, :now, :reason, :pending, :fresh, :configuration, :priority)
     ON CONFLICT (kind, key) DO UPDATE
-    SET reason = excluded.reason, pending = excluded.pending, fresh = excluded.fresh
+    SET reason = excluded.reason, pending = excluded.pending, fresh = excluded.fresh,
+        priority = excluded.priority
 """)
 
 PUT_TASK = text("""
@@ -56,12 +74,52 @@ PUT_TASK = text("""
         lease_until = NULL
 """)
 
-NEXT_READY = text("""
-    SELECT id, step, kind, key, attempts, wanted_hash, megapixels, memory_faults, why FROM task
-    WHERE state = 'ready' AND not_before <= :now
+# Each step by itself, for each has its own limit: ten looks into the partial index.
+NEXT_READY = """
+    SELECT id, step, kind, key, attempts, wanted_hash, megapixels, memory_faults, why, priority
+    FROM task
+    WHERE state = 'ready' AND step = :step AND not_before <= :now
     ORDER BY priority DESC, id
     LIMIT :limit
+"""
+# What another controller is about to take is passed over.
+NEXT_READY_OF_MANY = text(NEXT_READY + " FOR UPDATE SKIP LOCKED")
+NEXT_READY_ALONE = text(NEXT_READY)
+
+STEPS_RUNNING = text("""
+    SELECT step, COUNT(*) AS n FROM task WHERE state = 'running' GROUP BY step
 """)
+
+RENEW = text("""
+    UPDATE task SET lease_until = :until
+    WHERE state = 'running' AND attempt_id IN (
+        SELECT id FROM attempt WHERE controller = :controller AND outcome = 'running')
+""")
+
+# Leases that ran out although the database was there to renew them.
+LOST = text("""
+    SELECT id, attempt_id, step, key FROM task
+    WHERE state = 'running' AND lease_until < :now ORDER BY id
+""")
+
+OF_CONTROLLER = text("""
+    SELECT t.id, t.attempt_id FROM task t JOIN attempt a ON a.id = t.attempt_id
+    WHERE t.state = 'running' AND a.controller = :controller AND a.outcome = 'running'
+    ORDER BY t.id
+""")
+
+RUNNING_CONTROLLERS = text("""
+    SELECT c.id, c.host, c.pid, c.engine, c.started_mjd, c.seen_mjd,
+           (SELECT COUNT(*) FROM attempt a
+            WHERE a.controller = c.id AND a.outcome = 'running') AS n
+    FROM controller c WHERE c.ended_mjd IS NULL ORDER BY c.started_mjd, c.id
+""")
+
+# After the clock was set back: what should have been due long ago would wait for that long.
+UNDO_CLOCK_TASKS = text("""
+    UPDATE task SET not_before = :latest WHERE state = 'ready' AND not_before > :latest
+""")
+UNDO_CLOCK_DIRTY = text("UPDATE dirty SET not_before = :latest WHERE not_before > :latest")
 
 CLAIM = text("""
     UPDATE task SET state = 'running', attempt_id = :attempt_id, attempts = attempts + 1,
