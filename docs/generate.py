@@ -164,10 +164,13 @@ def _settings() -> str:
     sections = [
         "## survey.toml",
         _class_table(
-            "Top of the file", config.Survey, skip={"filters", "calibration", "flow", "overrides"}
+            "Top of the file",
+            config.Survey,
+            skip={"filters", "projects", "calibration", "flow", "overrides"},
         ),
         _class_table("`[filters.BAND]`", config.Filter, skip={"reference"}),
         _class_table("`[filters.BAND.reference]`", config.Reference),
+        _class_table("`[projects.NAME]`", config.Project),
         "### `[grid]`\n\nThe sky grid, the same pixels in every band.\n\n" + _grid(),
         _class_table(
             "`[calibration]`",

@@ -178,8 +178,9 @@ def controller(
     """A controller of toy steps; runs them in this process unless `workers` is given."""
     workers = options.pop("workers", 0)
     engine = LocalEngine(int(workers)) if workers else InlineEngine()  # type: ignore[call-overload]
+    manner = options.pop("manner", None)
     steps = registry(**options)  # type: ignore[arg-type]
-    return Controller(site, ledger, the_rules or rules(), steps, engine)
+    return Controller(site, ledger, the_rules or rules(), steps, engine, manner)  # type: ignore[arg-type]
 
 
 class InlineEngine:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,6 +21,7 @@ from tesela.cli.common import (
     stale_lines,
     waiting_lines,
 )
+from tesela.errors import BadInput
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -32,14 +35,54 @@ def add_to(app: typer.Typer) -> None:
 
 
 def plan(
-    site: SiteOption = HERE, as_json: JsonOption = False, dry_run: DryRunOption = False
+    site: SiteOption = HERE,
+    planned_frames: Annotated[
+        Path | None,
+        typer.Option(
+            "--planned",
+            help="First take in a CSV of tile,band,frames: with so many good frames a coadd is"
+            " complete, and waits for no quiet period.",
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+    dry_run: DryRunOption = False,
 ) -> None:
     """Say what is due now and why, what waits and for what, and how long it will take."""
     from tesela.flow.run.site import open_site
 
     opened = open_site(site)
+    if planned_frames is not None:
+        take_planned(opened, planned_frames, dry_run=dry_run)
     data = planned(opened, dry_run=dry_run)
     emit(data, as_json, lambda: lines(data))
+
+
+def take_planned(opened: Site, file: Path, *, dry_run: bool) -> int:
+    """Write down how many frames are planned for tiles and bands; returns for how many."""
+    from tesela.ledger import frames
+
+    rows = list(_planned_rows(file, list(opened.survey.filters)))
+    with opened.ledger.rehearse() if dry_run else opened.ledger.write() as conn:
+        return frames.set_planned(conn, rows)
+
+
+def _planned_rows(file: Path, bands: list[str]) -> Iterator[tuple[str, str, int]]:
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(str(file), found=str(error), expected="a CSV of tile,band,frames") from error
+    for n, row in enumerate(csv.reader(text.splitlines()), start=1):
+        words = [word.strip() for word in row]
+        if not any(words) or (n == 1 and words == ["tile", "band", "frames"]):
+            continue
+        if len(words) != 3 or words[1] not in bands or not words[2].isdigit() or words[2] == "0":
+            raise BadInput(
+                f"{file.name}, line {n}",
+                found=",".join(row),
+                expected=f"tile,band,frames with a band of {', '.join(bands)} and a whole number",
+                do="correct the line; nothing was taken in",
+            )
+        yield words[0], words[1], int(words[2])
 
 
 def planned(opened: Site, *, dry_run: bool) -> dict[str, Any]:

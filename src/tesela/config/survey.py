@@ -124,7 +124,11 @@ class Flow:
     """Cores that share the reduction of a frame: two nearly halve its time and not its cost. One is
     best where frames are many."""
     quiet_s: float = 0.0
-    """A tile is left alone this long after the last frame that touched it."""
+    """A tile is left alone this long after the last frame that touched it, unless it is complete; a
+    master after the last of its frames."""
+    complete: dict[str, int] = field(default_factory=dict)
+    """Good frames of a tile with which its coadd is complete, by band; `tesela plan --planned`
+    tells it tile by tile."""
     confirm_above: int = 100
     """Above this number of targets, consequences want --yes."""
     archive: str = "copy"
@@ -154,6 +158,14 @@ class Override:
 
 
 @dataclass(frozen=True)
+class Project:
+    """A programme: the survey, or observations in open time."""
+
+    coadd: bool = True
+    """Its frames go into the survey's coadds; otherwise they are reduced and left at that."""
+
+
+@dataclass(frozen=True)
 class Survey:
     """The contents of `survey.toml`."""
 
@@ -171,6 +183,8 @@ class Survey:
     filter, else the first."""
     project: str = "survey"
     """Programme of frames whose header names none."""
+    projects: dict[str, Project] = field(default_factory=dict)
+    """Programmes that are not as the survey itself, by the name that headers have."""
     calibration: Calibration = field(default_factory=Calibration)
     """Masters."""
     flow: Flow = field(default_factory=Flow)
@@ -213,6 +227,7 @@ def load_survey(path: Path) -> Survey:
             expected=f"one of {', '.join(survey.filters)}",
         )
     _check_numbers(survey, path.name)
+    _check_complete(survey, path.name)
     if survey.flow.archive not in ("copy", "reference"):
         raise ConfigError(
             f"{path.name}.flow.archive",
@@ -259,6 +274,16 @@ def _check_reference(reference: Reference, where: str) -> None:
         raise ConfigError(
             f"{where}.mag_limits", found=f"{low:g}, {high:g}", expected="the brighter limit first"
         )
+
+
+def _check_complete(survey: Survey, where: str) -> None:
+    for band, frames in survey.flow.complete.items():
+        if band not in survey.filters or frames < 1:
+            raise ConfigError(
+                f"{where}.flow.complete.{band}",
+                found=f"{frames}",
+                expected=f"at least one frame, of one of {', '.join(survey.filters)}",
+            )
 
 
 def _check_numbers(survey: Survey, where: str) -> None:

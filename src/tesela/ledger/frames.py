@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from tesela.errors import Duplicate, NotFound
@@ -184,3 +185,33 @@ def refuse(conn: Connection, path: str, sha256: str, reason: str, log: str = "")
     row = {"path": path, "sha256": sha256, "reason": reason, "at_mjd": now_mjd()}
     insert_once(conn, schema.refused, row, ["path", "sha256"], update=["reason", "at_mjd"])
     events.record(conn, "ingest refused", kind="raw", key=path, detail=f"{reason}\n{log}".strip())
+
+
+def count_good(conn: Connection, tile: str, band: str) -> int:
+    """Return how many frames of a tile and band have an image that would go into a coadd."""
+    wanted = {"tile": tile, "band": band, "yes": True}
+    return int(conn.scalar(queries.GOOD_FRAMES, wanted) or 0)
+
+
+def planned(conn: Connection, tile: str, band: str) -> int:
+    """Return how many frames are planned for a tile and band; 0 where that is not said."""
+    table = schema.planned
+    query = table.select().where(table.c.tile == tile, table.c.band == band)
+    row = conn.execute(query).first()
+    return 0 if row is None else int(row.frames)
+
+
+def set_planned(conn: Connection, rows: Iterable[tuple[str, str, int]]) -> int:
+    """Say how many frames are planned (tile, band, frames); returns for how many tiles and bands.
+
+    Raises `NotFound` for a tile that the grid does not have.
+    """
+    known = set(conn.scalars(sa.select(schema.tile.c.name)))
+    n = 0
+    for tile, band, wanted in rows:
+        if tile not in known:
+            raise NotFound(f"tile {tile}", found="no tile of that name in the survey's grid")
+        row = {"tile": tile, "band": band, "frames": wanted}
+        insert_once(conn, schema.planned, row, ["tile", "band"], update=["frames"])
+        n += 1
+    return n

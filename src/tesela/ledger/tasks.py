@@ -310,12 +310,12 @@ def running_by_step(conn: Connection) -> dict[str, int]:
     return {row.step: row.n for row in conn.execute(queries.STEPS_RUNNING)}
 
 
-def next_retry(conn: Connection) -> float | None:
-    """Return the earliest MJD at which a ready task may run, or None without ready tasks."""
+def next_retry(conn: Connection, steps: Iterable[str]) -> float | None:
+    """Return the earliest MJD at which a ready task of some steps may run; None without any."""
     table = schema.task
-    query = table.select().where(table.c.state == "ready").order_by(table.c.not_before).limit(1)
-    row = conn.execute(query).first()
-    return None if row is None else float(row.not_before)
+    ready = (table.c.state == "ready") & table.c.step.in_(list(steps))
+    found = conn.scalar(sa.select(sa.func.min(table.c.not_before)).where(ready))
+    return None if found is None else float(found)
 
 
 def count_open(conn: Connection) -> int:

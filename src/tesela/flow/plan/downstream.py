@@ -21,6 +21,9 @@ PLANNED = (
 )  # fmt: skip
 """Kinds that the planner makes; a calset or a raw frame is never due."""
 
+_TONIGHT_DAYS = 1.5
+"""A frame taken within them is of tonight, or of the night that just ended."""
+
 _FOLLOWERS = {
     "dual": ("valueadded", "science"),
     "zeropoints": ("valueadded", "science"),
@@ -30,10 +33,21 @@ _FOLLOWERS = {
 
 
 def frame_arrived(conn: Connection, rules: Rules, name: str) -> None:
-    """A raw frame was taken in."""
-    targets = first_products(rules, frames.get(conn, name))
+    """A raw frame was taken in: its image at once, its masters when no more of them come."""
+    frame = frames.get(conn, name)
+    targets = first_products(rules, frame)
     why = "frame ingested" if ("reduced", name) in targets else f"frame {name} ingested"
-    tasks.mark_dirty(conn, targets, why)
+    fresh = now_mjd() - frame["mjd_start"] < _TONIGHT_DAYS
+    priority = tasks.TONIGHT if fresh else tasks.BULK
+    images = [target for target in targets if target[0] != "master"]
+    tasks.mark_dirty(conn, images, why, priority=priority)
+    rest = [target for target in targets if target[0] == "master"]
+    tasks.mark_dirty(conn, rest, why, priority=priority, not_before=quiet_until(rules))
+
+
+def quiet_until(rules: Rules) -> float:
+    """Return the end (MJD) of a quiet period that begins now; 0 where there is none."""
+    return now_mjd() + rules.quiet_s / SECONDS_A_DAY if rules.quiet_s else 0.0
 
 
 def first_products(rules: Rules, frame: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -81,8 +95,21 @@ def reduced_changed(conn: Connection, rules: Rules, name: str, tiles_before: lis
     frame = frames.get(conn, name)
     tiles = sorted({*tiles_before, *frames.tiles_of(conn, frame["product_id"])})
     targets = [("coadd", coadd_key(tile, frame["band"])) for tile in tiles]
-    quiet_until = now_mjd() + rules.quiet_s / SECONDS_A_DAY if rules.quiet_s else 0.0
-    tasks.mark_dirty(conn, targets, f"reduced image {name}", not_before=quiet_until)
+    why = f"reduced image {name}"
+    complete = [
+        target
+        for target, tile in zip(targets, tiles)
+        if rules.quiet_s and _is_complete(conn, rules, tile, frame["band"])
+    ]
+    tasks.mark_dirty(conn, complete, f"{why}: the tile is complete")
+    rest = [target for target in targets if target not in complete]
+    tasks.mark_dirty(conn, rest, why, not_before=quiet_until(rules))
+
+
+def _is_complete(conn: Connection, rules: Rules, tile: str, band: str) -> bool:
+    """Whether a tile has as many good frames of a band as are planned."""
+    wanted = frames.planned(conn, tile, band) or rules.complete.get(band, 0)
+    return wanted > 0 and frames.count_good(conn, tile, band) >= wanted
 
 
 def master_certified(
@@ -177,7 +204,8 @@ def made(conn: Connection, rules: Rules, kind: str, key: str, tiles_before: list
             replaced = [row["id"]] if row["version"] > 1 else []
             master_certified(conn, rules, MasterKey.parse(key), replaced)
     elif kind == "detrended":
-        tasks.mark_dirty(conn, _built_from(conn, rules, key), f"detrended image of {key} made")
+        why = f"detrended image of {key} made"
+        tasks.mark_dirty(conn, _built_from(conn, rules, key), why, not_before=quiet_until(rules))
     elif kind == "reduced":
         reduced_changed(conn, rules, key, tiles_before)
     elif kind == "coadd":

@@ -50,6 +50,10 @@ class Rules:
     refcat: str = ""
     """Name of the reference catalogue; empty if reduction needs none."""
     quiet_s: float = 0.0
+    complete: Mapping[str, int] = field(default_factory=dict)
+    """Good frames with which a coadd is complete, by band; where a tile has no plan of its own."""
+    uncoadded: frozenset[str] = frozenset()
+    """Projects whose frames go into no coadd."""
     margin_deg: float = 0.0
     longitude_deg: Mapping[str, float] = field(default_factory=dict)
     """East longitude of each camera's site: nights change at its noon."""
@@ -73,6 +77,8 @@ class Rules:
             tiles_touching=tiles_touching,
             refcat=survey.refcat,
             quiet_s=survey.flow.quiet_s,
+            complete=survey.flow.complete,
+            uncoadded=frozenset(n for n, one in survey.projects.items() if not one.coadd),
             margin_deg=survey.flow.margin_arcmin / 60.0,
             longitude_deg={clean(one.name): one.longitude_deg for one in cameras},
             amplifiers={clean(one.name): _in_step(one) for one in cameras},
@@ -84,6 +90,10 @@ class Rules:
     def calendar(self) -> Calendar:
         """Periods, validities and epochs."""
         return Calendar(self.calibration, self.longitude_deg)
+
+    def tiles_of(self, project: str, corners: Corners, margin_deg: float) -> list[str]:
+        """Tiles that a frame goes into: none, of a project that is not coadded."""
+        return [] if project in self.uncoadded else self.tiles_touching(corners, margin_deg)
 
     def minimum(self, master_kind: str) -> int:
         """Fewest frames a master is made from."""

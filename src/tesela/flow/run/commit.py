@@ -256,7 +256,7 @@ def _commit_tiles(
     frame = frames.get(conn, order.key)
     before = frames.tiles_of(conn, frame["product_id"])
     if footprint is not None:
-        tiles = rules.tiles_touching(footprint, 0.0)
+        tiles = rules.tiles_of(frame["project"], footprint, 0.0)
         frames.set_tiles(conn, frame["product_id"], frame["band"], tiles, source="wcs")
     return before
 

@@ -230,7 +230,8 @@ class Controller:
         """Nothing of ours runs: wait for a retry or for other controllers, end the quiet periods,
         look once at who still waits."""
         with self.ledger.read() as conn:
-            retry_at = tasks.next_retry(conn)
+            may_run = [step for step, room in self._rooms(conn, 1).items() if room]
+            retry_at = tasks.next_retry(conn, may_run)
             quiet = tasks.last_not_before(conn) is not None
             others = sum(tasks.running_by_step(conn).values())
         if retry_at is not None and not self._note:

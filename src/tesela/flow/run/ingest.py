@@ -149,7 +149,8 @@ def _keep_picture(intake: Intake, described: Described) -> products.File:
 def _commit(intake: Intake, facts: FrameFacts, picture: products.File) -> None:
     tiles = []
     if facts.footprint is not None:
-        tiles = intake.rules.tiles_touching(facts.footprint, intake.rules.margin_deg)
+        margin = intake.rules.margin_deg
+        tiles = intake.rules.tiles_of(facts.project, facts.footprint, margin)
     with intake.ledger.write() as conn:
         frames.add(conn, facts, tiles, picture)
         downstream.frame_arrived(conn, intake.rules, facts.name)

@@ -117,6 +117,17 @@ FRAMES_OF_TILE = text("""
     ORDER BY f.name
 """)
 
+# Frames of a tile and band whose image would go into a coadd now.
+GOOD_FRAMES = text("""
+    SELECT COUNT(*) AS n
+    FROM frame_tile ft
+    JOIN frame f ON f.product_id = ft.frame_id
+    JOIN product r ON r.kind = 'reduced' AND r.key = f.name AND r.is_current
+    LEFT JOIN quality q ON q.product_id = r.id
+    LEFT JOIN verdict v ON v.kind = 'raw' AND v.key = f.name AND v.withdrawn_mjd IS NULL
+    WHERE ft.tile = :tile AND ft.band = :band AND v.key IS NULL AND COALESCE(q.passed, :yes)
+""")
+
 EVERY_FRAME = text("""
     SELECT f.name, f.configuration, x.obstype, x.flat_kind, x.night, x.object
     FROM frame f JOIN exposure x ON x.id = f.exposure_id

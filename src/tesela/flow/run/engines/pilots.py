@@ -109,6 +109,7 @@ class _Pool:
 
     cluster: Any
     client: Any
+    executor: cf.Executor
 
     @classmethod
     def open(cls, settings: Cluster, make: MakeCluster, size_mb: int, folder: Path) -> _Pool:
@@ -155,13 +156,11 @@ class _Pool:
             target_duration="5s",
             wait_count=max(1, round(settings.idle_s / 2)),
         )
-        return cls(cluster, client)
+        executor = client.get_executor(pure=False, retries=0, resources={"step": 1})
+        return cls(cluster, client, executor)
 
     def submit(self, run: Run, order: Order) -> cf.Future[Report]:
-        executor = self.client.get_executor(
-            pure=False, retries=0, resources={"step": 1}, key=f"{order.step}-{order.attempt}"
-        )
-        future: cf.Future[Report] = executor.submit(pilot.perform, run, order)
+        future: cf.Future[Report] = self.executor.submit(pilot.perform, run, order)
         return future
 
     def close(self) -> None:
