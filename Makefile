@@ -4,12 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
 
-.PHONY: assets demo test test-web check bench format clean help
+.PHONY: assets demo test test-web test-services test-cluster check bench format clean help
 
 help:
 	@echo "make demo    a simulated 12-filter night, from raw frames to a published release (in ./$(DEMO))"
 	@echo "make test    the test suite, with line coverage"
 	@echo "make test-web  pages in a headless Chromium"
+	@echo "make test-services  the ledger and the flow on a real PostgreSQL, sites over rsync"
+	@echo "make test-cluster   the engines on a real Grid Engine and Slurm, which it brings up"
 	@echo "make check   ruff, mypy and the import contract"
 	@echo "make bench   the benchmarks of docs/benchmarks.md"
 
@@ -38,13 +40,21 @@ demo: $(VENV)/.demo assets
 test: $(VENV)/.test
 	$(BIN)/tesela doctor
 	$(BIN)/python -m coverage erase
-	$(BIN)/python -m coverage run -m pytest -m "not browser" $(PYTEST)
+	$(BIN)/python -m coverage run -m pytest -m "not browser and not cluster" $(PYTEST)
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report --fail-under=85 --skip-covered
 
 # Pages in a headless Chromium; skipped with a sentence where there is none.
 test-web: $(VENV)/.test
 	$(BIN)/python -m pytest -m browser tests/web $(PYTEST)
+
+# The same tests as on SQLite, on a private PostgreSQL; skipped with a sentence where there is none.
+test-services: $(VENV)/.test
+	TESELA_TEST_LEDGER=postgresql $(BIN)/python -m pytest tests/ledger tests/flow $(PYTEST)
+
+# Skipped with a sentence where Grid Engine or Slurm cannot be had.
+test-cluster: $(VENV)/.test
+	$(BIN)/python -m pytest -m cluster tests/cluster $(PYTEST)
 
 check: $(VENV)/.test
 	$(BIN)/ruff check .
