@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import re
 import signal
@@ -33,11 +34,13 @@ class Farm:
 
     def site_toml(self, ledger_url: str, *, max_jobs: int = 2) -> str:
         """Settings of a site that runs on it."""
+        path = os.environ.get("PYTHONPATH")
+        prologue = [f"export PYTHONPATH={path}"] if path else []
         ledger = f'[ledger]\nurl = "{ledger_url}"\n' if ledger_url else ""
         return (
             f'name = "core"\nengine = "farm"\n{ledger}[clusters.farm]\nkind = "{self.kind}"\n'
             f'queue = "{self.queue}"\ninterface = "127.0.0.1"\nmax_jobs = {max_jobs}\n'
-            "memory_mb = 1500\nidle_s = 10\n"
+            f"memory_mb = 1500\nidle_s = 10\nprologue = {json.dumps(prologue)}\n"
         )
 
     def jobs(self) -> list[str]:
@@ -88,7 +91,7 @@ def up(script: str) -> dict[str, str]:
     )
     if done.returncode == _CANNOT:
         pytest.skip(done.stderr.strip().splitlines()[-1])
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, f"{script} up: {done.returncode}: {done.stdout}{done.stderr}"
     found = dict(re.findall(r"(\w+)=(\S+)", done.stdout.partition("#")[0]))
     os.environ.update(found)
     return found

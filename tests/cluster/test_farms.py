@@ -6,9 +6,10 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from subprocess import Popen
 
 import pytest
 
@@ -26,7 +27,7 @@ from verbs import start, well
 from .farm import Farm, kill_job
 
 pytestmark = pytest.mark.cluster
-_TESTS = Path(__file__).parents[1]
+_PATH = f"{Path(__file__).parents[1]}:{os.environ.get('PYTHONPATH', '')}"
 
 
 def until(condition: Callable[[], object], seconds: float = 120.0) -> None:
@@ -48,9 +49,25 @@ def hashes(ledger: Ledger) -> dict[tuple[str, str], str]:
     return {(row.kind, row.key): row.data_hash for row in served}
 
 
+@pytest.fixture
+def started() -> Iterator[Callable[..., Popen[bytes]]]:
+    """`start`, and nothing of it is left in the end."""
+    processes: list[Popen[bytes]] = []
+
+    def start_one(*words: object) -> Popen[bytes]:
+        processes.append(start(*words))
+        return processes[-1]
+
+    yield start_one
+    for process in processes:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
 @pytest.mark.timeout(900)
 def test_a_night_while_everything_is_killed_ends_as_an_undisturbed_one(
-    farm: Farm, night: Path, done: Path, tmp_path: Path
+    farm: Farm, night: Path, done: Path, tmp_path: Path, started: Callable[..., Popen[bytes]]
 ) -> None:
     """PostgreSQL with Grid Engine, SQLite with Slurm: as it ends with SQLite and processes."""
     moments = random.Random(20170703)
@@ -75,7 +92,7 @@ def test_a_night_while_everything_is_killed_ends_as_an_undisturbed_one(
         until(lambda: n_done() >= n and is_busy())
         time.sleep(moments.uniform(0.0, 1.0))
 
-    process = start("run", "--site", site)
+    process = started("run", "--site", site)
     busy_after(1)
     os.kill(moments.choice(farm.step_processes()), signal.SIGKILL)  # the process of a step
     busy_after(4)
@@ -87,7 +104,7 @@ def test_a_night_while_everything_is_killed_ends_as_an_undisturbed_one(
     process.kill()  # the controller
     process.wait()
     began = time.monotonic()
-    process = start("run", "--site", site)
+    process = started("run", "--site", site)
     busy_after(n_done())
     assert time.monotonic() - began < 30 + leases.LEASE_S
     assert process.wait(600) == 0
@@ -109,7 +126,7 @@ def test_a_night_while_everything_is_killed_ends_as_an_undisturbed_one(
 def engine(farm: Farm, tmp_path: Path):  # type: ignore[no-untyped-def]
     settings = Cluster(
         kind=farm.kind, queue=farm.queue, interface="127.0.0.1", max_jobs=2, memory_mb=1500.0,
-        max_memory_mb=6000.0, idle_s=5.0, prologue=(f"export PYTHONPATH={_TESTS}",),
+        max_memory_mb=6000.0, idle_s=5.0, prologue=(f"export PYTHONPATH={_PATH}",),
     )  # fmt: skip
     made = PilotEngine(settings, {"sge": sge.make, "slurm": slurm.make}[farm.kind], tmp_path)
     yield made
@@ -119,7 +136,7 @@ def engine(farm: Farm, tmp_path: Path):  # type: ignore[no-untyped-def]
 def order(folder: Path, number: int, **settings: object) -> Order:
     key = f"k{number}"
     return Order(
-        number, number, "reduce", "reduced", key, 1, (), settings, "", str(folder),
+        number, number, "reduce", "reduced", key, 1, (), settings, str(folder),
         str(folder / key),
     )  # fmt: skip
 

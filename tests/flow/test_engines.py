@@ -25,9 +25,7 @@ def engine() -> Iterator[LocalEngine]:
 
 
 def order(folder: Path, key: str, **settings: object) -> Order:
-    return Order(
-        1, 1, "reduce", "reduced", key, 1, (), settings, "", str(folder), str(folder / key)
-    )
+    return Order(1, 1, "reduce", "reduced", key, 1, (), settings, str(folder), str(folder / key))
 
 
 def test_a_killed_worker_loses_its_own_task_only(engine: LocalEngine, tmp_path: Path) -> None:

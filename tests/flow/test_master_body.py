@@ -26,7 +26,7 @@ def test_its_header_tells_what_was_done_with_which_numbers(
     about = SimpleNamespace(pages={}, metrics={}, warnings=[], monitored=[])
     monkeypatch.setattr(master_bodies.stage, "about", lambda *_: about)
     key = "BIAS.JAST80.t80cam.01.fast.2017-07-03"
-    order = Order(1, 1, "master", "master", key, 1, (), {"stage": {}}, "", "", str(tmp_path))
+    order = Order(1, 1, "master", "master", key, 1, (), {"stage": {}}, "", str(tmp_path))
     outcome = master_bodies.run_master(order)
     cards = card_dict(Master.read(Path(outcome.files[0][0])).cards)
     assert cards["TSL OP1 NAME"] == "overscan"

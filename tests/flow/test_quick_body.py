@@ -28,7 +28,7 @@ def test_the_star_list_describes_its_columns(
     raw = InputRef("raw", "a", 1, "", "input", facts.as_dict())
     settings = {"reduce": {}, "stage": {}}
     made = quick_body.run_quicklook(
-        Order(1, 1, "quicklook", "quicklook", "a", 1, (raw,), settings, "", "", str(tmp_path))
+        Order(1, 1, "quicklook", "quicklook", "a", 1, (raw,), settings, "", str(tmp_path))
     )
     schema = pq.read_schema(made.files[0][0])
     for name, column in QUICKLOOK.items():

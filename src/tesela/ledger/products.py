@@ -180,6 +180,25 @@ def invalidate(conn: Connection, product_id: int) -> None:
     conn.execute(table.update().where(table.c.id == product_id).values(state="invalid"))
 
 
+def set_dropped(conn: Connection, product_id: int, at_mjd: float) -> None:
+    """Note that the main file of a version was removed on purpose and can be made again."""
+    table = schema.product
+    conn.execute(table.update().where(table.c.id == product_id).values(dropped_mjd=at_mjd))
+
+
+def set_restored(conn: Connection, product_id: int, path: str, checksum: str, size: int) -> None:
+    """Note that the main file is there again. Its bytes may differ from those before, in the dates
+    of its header; the data do not."""
+    table = schema.product
+    files = json.loads(by_id(conn, product_id)["files_json"])
+    now = [[path, checksum, size] if file[0] == path else file for file in files]
+    conn.execute(
+        table.update()
+        .where(table.c.id == product_id)
+        .values(dropped_mjd=None, checksum=checksum, files_json=json.dumps(now))
+    )
+
+
 def set_stale(conn: Connection, product_id: int, why: str) -> None:
     """Note that a newer choice of inputs exists ('' takes the note back)."""
     table = schema.product

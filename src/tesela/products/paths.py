@@ -53,7 +53,10 @@ QUICK_WORK: Final = "quicklook"
 ENGINE_WORK: Final = "engine"
 """Folder within that of the attempts, which belongs to engines."""
 
-NOT_ATTEMPTS: Final = (QUICK_WORK, ENGINE_WORK)
+RESTORE_WORK: Final = "restore"
+"""Folder within that of the attempts for versions that are made again."""
+
+NOT_ATTEMPTS: Final = (QUICK_WORK, ENGINE_WORK, RESTORE_WORK)
 """Folders beside those of the attempts; who works there sweeps there."""
 
 

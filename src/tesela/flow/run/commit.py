@@ -18,7 +18,16 @@ from tesela.flow.plan import downstream
 from tesela.flow.plan.rules import Rules
 from tesela.flow.run import watch
 from tesela.flow.run.steps import Order, Outcome, Report, WrittenFile
-from tesela.ledger import attempts, frames, masters, products, queries, steps, tasks
+from tesela.ledger import (
+    attempts,
+    frames,
+    masters,
+    products,
+    provenance,
+    queries,
+    steps,
+    tasks,
+)
 from tesela.ledger.engine import Ledger
 from tesela.ledger.keys import MasterKey, Scope
 from tesela.products import paths
@@ -139,6 +148,7 @@ def _commit_rows(
     edges = [(row["id"], row["role"]) for row in tasks.inputs_of(conn, claim.task_id)]
     if not tasks.end(conn, claim, "done", ending):
         raise Late
+    provenance.keep_settings(conn, order.settings_hash, order.settings)
     product_id = products.insert(conn, _row_of(claim, order, report), edges)
     products.add_quality(
         conn,

@@ -27,7 +27,7 @@ from tesela.flow.run.engines.engine import Engine
 from tesela.flow.run.heartbeat import Heartbeat
 from tesela.flow.run.journal import Journal
 from tesela.flow.run.lock import only_controller
-from tesela.flow.run.orders import Patience, write_order
+from tesela.flow.run.orders import Patience, Scribe
 from tesela.flow.run.settler import Settler, Summary
 from tesela.flow.run.steps import Order, Registry, Report, WorkerDied
 from tesela.ledger import controllers, events, leases, status, steps, tasks
@@ -294,13 +294,8 @@ class Controller:
             claims = tasks.claim(
                 conn, room, now=leases.now(conn), rooms=self._rooms(conn, room), controller=self.id
             )
-            orders = [
-                write_order(
-                    conn, self.rules, self.site, claim, self.registry[claim.step],
-                    self.manner.patience,
-                )
-                for claim in claims
-            ]  # fmt: skip
+            scribe = Scribe(conn, self.rules, self.site, self.registry, self.manner.patience)
+            orders = [scribe.of_claim(claim) for claim in claims]
         for claim, order in zip(claims, orders):
             future = self.engine.submit(self.registry[claim.step].run, order)
             self._flying[future] = (claim, order)

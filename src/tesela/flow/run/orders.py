@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import statistics
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy.engine import Connection
 
+from tesela.errors import LedgerError
 from tesela.flow.plan.reduced import mjd_mid
 from tesela.flow.plan.rules import PROFILE_OF, Rules
-from tesela.flow.run.steps import InputRef, Order, StepSpec
+from tesela.flow.run.remake import Remake, recorded_settings
+from tesela.flow.run.steps import InputRef, Order, Registry
 from tesela.ledger import calsets, frames, masters, products, steps, tasks
-from tesela.ledger.keys import MasterKey
+from tesela.ledger.keys import MasterKey, Scope
 from tesela.products import paths
 from tesela.products.frame import FrameFacts
 from tesela.products.validity import Validity
@@ -42,67 +45,121 @@ class Patience:
         return self.least_mb + self.memory_times * memory_mb if self.least_mb else 0.0
 
 
-def write_order(
-    conn: Connection,
-    rules: Rules,
-    site: Path,
-    claim: tasks.Claim,
-    spec: StepSpec,
-    patience: Patience | None = None,
-) -> Order:
-    """Describe one attempt completely: a worker asks nobody anything."""
-    patience = patience or Patience()
-    rows = tasks.inputs_of(conn, claim.task_id)
-    mjd = None
-    if claim.kind in PROFILE_OF:
-        mjd = mjd_mid(frames.get(conn, claim.key))
-    elif claim.kind == "master":
-        taken = [frames.get(conn, row["key"])["mjd_start"] for row in rows if row["kind"] in _TAKEN]
-        mjd = statistics.median(taken) if taken else rules.middle(MasterKey.parse(claim.key))
-    scope = steps.scope_of(conn, claim.kind, claim.key)
-    settings, settings_hash = spec.settings_in(scope)
-    return Order(
-        task_id=claim.task_id,
-        attempt=claim.attempt_id,
-        step=claim.step,
-        kind=claim.kind,
-        key=claim.key,
-        version=products.next_version(conn, claim.kind, claim.key),
-        inputs=tuple(input_ref(conn, rules, site, row, mjd) for row in rows),
-        settings=settings,
-        survey=str(paths.survey_file(site)),
-        site=str(site),
-        out_dir=str(paths.work_folder(site) / f"{claim.attempt_id}"),
-        code_version=spec.code_version,
-        settings_hash=settings_hash,
-        scope="" if scope is None else str(scope),
-        cores=spec.cores,
-        memory_mb=spec.memory_mb * 2**claim.memory_faults,
-        limit_mb=patience.limit_mb(spec.memory_mb * 2**claim.memory_faults),
-        timeout_s=patience.timeout_s(spec.seconds_per_mpix * claim.megapixels),
-    )
+@dataclass(frozen=True)
+class Scribe:
+    """Writes orders for one site: knows its rules, its steps and where its files are."""
+
+    conn: Connection
+    rules: Rules
+    site: Path
+    registry: Registry
+    patience: Patience = field(default_factory=Patience)
+
+    def of_claim(self, claim: tasks.Claim) -> Order:
+        """Describe one attempt completely: a worker asks nobody anything."""
+        spec = self.registry[claim.step]
+        scope = steps.scope_of(self.conn, claim.kind, claim.key)
+        settings, settings_hash = spec.settings_in(scope)
+        order = Order(
+            task_id=claim.task_id,
+            attempt=claim.attempt_id,
+            step=claim.step,
+            kind=claim.kind,
+            key=claim.key,
+            version=products.next_version(self.conn, claim.kind, claim.key),
+            inputs=self._inputs(claim.kind, claim.key, tasks.inputs_of(self.conn, claim.task_id)),
+            settings=settings,
+            site=str(self.site),
+            out_dir=str(paths.work_folder(self.site) / f"{claim.attempt_id}"),
+            code_version=spec.code_version,
+            settings_hash=settings_hash,
+            scope="" if scope is None else str(scope),
+            cores=spec.cores,
+            memory_mb=spec.memory_mb * 2**claim.memory_faults,
+        )
+        remade = [ref.remake.order for ref in _flat(order.inputs) if ref.remake is not None]
+        memory_mb = max([order.memory_mb, *(one.memory_mb for one in remade)])
+        seconds = spec.seconds_per_mpix * claim.megapixels
+        return replace(
+            order,
+            memory_mb=memory_mb,
+            limit_mb=self.patience.limit_mb(memory_mb),
+            timeout_s=(1 + len(remade)) * self.patience.timeout_s(seconds),
+        )
+
+    def as_recorded(self, product: dict[str, Any]) -> Remake:
+        """Describe how a version was made, so that it can be made again.
+
+        Raises `LedgerError` if it is of a kind that no step makes, or its settings were not kept.
+        """
+        kind, key = product["kind"], product["key"]
+        spec = next((one for one in self.registry.specs.values() if one.kind == kind), None)
+        if spec is None:
+            raise LedgerError(
+                f"{kind} {key} version {product['version']}",
+                found="no step makes it",
+                expected="a product of a step, whose files are there or can be made again",
+                do="fetch it from another site: tesela audit --repair",
+            )
+        scope = Scope.parse(product["scope"]) if product["scope"] else None
+        now, _ = spec.settings_in(scope)
+        order = Order(
+            task_id=0,
+            attempt=0,
+            step=spec.name,
+            kind=kind,
+            key=key,
+            version=product["version"],
+            inputs=self._inputs(kind, key, products.inputs(self.conn, product["id"])),
+            settings=recorded_settings(self.conn, product, now),
+            site=str(self.site),
+            out_dir="",
+            code_version=product["code_version"],
+            settings_hash=product["settings_hash"],
+            scope=product["scope"],
+            cores=spec.cores,
+            memory_mb=spec.memory_mb,
+        )
+        return Remake(spec.run, order, product["data_hash"], product["path"])
+
+    def _inputs(self, kind: str, key: str, rows: list[dict[str, Any]]) -> tuple[InputRef, ...]:
+        mjd = None
+        if kind in PROFILE_OF:
+            mjd = mjd_mid(frames.get(self.conn, key))
+        elif kind == "master":
+            taken = [r for r in rows if r["kind"] in _TAKEN]
+            starts = [frames.get(self.conn, row["key"])["mjd_start"] for row in taken]
+            own = MasterKey.parse(key)
+            mjd = statistics.median(starts) if starts else self.rules.middle(own)
+        return tuple(self.input_ref(row, mjd) for row in rows)
+
+    def input_ref(self, row: dict[str, Any], mjd: float | None) -> InputRef:
+        """Describe one input (a row of a product, with its role) of a product of an instant."""
+        conn, kind = self.conn, row["kind"]
+        members: tuple[InputRef, ...] = ()
+        facts: dict[str, Any] = {}
+        if kind == "raw":
+            facts = frame_facts(conn, row["key"])
+        elif kind == "master":
+            facts = _master_facts(conn, self.rules, row["id"], mjd)
+        elif kind == "calset":
+            found = calsets.members(conn, row["id"])
+            members = tuple(self.input_ref(member, mjd) for member in found)
+        elif kind in PROFILE_OF:
+            facts = {**frame_facts(conn, row["key"]), "metrics": _metrics(conn, row["id"])}
+        elif kind == "coadd":
+            facts = {"metrics": _metrics(conn, row["id"])}
+        path = str(self.site / row["path"]) if row["path"] else ""
+        remake = None
+        if row.get("dropped_mjd") is not None:
+            remake = self.as_recorded(products.by_id(conn, row["id"]))
+        return InputRef(kind, row["key"], row["version"], path, row["role"], facts, members, remake)
 
 
-def input_ref(
-    conn: Connection, rules: Rules, site: Path, row: dict[str, Any], mjd: float | None
-) -> InputRef:
-    """Describe one input (kind, key, version, id, path, role) of a product of an instant."""
-    kind = row["kind"]
-    members: tuple[InputRef, ...] = ()
-    facts: dict[str, Any] = {}
-    if kind == "raw":
-        facts = frame_facts(conn, row["key"])
-    elif kind == "master":
-        facts = _master_facts(conn, rules, row["id"], mjd)
-    elif kind == "calset":
-        found = calsets.members(conn, row["id"])
-        members = tuple(input_ref(conn, rules, site, member, mjd) for member in found)
-    elif kind in PROFILE_OF:
-        facts = {**frame_facts(conn, row["key"]), "metrics": _metrics(conn, row["id"])}
-    elif kind == "coadd":
-        facts = {"metrics": _metrics(conn, row["id"])}
-    path = str(site / row["path"]) if row["path"] else ""
-    return InputRef(kind, row["key"], row["version"], path, row["role"], facts, members)
+def _flat(refs: Iterable[InputRef]) -> Iterator[InputRef]:
+    for ref in refs:
+        yield ref
+        yield from ref.members
 
 
 def frame_facts(conn: Connection, name: str) -> dict[str, Any]:

@@ -10,10 +10,10 @@ from sqlalchemy.engine import Connection
 from tesela.flow.plan.approximate import nearest_masters
 from tesela.flow.plan.reduced import mjd_mid
 from tesela.flow.run.bodies import quicklook_step, registry
-from tesela.flow.run.orders import input_ref
+from tesela.flow.run.orders import Scribe
 from tesela.flow.run.quick_body import USUAL_ZEROPOINT
 from tesela.flow.run.site import Site
-from tesela.flow.run.steps import InputRef, Order
+from tesela.flow.run.steps import InputRef, Order, Registry
 from tesela.ledger import calsets, frames, products, quicklooks
 from tesela.ledger.keys import Configuration, Scope
 from tesela.products import paths
@@ -68,7 +68,8 @@ class QuickOrders:
 
     def _input(self, conn: Connection, row: dict[str, Any], frame: dict[str, Any]) -> InputRef:
         of_order = {**row, "role": "input"}
-        ref = input_ref(conn, self.site.rules, self.site.folder, of_order, mjd_mid(frame))
+        scribe = Scribe(conn, self.site.rules, self.site.folder, Registry(()))
+        ref = scribe.input_ref(of_order, mjd_mid(frame))
         if row["kind"] != "raw":
             return ref
         usual = quicklooks.usual_zeropoint(conn, frame["configuration"], frame["mjd_start"])
@@ -88,7 +89,6 @@ class QuickOrders:
             version=version,
             inputs=inputs,
             settings={**settings, "reduce": reduce["stage"]},
-            survey=str(paths.survey_file(self.site.folder)),
             site=str(self.site.folder),
             out_dir=str(paths.quick_work_folder(self.site.folder) / name),
             code_version=self.step.code_version,

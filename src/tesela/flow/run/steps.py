@@ -38,6 +38,8 @@ class InputRef:
     """Of a raw frame: `FrameFacts` as a table; of a master: kind, night, fallback_days."""
     members: tuple[InputRef, ...] = ()
     """Masters of a calset."""
+    remake: Any = None
+    """How it is made again (`remake.Remake`) if its file was dropped; None if it is there."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,6 @@ class Order:
     """The version that is committed if all goes well."""
     inputs: tuple[InputRef, ...]
     settings: Mapping[str, Any]
-    survey: str
-    """Path of the survey.toml."""
     site: str
     out_dir: str
     """Temporary folder of this attempt alone; outputs are written here."""

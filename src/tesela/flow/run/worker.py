@@ -19,6 +19,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from tesela.errors import BadInput, QualityError, TeselaError
+from tesela.flow.run.remake import with_inputs_remade
 from tesela.flow.run.steps import Order, Outcome, Report, WrittenFile
 from tesela.products.files import sha256_of, sync
 
@@ -60,7 +61,7 @@ def perform(run: Callable[[Order], Outcome], order: Order) -> Report:
     started = time.perf_counter()
     try:
         Path(order.out_dir).mkdir(parents=True, exist_ok=True)
-        outcome = run(order)
+        outcome = run(with_inputs_remade(order))
         files = tuple(_finish(temporary, final) for temporary, final in outcome.files)
     except Exception as error:  # noqa: BLE001 - the one edge where everything is caught and kept
         return Report(

@@ -13,7 +13,8 @@ LAST_VERSION = text("""
 """)
 
 INPUTS = text("""
-    SELECT e.role, p.id, p.kind, p.key, p.version, p.state, p.is_current, p.path
+    SELECT e.role, p.id, p.kind, p.key, p.version, p.state, p.is_current, p.path, p.data_hash,
+           p.dropped_mjd
     FROM edge e JOIN product p ON p.id = e.source
     WHERE e.product = :product
     ORDER BY e.role, p.kind, p.key, p.version

@@ -136,10 +136,16 @@ END_TASK = text("""
 """)
 
 INPUTS_OF_TASK = text("""
-    SELECT i.role, p.id, p.kind, p.key, p.version, p.path, p.data_hash
+    SELECT i.role, p.id, p.kind, p.key, p.version, p.path, p.data_hash, p.dropped_mjd
     FROM task_input i JOIN product p ON p.id = i.source
     WHERE i.task_id = :task_id
     ORDER BY i.role DESC, p.kind, p.key, p.version
+""")
+
+# Tasks under way that are to use a product, also through a calset.
+OPEN_USERS = text("""
+    SELECT t.id FROM task_input i JOIN task t ON t.id = i.task_id
+    WHERE i.source = :id AND t.state IN ('ready', 'running') LIMIT 1
 """)
 
 # Tasks that ended badly and were to use, directly or not, a product of this kind and key.
