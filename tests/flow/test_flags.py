@@ -153,7 +153,7 @@ def test_what_cannot_be_flagged_says_so(made: Ledger) -> None:
         flag(made, "nothing")
     with pytest.raises(NotFound, match="no version of it"):
         flag(made, "T99.r", "coadd")
-    with pytest.raises(LedgerError, match="expected raw, exposure, master"):
+    with pytest.raises(LedgerError, match="expected raw, exposure, night, master"):
         flag(made, "x", "calset")
     flag(made, "sci1")
     with pytest.raises(LedgerError, match="flagged already"):

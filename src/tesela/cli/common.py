@@ -24,6 +24,14 @@ SiteOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would happen, do nothing.")]
+WhereOption = Annotated[
+    str,
+    typer.Option(
+        "--where",
+        help="A condition: 'night = 2017-07-03 and band = rSDSS and fwhm_arcsec > 2.5'.",
+        show_default=False,
+    ),
+]
 YesOption = Annotated[bool, typer.Option("--yes", help="Go on without asking.")]
 HERE = Path()
 
@@ -121,6 +129,15 @@ def stale_lines(rows: list[dict[str, Any]]) -> Iterator[str]:
     yield from some([f"stale: {n} {kind}: {why}" for (kind, why), n in groups.items()])
     if groups:
         yield "  stale: sound and served, but a newer choice exists; remade by `tesela reprocess`"
+
+
+def core_time(core_seconds: float) -> str:
+    """Return '12 core seconds', '3 core minutes', '40 core hours'."""
+    if core_seconds < 90.0:
+        return f"{core_seconds:.0f} core seconds"
+    if core_seconds < 90.0 * 60.0:
+        return f"{core_seconds / 60.0:.0f} core minutes"
+    return f"{core_seconds / 3600.0:.0f} core hours"
 
 
 def plural(number: int, word: str) -> str:

@@ -16,7 +16,7 @@ from tesela.ledger import queries, schema, verdicts
 from tesela.ledger.insert import insert_once
 from tesela.products.frame import FrameFacts
 
-KIND = "exposure"
+KIND = verdicts.EXPOSURE
 """What verdicts and events of an exposure are filed under, by its key."""
 
 _POINTING_DEG, _CLOCK_DAYS, _SHUTTER_S = 0.1, 10.0 / 86400.0, 0.1
@@ -169,17 +169,13 @@ def incomplete(conn: Connection, nights: int) -> list[dict[str, Any]]:
 
 
 def take_verdict(conn: Connection, facts: FrameFacts) -> None:
-    """Flag a frame that comes after its exposure was flagged."""
-    judged = verdicts.standing(conn, KIND, key_of(facts))
-    if judged is not None:
-        verdicts.set_bad(
-            conn,
-            "raw",
-            facts.name,
-            reason=judged["reason"],
-            comment=judged["comment"],
-            who=judged["who"],
-        )
+    """Flag a frame that comes after its exposure, or its night, was flagged."""
+    for kind, key in ((KIND, key_of(facts)), (verdicts.NIGHT, facts.night)):
+        judged = verdicts.standing(conn, kind, key)
+        if judged is not None:
+            same = {name: judged[name] for name in ("reason", "comment", "who")}
+            verdicts.set_bad(conn, "raw", facts.name, **same)
+            return
 
 
 def _by_key(conn: Connection, key: str) -> dict[str, Any] | None:

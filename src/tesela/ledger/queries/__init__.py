@@ -47,6 +47,7 @@ from tesela.ledger.queries.monitors import (
     PUT_AMP_VALUE,
 )
 from tesela.ledger.queries.people import (
+    ANY_SPEEDS,
     ATTEMPTS_OF_KEY,
     COUNT_PRODUCTS,
     COUNT_TASKS,
@@ -73,10 +74,8 @@ from tesela.ledger.queries.products import (
     CURRENT,
     INPUTS,
     LAST_VERSION,
-    PAST_USERS,
     SETTINGS_NOW,
     STALE,
-    USERS,
     VERSION,
 )
 from tesela.ledger.queries.work import (
@@ -105,6 +104,7 @@ __all__ = [
     "AMP_FOLLOWED",
     "AMP_NIGHTS",
     "AMP_SERIES",
+    "ANY_SPEEDS",
     "ATTEMPTS_OF_KEY",
     "BANDS_OF_TILE",
     "CERTIFIED",
@@ -149,7 +149,6 @@ __all__ = [
     "NEXT_READY",
     "NIGHTS",
     "OBSERVED_TILES",
-    "PAST_USERS",
     "PREVIOUS_CERTIFIED",
     "PRODUCTS_OF_KEY",
     "PUT_AMP_VALUE",
@@ -166,7 +165,6 @@ __all__ = [
     "STANDING_VERDICTS",
     "TILES_AHEAD",
     "TILES_OF_FRAME",
-    "USERS",
     "VERDICTS_OF_KEY",
     "VERSION",
     "VERSIONS_IN_STATE",

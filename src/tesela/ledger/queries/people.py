@@ -100,11 +100,20 @@ WHOLE_TILES_AHEAD = text(
 """
 )
 
+# Among the latest attempts of all steps, the latest first.
 LATEST_SPEEDS = text("""
+    SELECT t.step, a.seconds / t.megapixels AS seconds_per_mpix
+    FROM (SELECT id, task_id, outcome, seconds FROM attempt ORDER BY id DESC LIMIT :window) a
+    CROSS JOIN task t
+    WHERE t.id = a.task_id AND a.outcome = 'done' AND a.seconds IS NOT NULL AND t.megapixels > 0
+    ORDER BY a.id DESC
+""")
+ANY_SPEEDS = text("""
     SELECT a.seconds / t.megapixels AS seconds_per_mpix
-    FROM attempt a JOIN task t ON t.id = a.task_id
-    WHERE t.step = :step AND a.outcome = 'done' AND a.seconds IS NOT NULL AND t.megapixels > 0
-    ORDER BY a.id DESC LIMIT :limit
+    FROM task t CROSS JOIN attempt a
+    WHERE t.step = :step AND a.task_id = t.id AND a.outcome = 'done' AND a.seconds IS NOT NULL
+      AND t.megapixels > 0
+    LIMIT :limit
 """)
 
 READY_TASKS = text("""

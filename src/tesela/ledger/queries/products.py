@@ -19,32 +19,6 @@ INPUTS = text("""
     ORDER BY e.role, p.kind, p.key, p.version
 """)
 
-# Every current product made, directly or not, from a product of this kind and key.
-USERS = text("""
-    WITH RECURSIVE used(id) AS (
-        SELECT id FROM product WHERE kind = :kind AND key = :key
-      UNION
-        SELECT e.product FROM edge e JOIN used u ON e.source = u.id WHERE e.role = 'input'
-    )
-    SELECT DISTINCT p.kind, p.key
-    FROM used u JOIN product p ON p.id = u.id
-    WHERE p.is_current AND NOT (p.kind = :kind AND p.key = :key)
-    ORDER BY p.kind, p.key
-""")
-
-# The same, for products that any past version of them was made from.
-PAST_USERS = text("""
-    WITH RECURSIVE used(id) AS (
-        SELECT id FROM product WHERE kind = :kind AND key = :key
-      UNION
-        SELECT e.product FROM edge e JOIN used u ON e.source = u.id WHERE e.role = 'input'
-    )
-    SELECT DISTINCT p.kind, p.key
-    FROM used u JOIN product p ON p.id = u.id
-    WHERE NOT (p.kind = :kind AND p.key = :key)
-    ORDER BY p.kind, p.key
-""")
-
 SETTINGS_NOW = text("""
     SELECT s.code_version, COALESCE(o.settings_hash, s.settings_hash) AS settings_hash
     FROM step s LEFT JOIN step_settings o ON o.step = s.name AND o.scope = :scope
