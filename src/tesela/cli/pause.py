@@ -37,8 +37,8 @@ def pause(
 ) -> None:
     """Begin no more tasks: of any step, of one, or of a project's frames. What runs is ended, and
     planning goes on."""
-    from tesela.flow.run.site import open_ledger
     from tesela.ledger import pauses
+    from tesela.ledger.place import open_ledger
 
     _check_step(step)
     with open_ledger(site).write() as conn:
@@ -58,8 +58,8 @@ def resume(
     as_json: JsonOption = False,
 ) -> None:
     """Take back the pause that was made with the same options, or all."""
-    from tesela.flow.run.site import open_ledger
     from tesela.ledger import pauses
+    from tesela.ledger.place import open_ledger
 
     if everything and (step or project):
         raise ConfigError("resume", found="--all and more", expected="--all alone, or no --all")

@@ -73,14 +73,13 @@ def _found(conn: Connection, opened: Site) -> dict[str, Any]:
     from tesela.flow.plan.forecast import forecast
     from tesela.ledger import status, steps
 
-    view = status.overview(conn)
     ahead = forecast(conn, opened.rules, steps.declared(conn))
     return {
         "due": status.due_tasks(conn),
         "expected": [dataclasses.asdict(work) for work in ahead],
         "core_seconds": sum(work.seconds for work in ahead),
-        "waiting": view["waiting"],
-        "stale": view["stale"],
+        "waiting": status.waiting(conn),
+        "stale": status.stale_groups(conn),
     }
 
 

@@ -24,20 +24,3 @@ SETTINGS_NOW = text("""
     FROM step s LEFT JOIN step_settings o ON o.step = s.name AND o.scope = :scope
     WHERE s.kind = :kind
 """)
-
-# What waits is no choice of anybody's: it is listed there, and made again when it can be.
-STALE = text("""
-    SELECT p.kind, p.key, p.version,
-           CASE WHEN p.stale <> '' THEN p.stale
-                WHEN p.code_version <> s.code_version
-                THEN 'made by code ' || p.code_version || ', now ' || s.code_version
-                ELSE 'made with other settings' END AS why
-    FROM product p
-    JOIN step s ON s.kind = p.kind
-    LEFT JOIN step_settings o ON o.step = s.name AND o.scope = p.scope
-    WHERE p.is_current
-      AND (p.stale <> '' OR p.code_version <> s.code_version
-           OR p.settings_hash <> COALESCE(o.settings_hash, s.settings_hash))
-      AND NOT EXISTS (SELECT 1 FROM waiting w WHERE w.kind = p.kind AND w.key = p.key)
-    ORDER BY p.kind, p.key
-""")
