@@ -109,7 +109,7 @@ def test_a_quick_look_changes_no_plan(site: tuple[Ledger, Path]) -> None:
     assert (report.tasks, report.retired) == ([], [])
     assert {k: v for k, v in toys.served(ledger).items() if k[0] != "quicklook"} == before
     with ledger.read() as conn:
-        assert quicklooks.without_reduction(conn, 5) == [], "it is reduced"
+        assert quicklooks.without_reduction(conn, "2017-06-05") == [], "it is reduced"
         assert masters.get(conn, flat["product_id"])["state"] == "certified"
 
 
@@ -132,4 +132,4 @@ def test_the_usual_zero_point_is_that_of_clear_nights(site: tuple[Ledger, Path])
     assert usual() == pytest.approx(24.09, abs=0.02)
     assert usual(new[3].mjd_start) is None, "too few before that"
     with ledger.read() as conn:
-        assert len(quicklooks.without_reduction(conn, 3)) == 3
+        assert len(quicklooks.without_reduction(conn, "2017-06-05")) == 1

@@ -206,7 +206,7 @@ def test_the_solved_footprint_replaces_the_pointing(ledger: Ledger, site: Path) 
 def test_new_code_marks_stale_and_runs_nothing(made: Ledger, site: Path) -> None:
     assert toys.controller(made, site, code_version="2").run().done == 0
     with made.read() as conn:
-        stale = status.overview(conn)["stale"]
+        stale = status.stale(conn)
     assert len(stale) == 2 + 5 + 3 + 3 + 4 * 3
     assert stale[0]["why"] == "made by code 1, now 2"
 
@@ -218,7 +218,7 @@ def test_a_better_master_marks_stale_and_runs_nothing_more(made: Ledger, site: P
     toys.add_frames(made, site, toys.calibration_night("2017-07-05"), toys.rules())
     assert toys.controller(made, site).run().done == 2  # the two masters alone
     with made.read() as conn:
-        stale = status.overview(conn)["stale"]
+        stale = status.stale(conn)
     assert [(row["kind"], row["key"]) for row in stale] == [("reduced", "sci9")]
     assert "FLAT.JAST80.toycam.01.r_R1.fast.20170705" in stale[0]["why"]
     with made.write() as conn:  # on request it is taken
@@ -230,7 +230,7 @@ def test_a_new_reference_catalogue_marks_stale_and_runs_nothing(made: Ledger, si
     toys.add_refcat(made, site, "other stars")
     assert toys.controller(made, site).run().done == 0
     with made.read() as conn:
-        stale = [row["kind"] for row in status.overview(conn)["stale"]]
+        stale = [row["kind"] for row in status.stale(conn)]
     assert (stale.count("reduced"), stale.count("zeropoints"), len(stale)) == (5, 3, 8)
 
 

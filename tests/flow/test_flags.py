@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tesela.errors import LedgerError, NotFound
-from tesela.flow.plan import coadds, flags, planner
-from tesela.ledger import events, products, tasks
+from tesela.flow.plan import coadds, cost, flags, planner
+from tesela.ledger import events, masters, products, schema, status, tasks
 from tesela.ledger.engine import Ledger
 
 from . import toys
@@ -153,7 +153,7 @@ def test_what_cannot_be_flagged_says_so(made: Ledger) -> None:
         flag(made, "nothing")
     with pytest.raises(NotFound, match="no version of it"):
         flag(made, "T99.r", "coadd")
-    with pytest.raises(LedgerError, match="expected raw, exposure, master"):
+    with pytest.raises(LedgerError, match="expected raw, exposure, night, master"):
         flag(made, "x", "calset")
     flag(made, "sci1")
     with pytest.raises(LedgerError, match="flagged already"):
@@ -239,3 +239,102 @@ def test_without_another_bias_nothing_made_with_the_condemned_one_is_coadded(
         assert products.current(conn, "catalogue", "T10.r") is None
         reasons = {c.excluded for c in coadds.candidates(conn, "T10.r")}
     assert all(reason.startswith("waits: no certified BIAS") for reason in reasons)
+
+
+def test_a_superseded_master_only_makes_stale_an_invalid_one_is_remade_at_once(
+    made: Ledger, site: Path
+) -> None:
+    """The same images, of the same two versions of a flat."""
+    flat_user = {("reduced", f"sci{n}") for n in range(1, 6)}
+    before = toys.served(made)
+    toys.add_frames(made, site, [toys.facts("flat3-20170703", "flat")], toys.rules())
+    assert ran(made, site) == {("master", FLAT)}
+    with made.read() as conn:
+        stale = {(row["kind"], row["key"]): row["why"] for row in status.stale(conn)}
+        first = products.version(conn, "master", FLAT, 1)
+        assert masters.get(conn, first["id"])["state"] == "superseded"
+        assert first["state"] == "valid"
+        assert not conn.execute(schema.dirty.select()).all()
+    assert stale.keys() == flat_user
+    assert all("FLAT" in why and "version 2" in why for why in stale.values())
+    after = toys.served(made)
+    assert {key for key in before if before[key] != after[key]} == {("master", FLAT)}
+
+    # A verdict on the master condemns all its versions: what used the first is due, too.
+    toys.add_frames(made, site, toys.calibration_night("2017-07-05"), toys.rules())
+    ran(made, site)
+    expected = ALL_MADE_FROM_SCIENCE | {("master", FLAT)}
+    assert flag(made, FLAT, "master") == expected
+    with made.read() as conn:
+        due = {(row.kind, row.key) for row in conn.execute(schema.dirty.select()) if row.fresh}
+    assert due == expected
+    assert ran(made, site) == ALL_MADE_FROM_SCIENCE
+    with made.read() as conn:
+        states = {
+            masters.get(conn, products.version(conn, "master", FLAT, n)["id"])["state"]
+            for n in (1, 2)
+        }
+        assert states == {"invalid", "superseded"}
+        assert status.stale(conn) == []
+
+
+def test_a_flagged_frame_of_a_superseded_version_remakes_those_who_used_it(
+    made: Ledger, site: Path
+) -> None:
+    """The images keep their choice of the first version until the frame in it is condemned."""
+    toys.add_frames(made, site, [toys.facts("flat3-20170703", "flat")], toys.rules())
+    ran(made, site)
+    expected = ALL_MADE_FROM_SCIENCE | {("master", FLAT)}
+    assert flag(made, "flat1-20170703") == expected
+    assert ran(made, site) == expected
+
+
+def test_images_of_flagged_frames_are_not_made_again(made: Ledger, site: Path) -> None:
+    """A run leaves them as they are, so nothing else is said before."""
+    flag(made, "sci3")
+    ran(made, site)
+    toys.add_frames(made, site, [toys.facts("bias3-20170703", "bias")], toys.rules())
+    ran(made, site)
+    expected = ALL_MADE_FROM_SCIENCE | {("master", BIAS), ("master", FLAT)}
+    expected -= toys.of_tiles(11) | {("reduced", "sci3")}  # sci3 is alone in T11
+    assert flag(made, "bias1-20170703") == expected
+    assert ran(made, site) == expected
+
+
+def test_unflagging_names_the_images_that_are_made_for_the_first_time(
+    ledger: Ledger, site: Path
+) -> None:
+    flag(ledger, "sci3")
+    ran(ledger, site)
+    with ledger.write() as conn:
+        found = flags.unflag(conn, toys.rules(), "raw", "sci3", who="test")
+    assert found.own == (("reduced", "sci3"),)
+    assert ran(ledger, site) == set(found.due)
+
+
+def test_the_cost_is_that_of_past_attempts(made: Ledger, site: Path) -> None:
+    with made.write() as conn:  # 5 s a frame of 0.01 Mpix, for every step
+        conn.execute(schema.attempt.update().values(seconds=5.0))
+        conn.execute(schema.task.update().values(megapixels=0.01))
+    with made.read() as conn:
+        found = flags.of_flag(conn, toys.rules(), "raw", "sci1")
+        work = {a.step: (a.tasks, a.seconds) for a in cost.cost(conn, found.due, {})}
+    assert work == {
+        step: (1, pytest.approx(5.0))
+        for step in ("coadd", "catalog", "dual", "calibrate", "valueadded", "load")
+    }
+
+
+def test_the_cost_of_what_was_never_made_is_that_of_its_frames(ledger: Ledger, site: Path) -> None:
+    flag(ledger, "sci3")
+    declared = {"reduce": 2.0, "coadd": 3.0, "catalog": 4.0, "dual": 5.0}
+    with ledger.read() as conn:
+        found = flags.of_unflag(conn, toys.rules(), "raw", "sci3")
+        work = {
+            a.step: (a.tasks, a.megapixels, a.seconds) for a in cost.cost(conn, found.due, declared)
+        }
+    in_tiles = 0.04  # three frames in T10, one in T11
+    assert work["reduce"] == (1, pytest.approx(0.01), pytest.approx(0.02))
+    assert work["coadd"] == (2, pytest.approx(in_tiles), pytest.approx(3 * in_tiles))
+    assert work["dual"] == (2, pytest.approx(in_tiles), pytest.approx(5 * in_tiles))
+    assert work["load"] == (2, pytest.approx(in_tiles), pytest.approx(in_tiles))

@@ -97,7 +97,14 @@ def test_ccds_that_did_not_arrive_are_told(ledger: Ledger) -> None:
     with ledger.read() as conn:
         told = status.overview(conn)
     assert told["incomplete"] == [
-        {"exposure": "e1", "night": "2017-07-03", "expected": 3, "arrived": 2, "missing": ["02"]}
+        {
+            "exposure": "e1",
+            "night": "2017-07-03",
+            "expected": 3,
+            "arrived": 2,
+            "missing": ["02"],
+            "n": 1,
+        }
     ]
     assert told["nights"][0]["frames"] == {"science": 6}
     assert told["nights"][0]["exposures"] == {"science": 3}

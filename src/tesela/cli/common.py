@@ -7,7 +7,6 @@ import getpass
 import json
 import math
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,6 +23,14 @@ SiteOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would happen, do nothing.")]
+WhereOption = Annotated[
+    str,
+    typer.Option(
+        "--where",
+        help="A condition: 'night = 2017-07-03 and band = rSDSS and fwhm_arcsec > 2.5'.",
+        show_default=False,
+    ),
+]
 YesOption = Annotated[bool, typer.Option("--yes", help="Go on without asking.")]
 HERE = Path()
 
@@ -115,12 +122,30 @@ def waiting_lines(rows: list[dict[str, Any]]) -> Iterator[str]:
         )
 
 
-def stale_lines(rows: list[dict[str, Any]]) -> Iterator[str]:
-    """Say what is stale, grouped by the reason, and what that means."""
-    groups = Counter((row["kind"], row["why"]) for row in rows)
-    yield from some([f"stale: {n} {kind}: {why}" for (kind, why), n in groups.items()])
+def stale_lines(groups: list[dict[str, Any]]) -> Iterator[str]:
+    """Say what is stale and why, and what that means."""
+    yield from some([f"stale: {row['n']} {row['kind']}: {row['why']}" for row in groups])
     if groups:
         yield "  stale: sound and served, but a newer choice exists; remade by `tesela reprocess`"
+
+
+def duration(seconds: float) -> str:
+    """Return '40 s', '3 min', '5.5 h' or '12 d'."""
+    if seconds < 100.0:
+        return f"{seconds:.0f} s"
+    if seconds < 100.0 * 60.0:
+        return f"{seconds / 60.0:.0f} min"
+    hours = seconds / 3600.0
+    return f"{hours:.1f} h" if hours < 72.0 else f"{hours / 24.0:.0f} d"
+
+
+def core_time(core_seconds: float) -> str:
+    """Return '12 core seconds', '3 core minutes', '40 core hours'."""
+    if core_seconds < 90.0:
+        return f"{core_seconds:.0f} core seconds"
+    if core_seconds < 90.0 * 60.0:
+        return f"{core_seconds / 60.0:.0f} core minutes"
+    return f"{core_seconds / 3600.0:.0f} core hours"
 
 
 def plural(number: int, word: str) -> str:

@@ -32,6 +32,7 @@ VERBS = (
     "unflag",
     "retry",
     "reprocess",
+    "pause",
     "query",
     "release",
     "serve",

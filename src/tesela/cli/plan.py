@@ -15,6 +15,7 @@ from tesela.cli.common import (
     DryRunOption,
     JsonOption,
     SiteOption,
+    core_time,
     emit,
     plural,
     some,
@@ -115,14 +116,13 @@ def _found(conn: Connection, opened: Site) -> dict[str, Any]:
     from tesela.flow.plan.forecast import forecast
     from tesela.ledger import status, steps
 
-    view = status.overview(conn)
     ahead = forecast(conn, opened.rules, steps.declared(conn))
     return {
         "due": status.due_tasks(conn),
         "expected": [dataclasses.asdict(work) for work in ahead],
         "core_seconds": sum(work.seconds for work in ahead),
-        "waiting": view["waiting"],
-        "stale": view["stale"],
+        "waiting": status.waiting(conn),
+        "stale": status.stale_groups(conn),
     }
 
 
@@ -134,17 +134,9 @@ def lines(data: dict[str, Any]) -> Iterator[str]:
     if behind:
         which = {0: "what is under way", 1: "it"}.get(due, "them")
         sentence += f"; {behind} more {'waits' if behind == 1 else 'wait'} for {which}"
-    yield sentence + (f"; about {_duration(data['core_seconds'])} in all" if due + behind else "")
+    yield sentence + (f"; about {core_time(data['core_seconds'])} in all" if due + behind else "")
     yield from some([f"  {t['step']} {t['key']}: {t['why']}" for t in data["due"]], 12)
     yield from waiting_lines(data["waiting"])
     for row in data["retired"]:
         yield f"retired: {row['kind']} {row['key']}: {row['reason']}"
     yield from stale_lines(data["stale"])
-
-
-def _duration(core_seconds: float) -> str:
-    if core_seconds < 90.0:
-        return f"{core_seconds:.0f} core seconds"
-    if core_seconds < 90.0 * 60.0:
-        return f"{core_seconds / 60.0:.0f} core minutes"
-    return f"{core_seconds / 3600.0:.0f} core hours"

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,7 @@ from tesela.cli.common import (
     HERE,
     JsonOption,
     SiteOption,
+    duration,
     emit,
     plural,
     some,
@@ -24,9 +25,14 @@ from tesela.cli.common import (
 from tesela.errors import ConfigError
 
 if TYPE_CHECKING:
-    from tesela.flow.run.steps import Registry
+    from sqlalchemy.engine import Connection
+
+    from tesela.ledger.stale import Now
 
 _LATEST = 10
+_FRESH_S = 1.0
+_SILENT_S = 120.0
+_SLOW_S = 3600.0
 
 
 def add_to(app: typer.Typer) -> None:
@@ -34,39 +40,58 @@ def add_to(app: typer.Typer) -> None:
     app.command("status")(status)
 
 
-def status(site: SiteOption = HERE, as_json: JsonOption = False) -> None:
-    """Count frames of the latest nights, products and tasks; list exposures without some of their
-    CCDs, what quick looks said of frames that are not reduced yet, and what is proposed, waits, is
-    flagged, was refused, failed, raised a monitor, came with warnings or is stale, each with its
-    reason.
+def status(
+    night: Annotated[
+        str,
+        typer.Option("--night", help="One night, such as 2017-07-03.", show_default=False),
+    ] = "",
+    last: Annotated[bool, typer.Option("--last", help="The last night with a frame.")] = False,
+    count: Annotated[
+        bool,
+        typer.Option("--count", help="Count anew, which takes seconds for millions of frames."),
+    ] = False,
+    site: SiteOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Count frames of the latest nights, products and tasks; list what is paused and what runs,
+    exposures without some of their CCDs, what quick looks said of frames that are not reduced yet,
+    and what is proposed, waits, is flagged, was refused, failed, raised a monitor, came with
+    warnings or is stale, each with its reason.
 
-    A survey.toml that a run would refuse is told of first.
+    Of a night: what was observed, what became of it, how good it was, and what it took. A large
+    ledger is counted by its controller, and status says how long ago. A survey.toml that a run
+    would refuse is told of first.
     """
-    from tesela.flow.run.controller import register_steps
-    from tesela.flow.run.site import open_ledger
+    from tesela.ledger import night as nights
     from tesela.ledger import status as counts
+    from tesela.ledger import tallies
+    from tesela.ledger.place import folder_of, open_ledger
 
+    if night and last:
+        raise ConfigError("status", found="--night and --last", expected="one of them")
     ledger = open_ledger(site)
-    steps, problem = _steps(site)
+    if night or last:
+        from tesela.cli import status_night
+
+        with ledger.read() as conn:
+            told = nights.summary(conn, night or nights.latest(conn))
+        emit(told, as_json, lambda: status_night.lines(told))
+        return
+    if count:
+        tallies.refresh(ledger)
     with ledger.read() as conn:
-        data = {"problem": problem, **counts.overview(conn)}
-    if steps is not None:
         # Edited settings make stale at once what was made before; the next run writes them down.
-        with ledger.rehearse() as conn:
-            register_steps(conn, steps)
-            data["stale"] = counts.stale(conn)
+        steps, problem = _steps(folder_of(site), conn)
+        data = {"problem": problem, **counts.overview(conn, steps)}
     emit(data, as_json, lambda: chain(_invalid(problem), _lines(data)))
 
 
-def _steps(site: Path) -> tuple[Registry | None, str]:
+def _steps(site: Path, conn: Connection) -> tuple[dict[str, Now] | None, str]:
     """The steps as the settings are now, or None and what is wrong with these."""
-    from tesela.flow.run.bodies import steps_of
-    from tesela.flow.run.site import open_site
+    from tesela.flow.run.settings_now import settings_now
+    from tesela.ledger import stale
 
-    try:
-        return steps_of(open_site(site)), ""
-    except ConfigError as error:
-        return None, str(error)
+    return settings_now(site, {kind: list(step.scopes) for kind, step in stale.now(conn).items()})
 
 
 def _invalid(problem: str) -> Iterator[str]:
@@ -81,26 +106,66 @@ def _in_exposures(frames: int, exposures: int) -> str:
 
 def _incomplete(rows: list[dict[str, Any]]) -> Iterator[str]:
     """A line for all exposures of a night that lack the same CCDs: one may be dead."""
-    alike: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-    for row in rows:
-        alike.setdefault((row["night"], *row["missing"]), []).append(row)
     lines = []
-    for group in alike.values():
-        row = group[0]
-        others = f" and {len(group) - 1} more of {row['night']}" if len(group) > 1 else ""
+    for row in rows:
+        others = f" and {row['n'] - 1} more of {row['night']}" if row["n"] > 1 else ""
         absent = ", ".join(row["missing"])
         here = f"{row['arrived']} of {row['expected']} CCDs here"
         lines.append(f"exposure {row['exposure']}{others}: {here}, no {absent}")
     yield from some(lines)
 
 
-def _quick_looks(rows: list[dict[str, Any]]) -> Iterator[str]:
+def _quick_looks(rows: list[dict[str, Any]], total: dict[str, int]) -> Iterator[str]:
     """Of frames that are not reduced yet: how many were looked at, and which did not pass."""
-    if not rows:
+    if not total["frames"]:
         return
+    yield (
+        f"quick look: {plural(total['frames'], 'frame')} not reduced, "
+        f"{total['rejected']} did not pass"
+    )
     bad = [row for row in rows if not row["passed"]]
-    yield f"quick look: {plural(len(rows), 'frame')} not reduced, {len(bad)} did not pass"
-    yield from some([f"quick look: {row['name']}: {row['reason']}" for row in bad])
+    yield from _part(
+        [f"quick look: {row['name']}: {row['reason']}" for row in bad], total["rejected"]
+    )
+
+
+def _part(lines: list[str], total: int) -> Iterator[str]:
+    """The first of a list that may itself be a part."""
+    yield from lines[:_LATEST]
+    if total > min(len(lines), _LATEST):
+        yield f"  ... and {total - min(len(lines), _LATEST)} more"
+
+
+def _working(data: dict[str, Any]) -> Iterator[str]:
+    """What is paused, and what runs where."""
+    from tesela.ledger.clock import iso
+    from tesela.ledger.pauses import Pause
+
+    for row in data["paused"]:
+        yield (
+            f"PAUSED: {Pause(**row).name} by {row['who']} since {iso(row['at_mjd'])[:16]}: "
+            f"{row['reason']}"
+        )
+    for step, n in data["held"].items():
+        yield f"  {n} {step} tasks are held for their project"
+    for row in data["controllers"]:
+        silent = row["seen_s"] > _SILENT_S
+        seen = f", SILENT for {duration(row['seen_s'])}" if silent else ""
+        yield (
+            f"controller: {row['host']} process {row['pid']}, {row['engine']}, for "
+            f"{duration(row['age_s'])}{seen}"
+        )
+    n = data["totals"]["running"]
+    if n:
+        hosts = Counter(row["host"] for row in data["running"])
+        where = ", ".join(f"{k} on {host}" for host, k in hosts.most_common(5))
+        yield f"running: {plural(n, 'task')} ({where}{', ...' if n > sum(hosts.values()) else ''})"
+        slow = [row for row in data["running"] if row["age_s"] > _SLOW_S]
+        for row in slow[:_LATEST]:
+            yield (
+                f"  {row['step']} {row['key']} on {row['host']} for {duration(row['age_s'])}, "
+                f"attempt {row['attempt']}, {row['memory_mb']:.0f} MB asked for"
+            )
 
 
 def _proposed(rows: list[dict[str, Any]]) -> Iterator[str]:
@@ -113,6 +178,10 @@ def _proposed(rows: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def _lines(data: dict[str, Any]) -> Iterator[str]:
+    totals = data["totals"]
+    if data["counted_s"] > _FRESH_S:
+        yield f"counted {duration(data['counted_s'])} ago; --count counts anew"
+    yield from _working(data)
     for row in data["nights"]:
         frames = ", ".join(
             f"{n} {kind}" + _in_exposures(n, row["exposures"][kind])
@@ -120,28 +189,44 @@ def _lines(data: dict[str, Any]) -> Iterator[str]:
         )
         yield f"night {row['night']}: {frames}, {row['reduced']} reduced"
     yield from _incomplete(data["incomplete"])
-    yield from _quick_looks(data["quick_looks"])
+    yield from _quick_looks(data["quick_looks"], totals["quick_looks"])
     made = ", ".join(f"{n} {kind}" for kind, n in data["products"].items())
     yield f"products: {made or 'none'}"
     for row in data["tasks"]:
         yield f"tasks: {row['step']:8s} {row['state']:8s} {row['n']:6d}"
     yield from _proposed(data["proposed"])
-    yield from waiting_lines(data["waiting"])
-    whole = {(row["key"], row["reason"]) for row in data["flagged"] if row["kind"] == "exposure"}
-    for row in data["flagged"]:
-        if (row["exposure"], row["reason"]) in whole:
-            continue  # said with its exposure
-        comment = f" ({row['comment']})" if row["comment"] else ""
-        yield f"flagged: {row['kind']} {row['key']} by {row['who']}: {row['reason']}{comment}"
+    yield from waiting_lines(data["waiting"][:_LATEST])
+    if len(data["waiting"]) > _LATEST:
+        yield f"waiting: and for {len(data['waiting']) - _LATEST} other reasons (--json has them)"
+    yield from _flagged(data["flagged"], totals["flagged"])
     for row in data["refused"][:_LATEST]:
         yield f"refused: {row['reason']}"
-    if len(data["refused"]) > _LATEST:
-        yield f"refused: and {len(data['refused']) - _LATEST} files before (--json lists all)"
-    for row in data["ended_badly"]:
-        yield f"{row['state']}: {row['step']} {row['key']}: {row['reason']}; {row['do']}"
+    if totals["refused"] > _LATEST:
+        yield f"refused: and {totals['refused'] - _LATEST} files before"
+    yield from _ended_badly(data["ended_badly"], totals)
     words = ("", "warning", "alarm")
     yield from some(
         [f"{words[row['level']]}: {row['night']}: {row['reason']}" for row in data["alerts"]]
     )
     yield from warning_lines(data["warnings"])
     yield from stale_lines(data["stale"])
+
+
+def _flagged(rows: list[dict[str, Any]], totals: list[dict[str, Any]]) -> Iterator[str]:
+    for row in rows[:_LATEST]:
+        comment = f" ({row['comment']})" if row["comment"] else ""
+        yield f"flagged: {row['kind']} {row['key']} by {row['who']}: {row['reason']}{comment}"
+    n = sum(row["n"] for row in totals)
+    if n > min(len(rows), _LATEST):
+        said = ", ".join(f"{row['n']} {row['kind']} {row['reason']}" for row in totals[:_LATEST])
+        yield f"flagged: {n} in all: {said}"
+
+
+def _ended_badly(rows: list[dict[str, Any]], totals: dict[str, int]) -> Iterator[str]:
+    for state in ("dead", "skipped"):
+        lines = [
+            f"{state}: {row['step']} {row['key']}: {row['reason']}; {row['do']}"
+            for row in rows
+            if row["state"] == state
+        ]
+        yield from _part(lines, totals[state])

@@ -1,13 +1,28 @@
-"""`tesela unflag`: take a verdict back."""
+"""`tesela unflag`: take verdicts back."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import typer
 
-from tesela.cli.common import HERE, DryRunOption, JsonOption, SiteOption, YesOption, person
+from tesela.cli.common import (
+    HERE,
+    DryRunOption,
+    JsonOption,
+    SiteOption,
+    WhereOption,
+    YesOption,
+    person,
+)
 from tesela.cli.flag import KindOption, NamesArgument, judge
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+    from tesela.flow.plan.flags import Consequences, Told
+    from tesela.flow.run.site import Site
+    from tesela.ledger.where import Condition
 
 
 def add_to(app: typer.Typer) -> None:
@@ -16,17 +31,29 @@ def add_to(app: typer.Typer) -> None:
 
 
 def unflag(
-    names: NamesArgument,
+    names: NamesArgument = None,
     kind: KindOption = "raw",
+    where: WhereOption = "",
     site: SiteOption = HERE,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Take flags back; what may use the frames again is due again."""
+    """Take flags back; what may use the frames again is due again.
+
+    With an exposure, a night or a condition that was flagged go the flags that came with it. Any
+    other condition takes those of the frames that meet it.
+    """
     from tesela.flow.plan import flags
 
-    def change(conn: Any, rules: Any, name: str) -> None:
-        flags.unflag(conn, rules, kind, name, who=person())
+    chosen, who = names or [], person()
 
-    judge(site, names, (kind, flags.of_unflag, change), dry_run, yes, as_json)
+    def ask(conn: Connection, opened: Site, condition: Condition | None) -> Consequences:
+        return flags.of_unflag(conn, opened.rules, kind, chosen, condition)
+
+    def change(opened: Site, condition: Condition | None, told: Told | None) -> object:
+        return flags.unflag_all(
+            opened.ledger, opened.rules, kind, chosen, condition, who=who, told=told
+        )
+
+    judge("unflag", site, (chosen, kind, where), (ask, change), dry_run, yes, as_json)

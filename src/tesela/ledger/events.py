@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy.engine import Connection
@@ -16,6 +17,22 @@ def record(
     """Append one event."""
     row = {"at_mjd": now_mjd(), "what": what, "kind": kind, "key": key}
     conn.execute(schema.event.insert().values(**row, detail=detail, who=who))
+
+
+def record_each(
+    conn: Connection,
+    what: str,
+    *,
+    kind: str,
+    keys: Iterable[str],
+    detail: str = "",
+    who: str = "",
+) -> None:
+    """Append one event about each of many keys."""
+    same = {"at_mjd": now_mjd(), "what": what, "kind": kind, "detail": detail, "who": who}
+    rows = [{**same, "key": key} for key in keys]
+    if rows:
+        conn.execute(schema.event.insert(), rows)
 
 
 def last_detail(conn: Connection, what: str, key: str) -> str | None:

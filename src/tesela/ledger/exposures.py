@@ -16,7 +16,7 @@ from tesela.ledger import queries, schema, verdicts
 from tesela.ledger.insert import insert_once
 from tesela.products.frame import FrameFacts
 
-KIND = "exposure"
+KIND = verdicts.EXPOSURE
 """What verdicts and events of an exposure are filed under, by its key."""
 
 _POINTING_DEG, _CLOCK_DAYS, _SHUTTER_S = 0.1, 10.0 / 86400.0, 0.1
@@ -122,6 +122,12 @@ def find(conn: Connection, name: str) -> dict[str, Any] | None:
     return _read(rows[0]) if rows else None
 
 
+def of_night(conn: Connection, name: str, night: str) -> dict[str, Any] | None:
+    """Return an exposure of a night by its name, the first of them, or None."""
+    rows = conn.execute(queries.EXPOSURES_OF_NAME, {"name": name}).mappings()
+    return next((_read(row) for row in rows if row["night"] == night), None)
+
+
 def get(conn: Connection, name: str) -> dict[str, Any]:
     """Return an exposure by name or key; raise `NotFound` if no frame of it was taken in."""
     found = find(conn, name)
@@ -145,41 +151,44 @@ def missing(exposure: dict[str, Any], here: list[dict[str, Any]]) -> list[str]:
     return [ccd for ccd in exposure["ccds"] if ccd not in arrived]
 
 
-def incomplete(conn: Connection, nights: int) -> list[dict[str, Any]]:
-    """Return the exposures of the latest nights of which frames are missing.
+def incomplete(conn: Connection, night: str) -> list[dict[str, Any]]:
+    """Return the exposures of a night of which frames are missing: one may be of a dead CCD, so
+    those that lack the same are told together.
 
-    Each has `exposure`, `night`, `expected` and `arrived` (numbers), and `missing` (CCDs).
+    Each has `exposure` (the first of them), `night`, `expected` and `arrived` (numbers), `missing`
+    (CCDs), and `n`, how many exposures they are.
     """
-    found = []
-    for row in conn.execute(queries.EXPOSURE_SIZES, {"limit": nights}).mappings():
-        expected = len(json.loads(row["ccds_json"]))
-        if row["arrived"] < expected:
-            exposure = get(conn, row["key"])
-            absent = missing(exposure, frames_of(conn, exposure["id"]))
-            found.append(
-                {
-                    "exposure": exposure["name"],
-                    "night": exposure["night"],
-                    "expected": expected,
-                    "arrived": row["arrived"],
-                    "missing": absent,
-                }
-            )
-    return found
+    here: dict[str, list[str]] = {}
+    should: dict[str, list[str]] = {}
+    for row in conn.execute(queries.CCDS_OF_NIGHT, {"night": night}):
+        if row.name not in should:
+            should[row.name] = json.loads(row.ccds_json)
+        here.setdefault(row.name, []).append(row.ccd)
+    groups: dict[tuple[str, ...], dict[str, Any]] = {}
+    for name, ccds in should.items():
+        arrived = set(here[name])
+        absent = [ccd for ccd in ccds if ccd not in arrived]
+        if absent:
+            first = {
+                "exposure": name,
+                "night": night,
+                "expected": len(ccds),
+                "arrived": len(ccds) - len(absent),
+                "missing": absent,
+                "n": 0,
+            }
+            groups.setdefault(tuple(absent), first)["n"] += 1
+    return list(groups.values())
 
 
 def take_verdict(conn: Connection, facts: FrameFacts) -> None:
-    """Flag a frame that comes after its exposure was flagged."""
-    judged = verdicts.standing(conn, KIND, key_of(facts))
-    if judged is not None:
-        verdicts.set_bad(
-            conn,
-            "raw",
-            facts.name,
-            reason=judged["reason"],
-            comment=judged["comment"],
-            who=judged["who"],
-        )
+    """Flag a frame that comes after its exposure, or its night, was flagged."""
+    for kind, key in ((KIND, key_of(facts)), (verdicts.NIGHT, facts.night)):
+        judged = verdicts.standing(conn, kind, key)
+        if judged is not None:
+            same = {name: judged[name] for name in ("reason", "comment", "who")}
+            verdicts.set_bad(conn, "raw", facts.name, **same)
+            return
 
 
 def _by_key(conn: Connection, key: str) -> dict[str, Any] | None:

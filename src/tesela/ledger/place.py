@@ -5,7 +5,27 @@ from __future__ import annotations
 from pathlib import Path
 
 from tesela.config import SiteSettings, load_site
+from tesela.errors import ConfigError
+from tesela.ledger.engine import Ledger
 from tesela.products import paths
+
+
+def folder_of(site: Path) -> Path:
+    """Return the folder of a site as an absolute path. Raises `ConfigError` if it is none."""
+    folder = site.resolve()
+    if not paths.survey_file(folder).is_file():
+        raise ConfigError(
+            str(folder),
+            found="no survey.toml",
+            expected="the folder of a site",
+            do="make one with `tesela init SITE --survey FILE`, or pass --site",
+        )
+    return folder
+
+
+def open_ledger(site: Path) -> Ledger:
+    """Open the ledger of a site alone, whatever its survey's settings say."""
+    return Ledger.open(place_of(folder_of(site)))
 
 
 def place_of(site: Path, settings: SiteSettings | None = None) -> Path | str:

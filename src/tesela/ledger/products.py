@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import TextClause
 from sqlalchemy.engine import Connection
 
 from tesela.errors import LedgerError, NotFound
 from tesela.ledger import events, queries, schema
 from tesela.ledger.clock import now_mjd
+from tesela.ledger.parts import ask, followed_by_index
+from tesela.ledger.queries import judging
 
 File = tuple[str, str, int]
 """Path relative to the site, sha256, bytes."""
@@ -153,13 +156,29 @@ def _leaves(conn: Connection, product_id: int) -> dict[tuple[str, str], int]:
     return found
 
 
-def users(conn: Connection, kind: str, key: str, *, past: bool = False) -> list[tuple[str, str]]:
-    """Return (kind, key) of all that was made from (kind, key), directly or not.
+def users(
+    conn: Connection, kind: str, keys: str | Collection[str], *, past: bool = False
+) -> list[tuple[str, str]]:
+    """Return (kind, key) of all that was made from a product of a kind, or from any of many,
+    directly or not, in order; these themselves are left out.
 
     With `past` also what only an older version of it used.
     """
-    query = queries.PAST_USERS if past else queries.USERS
-    return [(row.kind, row.key) for row in conn.execute(query, {"kind": kind, "key": key})]
+    return _walked(conn, judging.PAST_USERS if past else judging.USERS, kind, keys)
+
+
+def reached(conn: Connection, kind: str, keys: str | Collection[str]) -> list[tuple[str, str]]:
+    """Return `users`, and (kind, key) of what could not be made from them: dead or skipped."""
+    return _walked(conn, judging.REACHED, kind, keys)
+
+
+def _walked(
+    conn: Connection, query: TextClause, kind: str, keys: str | Collection[str]
+) -> list[tuple[str, str]]:
+    chosen = [keys] if isinstance(keys, str) else keys
+    with followed_by_index(conn):
+        found = {(row["kind"], row["key"]) for row in ask(conn, query, chosen, kind=kind)}
+    return sorted(found.difference((kind, key) for key in chosen))
 
 
 def retire(conn: Connection, product_id: int, reason: str) -> None:

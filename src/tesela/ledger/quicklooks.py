@@ -8,6 +8,7 @@ import numpy as np
 from sqlalchemy.engine import Connection
 
 from tesela.ledger import queries
+from tesela.ledger.queries import status
 
 _LATEST = 200
 _FEWEST = 5
@@ -22,8 +23,8 @@ def usual_zeropoint(conn: Connection, configuration: str, mjd: float) -> float |
     return float(np.percentile(values, _CLEAR)) if len(values) >= _FEWEST else None
 
 
-def without_reduction(conn: Connection, nights: int) -> list[dict[str, Any]]:
-    """Frames of the latest nights that were looked at and are not reduced yet, the latest first,
-    with the outcome and what was measured."""
-    rows = conn.execute(queries.QUICK_LOOKS, {"limit": nights}).mappings()
+def without_reduction(conn: Connection, night: str, limit: int = 100) -> list[dict[str, Any]]:
+    """Frames of a night that were looked at and are not reduced yet, with the outcome and what was
+    measured: those that did not pass, then the others, of each the latest first."""
+    rows = conn.execute(status.LOOKED_AT, {"night": night, "limit": limit}).mappings()
     return [{**row, "passed": bool(row["passed"])} for row in rows]

@@ -74,6 +74,15 @@ Index(
 Index("ix_product_attempt_id", product.c.attempt_id)
 Index("ix_product_key", product.c.key)
 Index(
+    "ix_product_made_by",  # few groups of many: what is stale is told from the groups
+    product.c.kind,
+    product.c.scope,
+    product.c.code_version,
+    product.c.settings_hash,
+    sqlite_where=sa.text("is_current"),
+    postgresql_where=sa.text("is_current"),
+)
+Index(
     "ix_product_stale",
     product.c.kind,
     product.c.key,
@@ -215,6 +224,13 @@ master = Table(
     Column("n_frames", Integer, nullable=False),
 )
 Index("ix_master_configuration", master.c.configuration, master.c.master_kind, master.c.state)
+Index("ix_master_night", master.c.night)
+Index(
+    "ix_master_proposed",
+    master.c.product_id,
+    sqlite_where=sa.text("state = 'proposed'"),
+    postgresql_where=sa.text("state = 'proposed'"),
+)
 
 quality = Table(
     "quality",
@@ -415,6 +431,7 @@ task_input = Table(
     Column("source", Integer, ForeignKey("product.id"), primary_key=True, autoincrement=False),
     _text("role"),
 )
+Index("ix_task_input_source", task_input.c.source)
 
 attempt = Table(
     "attempt",

@@ -168,6 +168,11 @@ def releases_folder(site: Path) -> Path:
     return site / "releases"
 
 
+def settings_now_file(site: Path) -> Path:
+    """What the settings of the steps came to; may be removed at any time."""
+    return site / "cache" / "steps.json"
+
+
 def pictures_folder(site: Path) -> Path:
     """Pictures that the portal made and keeps; may be removed at any time."""
     return site / "cache" / "pictures"

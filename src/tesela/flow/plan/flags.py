@@ -1,160 +1,223 @@
-"""Verdicts and their consequences: what would be remade, then having it remade."""
+"""Setting verdicts and taking them back: what would be remade, then having it remade."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 
 from sqlalchemy.engine import Connection
 
-from tesela.errors import LedgerError, NotFound
-from tesela.flow.plan import tile_products
-from tesela.flow.plan.downstream import PLANNED, first_products
+from tesela.errors import LedgerError
+from tesela.flow.plan import consequences, subjects
+from tesela.flow.plan.consequences import Consequences
 from tesela.flow.plan.rules import Rules
-from tesela.ledger import exposures, frames, products, tasks, verdicts
-from tesela.ledger.keys import coadd_key
+from tesela.flow.plan.subjects import FLAGGABLE, Subject
+from tesela.ledger import tasks, verdicts
+from tesela.ledger.clock import now_mjd
+from tesela.ledger.engine import Ledger
+from tesela.ledger.parts import ask
+from tesela.ledger.queries import judging
+from tesela.ledger.where import Condition
+
+__all__ = [
+    "FLAGGABLE",
+    "Consequences",
+    "flag",
+    "flag_all",
+    "of_flag",
+    "of_unflag",
+    "unflag",
+    "unflag_all",
+]
 
 Target = tuple[str, str]
 """(kind, key) of a product."""
 
-FLAGGABLE = ("raw", "exposure", "master", "detrended", "reduced", "coadd")
+PART = 5000
+"""Frames of one transaction: a controller that wants to commit waits some seconds for it."""
+
+Told = Callable[[int, int], None]
+"""Is told how many products were judged, and of how many."""
 
 
-@dataclass(frozen=True)
-class Consequences:
-    """What a verdict, or its withdrawal, makes due."""
+def of_flag(
+    conn: Connection,
+    rules: Rules,
+    kind: str,
+    keys: str | Collection[str],
+    where: Condition | None = None,
+    *,
+    reason: str = "",
+    who: str = "",
+) -> Consequences:
+    """Say what condemning products of a kind makes due: all current products that used them.
 
-    targets: tuple[Target, ...]
-    """Products that are made again (or retired, if nothing is left to make them from)."""
-    looked_at: tuple[Target, ...] = ()
-    """Keys the planner looks at besides, without work expected."""
-
-
-def of_flag(conn: Connection, rules: Rules, kind: str, key: str) -> Consequences:
-    """Say what condemning (kind, key) makes due: all current products that used it."""
-    _check(conn, kind, key)
-    if kind == exposures.KIND:
-        sound = [row["name"] for row in _frames_of(conn, key) if not row["flagged"]]
-        return _together(of_flag(conn, rules, "raw", name) for name in sound)
-    users = _planned(products.users(conn, kind, key))
-    # What failed with it may succeed without it.
-    targets = tuple(dict.fromkeys(users + tuple(tasks.failed_users(conn, kind, key))))
-    if kind != "raw":
-        return Consequences(((kind, key), *(t for t in targets if t != (kind, key))))
-    frame = frames.get(conn, key)
-    own = tuple(first_products(rules, frame))
-    if frame["obstype"] != "science":
-        return Consequences(targets, tuple(t for t in own if t not in targets))
-    # A flagged frame's own images stay: they are only used no more.
-    return Consequences(tuple(t for t in targets if t not in own), own)
+    Raises as `flag` does.
+    """
+    about = subjects.to_flag(conn, kind, _several(keys), where, reason=reason, who=who)
+    return consequences.of_flag(conn, rules, about)
 
 
-def of_unflag(conn: Connection, rules: Rules, kind: str, key: str) -> Consequences:
-    """Say what taking a verdict back makes due: also where the frame was never used yet."""
-    _check(conn, kind, key)
-    if kind == exposures.KIND:
-        names = _flagged_with(conn, key)
-        return _together(of_unflag(conn, rules, "raw", name) for name in names)
-    if kind != "raw":
-        return Consequences(((kind, key), *_planned(products.users(conn, kind, key, past=True))))
-    frame = frames.get(conn, key)
-    if frame["obstype"] != "science":
-        own = tuple(first_products(rules, frame))
-        past = [pair for _, key in own for pair in products.users(conn, "master", key, past=True)]
-        return Consequences((*own, *_planned(past)))
-    tiles = frames.tiles_of(conn, frame["product_id"])
-    bands = tuple(
-        (made, coadd_key(tile, frame["band"])) for made in ("coadd", "catalogue") for tile in tiles
-    )
-    whole = tuple((made, tile) for made in tile_products.KINDS for tile in tiles)
-    looked_at = first_products(rules, frame)
-    return Consequences((*bands, *whole), tuple(looked_at))
+def of_unflag(
+    conn: Connection,
+    rules: Rules,
+    kind: str,
+    keys: str | Collection[str],
+    where: Condition | None = None,
+) -> Consequences:
+    """Say what taking verdicts back makes due: also where the frame was never used yet.
+
+    Raises as `unflag` does.
+    """
+    about = subjects.to_unflag(conn, kind, _several(keys), where)
+    _check_places(conn, about)
+    return consequences.of_unflag(conn, rules, about)
 
 
 def flag(
     conn: Connection,
     rules: Rules,
     kind: str,
-    key: str,
+    keys: str | Collection[str],
+    where: Condition | None = None,
     *,
     reason: str,
     who: str,
     comment: str = "",
 ) -> Consequences:
-    """Condemn (kind, key) and mark what used it, in the caller's transaction.
+    """Condemn products of a kind and mark what used them, in the caller's transaction.
 
-    An exposure is condemned with all its frames, also those that are still to come; a frame that
-    was flagged before keeps its own verdict.
+    An exposure or a night is condemned with all its frames, also those that are still to come; a
+    frame that was flagged before keeps its own verdict.
+
+    Raises
+    ------
+    NotFound
+        If something of the name is not known, or nothing meets the condition.
+    LedgerError
+        If it is flagged already.
     """
-    found = of_flag(conn, rules, kind, key)
-    bad = [(kind, key)]
-    if kind == exposures.KIND:
-        sound = [row["name"] for row in _frames_of(conn, key) if not row["flagged"]]
-        bad = [(kind, exposures.get(conn, key)["key"]), *(("raw", name) for name in sound)]
-    for one in bad:
-        verdicts.set_bad(conn, *one, reason=reason, comment=comment, who=who)
-    _mark(conn, found, f"{kind} {key} flagged: {reason}")
-    return found
+    about = subjects.to_flag(conn, kind, _several(keys), where, reason=reason, who=who)
+    return _flag(conn, rules, about, _Act.of(about, reason, comment, who))
 
 
-def unflag(conn: Connection, rules: Rules, kind: str, key: str, *, who: str) -> Consequences:
-    """Take a verdict back and mark what may use the product again.
+def unflag(
+    conn: Connection,
+    rules: Rules,
+    kind: str,
+    keys: str | Collection[str],
+    where: Condition | None = None,
+    *,
+    who: str,
+) -> Consequences:
+    """Take verdicts back and mark what may use the products again.
 
-    With that of an exposure go those of its frames that came from it.
+    With that of an exposure or a night go those of its frames that came from it.
+
+    Raises
+    ------
+    NotFound
+        If nothing is known of that name, or no verdict is in force.
+    LedgerError
+        If another frame has taken the place of one in its exposure.
     """
-    found = of_unflag(conn, rules, kind, key)
-    good = [(kind, key)]
-    if kind == exposures.KIND:
-        frames_of = _flagged_with(conn, key)
-        good = [(kind, exposures.get(conn, key)["key"]), *(("raw", name) for name in frames_of)]
-    for one in good:
-        verdicts.withdraw(conn, *one, who=who)
-        if one[0] == "raw":
-            _check_place(conn, one[1])
-    _mark(conn, found, f"{kind} {key} unflagged")
-    return found
+    about = subjects.to_unflag(conn, kind, _several(keys), where)
+    return _unflag(conn, rules, about, who)
 
 
-def _frames_of(conn: Connection, exposure: str) -> list[dict[str, Any]]:
-    return exposures.frames_of(conn, exposures.get(conn, exposure)["id"])
+def flag_all(
+    ledger: Ledger,
+    rules: Rules,
+    kind: str,
+    keys: Collection[str],
+    where: Condition | None = None,
+    *,
+    reason: str,
+    who: str,
+    comment: str = "",
+    told: Told | None = None,
+) -> Consequences:
+    """Do what `flag` does in transactions of `PART` products.
+
+    Interrupted, it is finished by doing it again.
+    """
+    with ledger.read() as conn:
+        about = subjects.to_flag(conn, kind, keys, where, reason=reason, who=who)
+    act = _Act.of(about, reason, comment, who)
+    heads = about.heads
+
+    def judge(conn: Connection, part: Subject, is_last: bool) -> Consequences:
+        nonlocal heads
+        done, heads = _flag(conn, rules, _still(conn, part, heads, flagged=False), act), ()
+        return done
+
+    return _in_parts(ledger, about, judge, told)
 
 
-def _flagged_with(conn: Connection, exposure: str) -> list[str]:
-    """Frames whose verdict came from that of their exposure: of one person, not earlier."""
-    judged = verdicts.standing(conn, exposures.KIND, exposures.get(conn, exposure)["key"])
-    if judged is None:
-        return []
-    found = []
-    for row in _frames_of(conn, exposure):
-        own = verdicts.standing(conn, "raw", row["name"])
-        same = own is not None and all(own[name] == judged[name] for name in ("who", "reason"))
-        if own is not None and same and own["set_mjd"] >= judged["set_mjd"]:
-            found.append(row["name"])
-    return found
+def unflag_all(
+    ledger: Ledger,
+    rules: Rules,
+    kind: str,
+    keys: Collection[str],
+    where: Condition | None = None,
+    *,
+    who: str,
+    told: Told | None = None,
+) -> Consequences:
+    """Do what `unflag` does in transactions of `PART` products.
+
+    The verdict on a group is taken back with the last: interrupted, it is finished by doing it
+    again.
+    """
+    with ledger.read() as conn:
+        about = subjects.to_unflag(conn, kind, keys, where)
+        _check_places(conn, about)
+
+    def judge(conn: Connection, part: Subject, is_last: bool) -> Consequences:
+        heads = about.heads if is_last else ()
+        return _unflag(conn, rules, _still(conn, part, heads, flagged=True), who)
+
+    return _in_parts(ledger, about, judge, told)
 
 
-def _check_place(conn: Connection, name: str) -> None:
-    """Refuse to use a frame again whose place in the exposure another one has taken."""
-    frame = frames.get(conn, name)
-    here = exposures.frames_of(conn, frame["exposure_id"])
-    sound = [row["name"] for row in here if row["ccd"] == frame["ccd"] and not row["flagged"]]
-    if len(sound) > 1:
-        other = next(one for one in sound if one != name)
-        raise LedgerError(
-            name,
-            found=f"CCD {frame['ccd']} of its exposure is there as {other}",
-            expected="one frame a CCD",
-            do=f"flag {other} first, if {name} is the right one",
+# ---------------------------------------------------------------- acts
+
+
+@dataclass(frozen=True)
+class _Act:
+    """What all verdicts of one act share."""
+
+    reason: str
+    comment: str
+    who: str
+    at: float
+
+    @classmethod
+    def of(cls, about: Subject, reason: str, comment: str, who: str) -> _Act:
+        """A new one, or that which was interrupted."""
+        if about.act is None:
+            return cls(reason, comment, who, now_mjd())
+        return cls(*(about.act[name] for name in ("reason", "comment", "who", "set_mjd")))
+
+
+def _flag(conn: Connection, rules: Rules, about: Subject, act: _Act) -> Consequences:
+    found = consequences.of_flag(conn, rules, about)
+    for kind, keys in (*((kind, [key]) for kind, key in about.heads), (about.kind, about.keys)):
+        verdicts.set_bad(
+            conn, kind, keys, reason=act.reason, comment=act.comment, who=act.who, at=act.at
         )
+    _mark(conn, found, f"{about.name} flagged: {act.reason}")
+    return found
 
 
-def _together(parts: Iterable[Consequences]) -> Consequences:
-    """What several verdicts make due at once."""
-    found = list(parts)
-    targets = tuple(dict.fromkeys(target for one in found for target in one.targets))
-    looked_at = dict.fromkeys(target for one in found for target in one.looked_at)
-    return Consequences(targets, tuple(t for t in looked_at if t not in targets))
+def _unflag(conn: Connection, rules: Rules, about: Subject, who: str) -> Consequences:
+    _check_places(conn, about)
+    found = consequences.of_unflag(conn, rules, about)
+    verdicts.withdraw(conn, about.kind, about.keys, who=who)
+    for kind, key in about.heads:
+        verdicts.withdraw(conn, kind, key, who=who)
+    _mark(conn, found, f"{about.name} unflagged")
+    return found
 
 
 def _mark(conn: Connection, found: Consequences, why: str) -> None:
@@ -162,20 +225,55 @@ def _mark(conn: Connection, found: Consequences, why: str) -> None:
     tasks.mark_dirty(conn, found.looked_at, why)
 
 
-def _planned(pairs: list[Target]) -> tuple[Target, ...]:
-    return tuple(pair for pair in pairs if pair[0] in PLANNED)
+def _in_parts(
+    ledger: Ledger,
+    about: Subject,
+    judge: Callable[[Connection, Subject, bool], Consequences],
+    told: Told | None,
+) -> Consequences:
+    done: list[Consequences] = []
+    if about.kind == "raw" and len(about.keys) > PART:
+        with ledger.read() as conn:
+            # Science comes first: what calibrations make due depends on which frames are good.
+            rows = list(ask(conn, judging.FRAMES_NAMED, about.keys))
+        rows.sort(key=lambda row: row["obstype"] != "science")
+        about = replace(about, keys=tuple(row["name"] for row in rows))
+    parts = list(about.parts(PART))
+    for i, part in enumerate(parts, 1):
+        with ledger.write() as conn:
+            done.append(judge(conn, part, i == len(parts)))
+        if told is not None:
+            told(min(i * PART, len(about.keys)), len(about.keys))
+    return consequences.together(done)
 
 
-def _check(conn: Connection, kind: str, key: str) -> None:
-    if kind not in FLAGGABLE:
-        raise LedgerError(kind, found="no such kind", expected=", ".join(FLAGGABLE))
-    if kind == "raw":
-        if frames.by_name(conn, key) is None and exposures.find(conn, key) is not None:
-            raise NotFound(
-                key, found="an exposure", expected="a frame", do="flag it with --kind exposure"
-            )
-        frames.get(conn, key)
-    elif kind == exposures.KIND:
-        exposures.get(conn, key)
-    elif products.next_version(conn, kind, key) == 1:
-        raise NotFound(f"{kind} {key}", found="no version of it", do="check the key")
+def _still(conn: Connection, part: Subject, heads: Collection[Target], *, flagged: bool) -> Subject:
+    """What of a part, and of the groups, nobody judged since it was looked up."""
+    here = verdicts.standing_of(conn, part.kind, part.keys)
+    keys = tuple(key for key in part.keys if (key in here) is flagged)
+    left = tuple(
+        (kind, key)
+        for kind, key in heads
+        if (verdicts.standing(conn, kind, key) is not None) is flagged
+    )
+    return Subject(part.kind, keys, left)
+
+
+def _several(keys: str | Collection[str]) -> Collection[str]:
+    return [keys] if isinstance(keys, str) else keys
+
+
+def _check_places(conn: Connection, about: Subject) -> None:
+    """Refuse to use a frame again whose place in its exposure another one has taken."""
+    if about.kind != "raw":
+        return
+    good_again = set(about.keys)
+    for row in ask(conn, judging.RIVALS, about.keys):
+        if row["is_flagged"] and row["rival"] not in good_again:
+            continue
+        raise LedgerError(
+            row["name"],
+            found=f"CCD {row['ccd']} of its exposure is there as {row['rival']}",
+            expected="one frame a CCD",
+            do=f"flag {row['rival']} first, if {row['name']} is the right one",
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy.engine import Connection
@@ -14,6 +14,7 @@ from tesela.flow.plan.rules import PROFILE_OF, STEPS, Rules
 from tesela.flow.plan.spread import spread
 from tesela.ledger import master_lists, masters, queries
 from tesela.ledger.keys import MasterKey
+from tesela.ledger.parts import followed_by_index
 from tesela.products.masterkind import IMAGES, KINDS, RAW
 
 _BEFORE = {
@@ -22,8 +23,9 @@ _BEFORE = {
     "valueadded": frozenset({"band", "dual", "zeropoints", "valueadded"}),
     "science": frozenset({"band", *tile_products.KINDS}),
 }
-_LATEST = 200
-"""Attempts that a step's speed is taken from."""
+_LATEST, _WINDOW = 200, 5_000
+"""Attempts that a step's speed is taken from, and among how many of all steps they are looked
+for."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +49,8 @@ def forecast(conn: Connection, rules: Rules, declared: Mapping[str, float]) -> l
         attempts, their median counts.
     """
     work = [Ahead(STEPS[kind], n, mpix, 0.0) for kind, (n, mpix) in _work(conn, rules).items() if n]
-    return [
-        Ahead(a.step, a.tasks, a.megapixels, a.megapixels * _speed(conn, a.step, declared))
-        for a in work
-    ]
+    speed = speeds(conn, declared) if work else {}
+    return [replace(a, seconds=a.megapixels * speed.get(a.step, 1.0)) for a in work]
 
 
 def _work(conn: Connection, rules: Rules) -> dict[str, tuple[int, float]]:
@@ -61,9 +61,9 @@ def _work(conn: Connection, rules: Rules) -> dict[str, tuple[int, float]]:
     whole = conn.execute(queries.WHOLE_TILES_AHEAD).all()
     return {
         "master": (len(keys), sum(_megapixels(conn, rules, key) for key in keys)),
-        **{kind: (row.n, row.megapixels or 0.0) for kind, row in images.items()},
-        "coadd": (tiles.coadds, tiles.coadd_megapixels or 0.0),
-        "catalogue": (tiles.catalogues, tiles.megapixels or 0.0),
+        **{kind: (row.n, float(row.megapixels or 0.0)) for kind, row in images.items()},
+        "coadd": (tiles.coadds, float(tiles.coadd_megapixels or 0.0)),
+        "catalogue": (tiles.catalogues, float(tiles.megapixels or 0.0)),
         **{kind: _whole_tiles(whole, before) for kind, before in _BEFORE.items()},
     }
 
@@ -99,12 +99,19 @@ def _parts(conn: Connection, rules: Rules, key: MasterKey) -> int:
 
 def _whole_tiles(rows: Sequence[Any], before: frozenset[str]) -> tuple[int, float]:
     """Tiles of which something is ahead from which a product is made, or the product itself."""
-    pixels = {row.tile: row.megapixels or 1.0 for row in rows if row.kind in before}
+    pixels = {row.tile: float(row.megapixels or 1.0) for row in rows if row.kind in before}
     return len(pixels), sum(pixels.values())
 
 
-def _speed(conn: Connection, step: str, declared: Mapping[str, float]) -> float:
-    """Seconds a megapixel."""
-    wanted = {"step": step, "limit": _LATEST}
-    past = [row.seconds_per_mpix for row in conn.execute(queries.LATEST_SPEEDS, wanted)]
-    return statistics.median(past) if past else declared.get(step, 1.0)
+def speeds(conn: Connection, declared: Mapping[str, float]) -> dict[str, float]:
+    """Return the seconds a megapixel of each step: the median of its latest attempts, else of any
+    that are known of it, else what was declared."""
+    past: dict[str, list[float]] = {}
+    with followed_by_index(conn):
+        for row in conn.execute(queries.LATEST_SPEEDS, {"window": _WINDOW}):
+            past.setdefault(row.step, []).append(row.seconds_per_mpix)
+        for step in declared.keys() - past.keys():  # seldom run: long ago, or never
+            wanted = {"step": step, "limit": _LATEST}
+            past[step] = [row.seconds_per_mpix for row in conn.execute(queries.ANY_SPEEDS, wanted)]
+    known = {step: statistics.median(s[:_LATEST]) for step, s in past.items() if s}
+    return {**declared, **known}

@@ -17,7 +17,7 @@ from tesela.flow.plan.check import check
 from tesela.flow.plan.rules import Rules
 from tesela.ledger import products, tiles
 from tesela.ledger.engine import Ledger
-from tesela.ledger.place import place_of
+from tesela.ledger.place import folder_of, place_of
 from tesela.products import paths
 from tesela.products.files import sync
 from tesela.sky.tiles import TileGrid
@@ -122,7 +122,7 @@ def _is_used(place: Path | str) -> bool:
 
 def open_site(folder: Path) -> Site:
     """Open a site made by `init_site`."""
-    folder = _that_is_a_site(folder)
+    folder = folder_of(folder)
     survey = config.load_survey(paths.survey_file(folder))
     settings = config.load_site(paths.site_file(folder))
     its_cameras, grid = _describe(survey, paths.cameras_folder(folder))
@@ -140,23 +140,6 @@ def open_site(folder: Path) -> Site:
         settings=settings,
         rules=Rules.of(survey, tiles_touching, its_cameras),
     )
-
-
-def open_ledger(folder: Path) -> Ledger:
-    """Open the ledger of a site alone, whatever its settings say."""
-    return Ledger.open(place_of(_that_is_a_site(folder)))
-
-
-def _that_is_a_site(folder: Path) -> Path:
-    folder = folder.resolve()
-    if not paths.survey_file(folder).is_file():
-        raise ConfigError(
-            str(folder),
-            found="no survey.toml",
-            expected="the folder of a site",
-            do="make one with `tesela init SITE --survey FILE`, or pass --site",
-        )
-    return folder
 
 
 def _describe(survey: config.Survey, own_cameras: Path) -> tuple[tuple[Camera, ...], TileGrid]:

@@ -24,14 +24,12 @@ FRAMES_OF_EXPOSURE = text("""
     ORDER BY f.ccd, f.name
 """)
 
-# Exposures of the latest nights, and of how many of their CCDs there is a frame.
-EXPOSURE_SIZES = text("""
-    SELECT x.key, x.ccds_json, COUNT(DISTINCT f.ccd) AS arrived
+# The CCDs that are here of each exposure of a night, the first exposure first.
+CCDS_OF_NIGHT = text("""
+    SELECT x.name, x.ccds_json, f.ccd
     FROM exposure x
-    JOIN frame f ON f.exposure_id = x.id
-    WHERE x.night IN (SELECT DISTINCT night FROM exposure ORDER BY night DESC LIMIT :limit)
-      AND x.ccds_json <> '[]'
-    GROUP BY x.id, x.key, x.ccds_json, x.mjd_start
+    CROSS JOIN frame f
+    WHERE x.night = :night AND x.ccds_json <> '[]' AND f.exposure_id = x.id
     ORDER BY x.mjd_start, x.key
 """)
 

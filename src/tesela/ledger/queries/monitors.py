@@ -24,7 +24,7 @@ PUT_AMP_VALUE = text("""
 """)
 
 # Values of products that are still held to be good.
-_GOOD = """
+GOOD = """
     FROM amp_quality a
     JOIN product p ON p.id = a.product_id AND p.state = 'valid'
     LEFT JOIN master m ON m.product_id = a.product_id
@@ -37,16 +37,16 @@ _GOOD = """
 _SERIES = """a.detector = :detector AND a.metric = :metric{which}
       AND a.night >= :since AND a.night < :before"""
 AMP_SERIES = f"""
-    SELECT a.* {_GOOD} AND {_SERIES}
+    SELECT a.* {GOOD} AND {_SERIES}
       AND a.night >= (
         SELECT MIN(night) FROM (
-            SELECT DISTINCT a.night {_GOOD} AND {_SERIES}
+            SELECT DISTINCT a.night {GOOD} AND {_SERIES}
             ORDER BY a.night DESC LIMIT :limit) latest)
     ORDER BY a.night, a.filter, a.source, a.amp
 """
 
 AMP_ALERTS = text(f"""
-    SELECT a.* {_GOOD}
+    SELECT a.* {GOOD}
       AND a.night >= :since AND a.level >= :level
       AND (:detector = '' OR a.detector = :detector)
     ORDER BY a.night DESC, a.level DESC, a.detector, a.metric, a.filter, a.source, a.amp
@@ -55,7 +55,7 @@ AMP_ALERTS = text(f"""
 AMP_NIGHTS = text(f"""
     SELECT a.night, COUNT(*) AS n, SUM(CASE WHEN a.level = 1 THEN 1 ELSE 0 END) AS warnings,
            SUM(CASE WHEN a.level = 2 THEN 1 ELSE 0 END) AS alarms
-    {_GOOD}
+    {GOOD}
       AND a.night IN (SELECT DISTINCT night FROM amp_quality ORDER BY night DESC LIMIT :limit)
       AND (:detector = '' OR a.detector = :detector)
     GROUP BY a.night ORDER BY a.night DESC
@@ -64,7 +64,7 @@ AMP_NIGHTS = text(f"""
 AMP_FOLLOWED = text(f"""
     SELECT a.detector, a.filter, a.source, a.metric, COUNT(DISTINCT a.night) AS nights,
            MAX(a.night) AS latest
-    {_GOOD}
+    {GOOD}
       AND a.night >= :since
     GROUP BY a.detector, a.filter, a.source, a.metric
     ORDER BY a.detector, a.metric, a.filter, a.source

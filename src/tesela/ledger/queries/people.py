@@ -4,39 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import text
 
-COUNT_TASKS = text("""
-    SELECT step, state, COUNT(*) AS n FROM task GROUP BY step, state ORDER BY step, state
-""")
-
-COUNT_PRODUCTS = text("""
-    SELECT kind, COUNT(*) AS n FROM product WHERE is_current GROUP BY kind ORDER BY kind
-""")
-
-WAITING_REASONS = text("""
-    SELECT w.kind, w.reason, COUNT(*) AS n, COUNT(p.id) AS served, MIN(w.key) AS example
-    FROM waiting w LEFT JOIN product p ON p.kind = w.kind AND p.key = w.key AND p.is_current
-    GROUP BY w.kind, w.reason ORDER BY n DESC, w.kind, w.reason
-""")
-
 ENDED_BADLY = text("""
     SELECT t.step, t.kind, t.key, t.state, t.attempts, t.reason FROM task t
     WHERE t.state IN ('dead', 'skipped') ORDER BY t.state, t.step, t.key
-""")
-
-WARNED = text("""
-    SELECT kind, key, warnings_json FROM product
-    WHERE is_current AND warnings_json <> '[]' ORDER BY kind, key
-""")
-
-# The latest nights, their frames, and how many of these have a reduced image.
-NIGHTS = text("""
-    SELECT x.night, x.obstype, COUNT(*) AS n, COUNT(DISTINCT x.id) AS exposures,
-           COUNT(r.id) AS reduced
-    FROM exposure x
-    JOIN frame f ON f.exposure_id = x.id
-    LEFT JOIN product r ON r.kind = 'reduced' AND r.key = f.name AND r.is_current
-    WHERE x.night IN (SELECT DISTINCT night FROM exposure ORDER BY night DESC LIMIT :limit)
-    GROUP BY x.night, x.obstype ORDER BY x.night, x.obstype
 """)
 
 # What is due or waits for something under way, and the tiles that follow from it.
@@ -100,11 +70,20 @@ WHOLE_TILES_AHEAD = text(
 """
 )
 
+# Among the latest attempts of all steps, the latest first.
 LATEST_SPEEDS = text("""
+    SELECT t.step, a.seconds / t.megapixels AS seconds_per_mpix
+    FROM (SELECT id, task_id, outcome, seconds FROM attempt ORDER BY id DESC LIMIT :window) a
+    CROSS JOIN task t
+    WHERE t.id = a.task_id AND a.outcome = 'done' AND a.seconds IS NOT NULL AND t.megapixels > 0
+    ORDER BY a.id DESC
+""")
+ANY_SPEEDS = text("""
     SELECT a.seconds / t.megapixels AS seconds_per_mpix
-    FROM attempt a JOIN task t ON t.id = a.task_id
-    WHERE t.step = :step AND a.outcome = 'done' AND a.seconds IS NOT NULL AND t.megapixels > 0
-    ORDER BY a.id DESC LIMIT :limit
+    FROM task t CROSS JOIN attempt a
+    WHERE t.step = :step AND a.task_id = t.id AND a.outcome = 'done' AND a.seconds IS NOT NULL
+      AND t.megapixels > 0
+    LIMIT :limit
 """)
 
 READY_TASKS = text("""
@@ -134,30 +113,6 @@ PRODUCTS_OF_KEY = text("""
 VERDICTS_OF_KEY = text("""
     SELECT kind, key, value, reason, comment, who, set_mjd, withdrawn_mjd, withdrawn_by FROM verdict
     WHERE key = :key ORDER BY id
-""")
-
-# Frames of the latest nights that have a quick look and no reduction yet.
-QUICK_LOOKS = text("""
-    SELECT f.name, x.night, x.obstype, f.band, q.passed, q.reason, q.fwhm_arcsec, q.ellipticity,
-           q.sky_e, q.zeropoint_mag
-    FROM exposure x
-    CROSS JOIN frame f
-    JOIN product p ON p.kind = 'quicklook' AND p.key = f.name AND p.is_current
-    JOIN quality q ON q.product_id = p.id
-    WHERE f.exposure_id = x.id
-      AND x.night IN (SELECT DISTINCT night FROM exposure ORDER BY night DESC LIMIT :limit)
-      AND NOT EXISTS (SELECT 1 FROM product r
-                      WHERE r.kind = 'reduced' AND r.key = f.name AND r.is_current)
-    ORDER BY x.mjd_start DESC, f.name
-""")
-
-STANDING_VERDICTS = text("""
-    SELECT v.kind, v.key, v.reason, v.comment, v.who, x.key AS exposure
-    FROM verdict v
-    LEFT JOIN frame f ON v.kind = 'raw' AND f.name = v.key
-    LEFT JOIN exposure x ON x.id = f.exposure_id
-    WHERE v.withdrawn_mjd IS NULL
-    ORDER BY v.kind, v.key
 """)
 
 REFUSED = text("""

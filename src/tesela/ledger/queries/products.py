@@ -20,51 +20,8 @@ INPUTS = text("""
     ORDER BY e.role, p.kind, p.key, p.version
 """)
 
-# Every current product made, directly or not, from a product of this kind and key.
-USERS = text("""
-    WITH RECURSIVE used(id) AS (
-        SELECT id FROM product WHERE kind = :kind AND key = :key
-      UNION
-        SELECT e.product FROM edge e JOIN used u ON e.source = u.id WHERE e.role = 'input'
-    )
-    SELECT DISTINCT p.kind, p.key
-    FROM used u JOIN product p ON p.id = u.id
-    WHERE p.is_current AND NOT (p.kind = :kind AND p.key = :key)
-    ORDER BY p.kind, p.key
-""")
-
-# The same, for products that any past version of them was made from.
-PAST_USERS = text("""
-    WITH RECURSIVE used(id) AS (
-        SELECT id FROM product WHERE kind = :kind AND key = :key
-      UNION
-        SELECT e.product FROM edge e JOIN used u ON e.source = u.id WHERE e.role = 'input'
-    )
-    SELECT DISTINCT p.kind, p.key
-    FROM used u JOIN product p ON p.id = u.id
-    WHERE NOT (p.kind = :kind AND p.key = :key)
-    ORDER BY p.kind, p.key
-""")
-
 SETTINGS_NOW = text("""
     SELECT s.code_version, COALESCE(o.settings_hash, s.settings_hash) AS settings_hash
     FROM step s LEFT JOIN step_settings o ON o.step = s.name AND o.scope = :scope
     WHERE s.kind = :kind
-""")
-
-# What waits is no choice of anybody's: it is listed there, and made again when it can be.
-STALE = text("""
-    SELECT p.kind, p.key, p.version,
-           CASE WHEN p.stale <> '' THEN p.stale
-                WHEN p.code_version <> s.code_version
-                THEN 'made by code ' || p.code_version || ', now ' || s.code_version
-                ELSE 'made with other settings' END AS why
-    FROM product p
-    JOIN step s ON s.kind = p.kind
-    LEFT JOIN step_settings o ON o.step = s.name AND o.scope = p.scope
-    WHERE p.is_current
-      AND (p.stale <> '' OR p.code_version <> s.code_version
-           OR p.settings_hash <> COALESCE(o.settings_hash, s.settings_hash))
-      AND NOT EXISTS (SELECT 1 FROM waiting w WHERE w.kind = p.kind AND w.key = p.key)
-    ORDER BY p.kind, p.key
 """)

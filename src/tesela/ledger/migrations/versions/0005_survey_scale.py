@@ -24,6 +24,12 @@ _NEW = (
     "settings",
 )
 _PARTIAL = {
+    "ix_product_made_by": (
+        "product",
+        ["kind", "scope", "code_version", "settings_hash"],
+        "is_current",
+    ),
+    "ix_master_proposed": ("master", ["product_id"], "state = 'proposed'"),
     "ix_product_stale": ("product", ["kind", "key"], "is_current AND stale <> ''"),
     "ix_product_warned": ("product", ["kind", "key"], "is_current AND warnings_json <> '[]'"),
     "ix_product_dropped": ("product", ["id"], "dropped_mjd IS NOT NULL"),
@@ -48,6 +54,8 @@ def upgrade() -> None:
     )
     _make_index("ix_task_ready", "task", ["step", sa.literal_column("priority DESC"), "id"])
     op.create_index("ix_product_key", "product", ["key"])
+    op.create_index("ix_task_input_source", "task_input", ["source"])
+    op.create_index("ix_master_night", "master", ["night"])
     op.create_index("ix_dirty_order", "dirty", [sa.literal_column("priority DESC"), "rank", "key"])
     for name, (table, columns, where) in _PARTIAL.items():
         condition = sa.text(where)
@@ -217,6 +225,8 @@ def downgrade() -> None:
     for name, (table, _, _) in _PARTIAL.items():
         op.drop_index(name, table_name=table)
     op.drop_index("ix_product_key", table_name="product")
+    op.drop_index("ix_task_input_source", table_name="task_input")
+    op.drop_index("ix_master_night", table_name="master")
     op.drop_index("ix_dirty_order", table_name="dirty")
     _make_index("ix_task_ready", "task", [sa.literal_column("priority DESC"), "id"])
     op.drop_column("dirty", "rank")
