@@ -33,13 +33,6 @@ def declared(conn: Connection) -> dict[str, float]:
     return {row.name: row.seconds_per_mpix for row in rows}
 
 
-def paused(conn: Connection) -> set[str]:
-    """Return the steps of which nothing is begun; `*` stands for all."""
-    table = schema.paused
-    rows = conn.execute(table.select().where(table.c.project == "*"))
-    return {row.step for row in rows}
-
-
 def is_outdated(conn: Connection, product: Mapping[str, Any]) -> bool:
     """Whether a product was made by other code or settings than its step has now in its scope."""
     wanted = {"kind": product["kind"], "scope": product["scope"]}

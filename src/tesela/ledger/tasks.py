@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from tesela.errors import LedgerError
-from tesela.ledger import attempts, leases, queries, schema
+from tesela.ledger import attempts, leases, pauses, queries, schema
 from tesela.ledger.clock import SECONDS_A_DAY, now_mjd
 
 TONIGHT, INVALIDATION, BULK = 20, 10, 0
@@ -253,8 +253,12 @@ def _next_ready(
     found: list[RowMapping] = []
     for step, room in rooms.items():
         if (most := min(room, limit)) > 0:
-            wanted = {"step": step, "now": at, "limit": most}
-            found += conn.execute(query, wanted).mappings().all()
+            wanted = {"step": step, "now": at, "limit": most, "floor": pauses.FLOOR}
+            while rows := conn.execute(query, wanted).mappings().all():
+                free = pauses.divert(conn, rows)
+                if free or len(rows) < most:
+                    found += free
+                    break
     return sorted(found, key=lambda row: (-row["priority"], row["id"]))[:limit]
 
 
@@ -313,7 +317,8 @@ def running_by_step(conn: Connection) -> dict[str, int]:
 def next_retry(conn: Connection, steps: Iterable[str]) -> float | None:
     """Return the earliest MJD at which a ready task of some steps may run; None without any."""
     table = schema.task
-    ready = (table.c.state == "ready") & table.c.step.in_(list(steps))
+    ready = (table.c.state == "ready") & (table.c.priority >= pauses.FLOOR)
+    ready &= table.c.step.in_(list(steps))
     found = conn.scalar(sa.select(sa.func.min(table.c.not_before)).where(ready))
     return None if found is None else float(found)
 
@@ -321,8 +326,9 @@ def next_retry(conn: Connection, steps: Iterable[str]) -> float | None:
 def count_open(conn: Connection) -> int:
     """Return how many tasks are ready or running."""
     table = schema.task
-    states = table.c.state.in_(("ready", "running"))
-    return int(conn.scalar(sa.select(sa.func.count()).where(states)) or 0)
+    # One by one, for each has its partial index.
+    counts = (sa.select(sa.func.count()).where(table.c.state == s) for s in ("ready", "running"))
+    return sum(int(conn.scalar(query) or 0) for query in counts)
 
 
 def count_ended_badly(conn: Connection) -> dict[str, int]:

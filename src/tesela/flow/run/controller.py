@@ -30,7 +30,7 @@ from tesela.flow.run.lock import only_controller
 from tesela.flow.run.orders import Patience, Scribe
 from tesela.flow.run.settler import Settler, Summary
 from tesela.flow.run.steps import Order, Registry, Report, WorkerDied
-from tesela.ledger import controllers, events, leases, status, steps, tasks
+from tesela.ledger import controllers, events, leases, pauses, status, steps, tasks
 from tesela.ledger.clock import SECONDS_A_DAY, now_mjd
 from tesela.ledger.engine import Ledger
 from tesela.products import paths
@@ -39,6 +39,7 @@ _TICK_S = 1.0
 _REPLAN_S = 5.0
 _CHORES_S = 20.0
 _LONGEST_WAIT_S = 15.0
+_COUNT_S = 1.0
 _GIB = 2.0**30
 
 Chore = Callable[[], None]
@@ -109,7 +110,8 @@ class Controller:
         self._landed: list[tuple[tasks.Claim, Order, Report]] = []
         self._stopping = threading.Event()
         self._clock = ClockWatch()
-        self._planned_at = self._chores_at = float("-inf")
+        self._planned_at = self._chores_at = self._counted_at = float("-inf")
+        self._open = 0
         self._note = ""
 
     @property
@@ -303,14 +305,14 @@ class Controller:
     def _rooms(self, conn: Connection, room: int) -> dict[str, int]:
         """How many of each step may be begun: the urgent first, none of those that are paused."""
         running = tasks.running_by_step(conn)
-        paused = steps.paused(conn)
+        paused = pauses.paused_steps(conn)
         limits = self.manner.limits
         return {
             name: max(0, min(room, limits.get(name, room) - running.get(name, 0)))
             if name in limits
             else room
             for name in self.registry.specs
-            if name not in paused and "*" not in paused
+            if not pauses.is_paused(paused, name)
         }
 
     def _is_held_up(self) -> bool:
@@ -365,8 +367,11 @@ class Controller:
             leases.recover(conn, "claimed when the database went", controller=self.id, but=known)
 
     def _progress(self) -> Progress:
-        with self.ledger.read() as conn:
-            waiting = tasks.count_open(conn)
+        if time.monotonic() - self._counted_at > _COUNT_S:
+            with self.ledger.read() as conn:
+                self._open = tasks.count_open(conn)
+            self._counted_at = time.monotonic()
+        waiting = max(self._open, len(self._flying))
         running = tuple(f"{claim.step} {claim.key}" for claim, _ in self._flying.values())
         return Progress(self.summary.done, waiting, running, self._note)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from tesela.flow.run.alerts import Alerts
 from tesela.flow.run.bodies import steps_of
 from tesela.flow.run.controller import Chore, Controller, Manner
+from tesela.flow.run.counting import Counting
 from tesela.flow.run.engines import engine_for
 from tesela.flow.run.intake import Watch
 from tesela.flow.run.journal import Journal
@@ -34,7 +35,7 @@ def controller_of(
     name = engine or settings.engine
     if name == "local":
         workers = workers or site.survey.flow.workers
-    chores: list[Chore] = []
+    chores: list[Chore] = [Counting(site.ledger).look]
     if continuous:
         chores += [Watch(site, Path(folder), journal).look for folder in settings.arrivals]
     return Controller(

@@ -78,7 +78,7 @@ PUT_TASK = text("""
 NEXT_READY = """
     SELECT id, step, kind, key, attempts, wanted_hash, megapixels, memory_faults, why, priority
     FROM task
-    WHERE state = 'ready' AND step = :step AND not_before <= :now
+    WHERE state = 'ready' AND step = :step AND priority >= :floor AND not_before <= :now
     ORDER BY priority DESC, id
     LIMIT :limit
 """
