@@ -17,6 +17,7 @@ from tesela.errors import BadInput, Busy, ConfigError, LedgerError, TeselaError
 VERBS = (
     "init",
     "upgrade",
+    "backup",
     "simulate",
     "refcat",
     "camera",
@@ -32,6 +33,8 @@ VERBS = (
     "unflag",
     "retry",
     "reprocess",
+    "drop",
+    "restore",
     "pause",
     "query",
     "release",

@@ -108,6 +108,12 @@ def all_current(conn: Connection, kind: str) -> list[dict[str, Any]]:
     return [dict(row) for row in conn.execute(queries.ALL_CURRENT, {"kind": kind}).mappings()]
 
 
+def all_past(conn: Connection, kind: str) -> list[dict[str, Any]]:
+    """Return the versions of a kind that are served no more and have their files, in order."""
+    rows = conn.execute(queries.ALL_PAST, {"kind": kind}).mappings()
+    return [dict(row) for row in rows]
+
+
 def next_version(conn: Connection, kind: str, key: str) -> int:
     """Return the number the next version will carry."""
     return int(conn.scalar(queries.LAST_VERSION, {"kind": kind, "key": key}) or 0) + 1

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
+from tesela.flow.run.backup import copy_sqlite
 from tesela.flow.run.lock import only_controller
 from tesela.ledger.engine import HEAD_REVISION, Ledger
 from tesela.ledger.place import place_of
@@ -38,20 +37,10 @@ def upgrade(site: Path, *, dry_run: bool = False) -> Upgrade:
         return Upgrade(before, HEAD_REVISION)
     with only_controller(paths.lock_file(site)):
         copy = place.with_name(f"{place.name}.before-{HEAD_REVISION}")
-        _copy(place, copy)
+        part = copy.with_name(f".{copy.name}.part")
+        copy_sqlite(place, part)
+        sync(part)
+        part.replace(copy)
+        sync(copy.parent)
         Ledger.migrate(place).close()
     return Upgrade(before, HEAD_REVISION, str(copy))
-
-
-def _copy(file: Path, copy: Path) -> None:
-    """Copy a database as one consistent state, its write-ahead log included."""
-    part = copy.with_name(f".{copy.name}.part")
-    part.unlink(missing_ok=True)
-    with (
-        contextlib.closing(sqlite3.connect(file)) as source,
-        contextlib.closing(sqlite3.connect(part)) as target,
-    ):
-        source.backup(target)
-    sync(part)
-    part.replace(copy)
-    sync(copy.parent)

@@ -65,6 +65,7 @@ from tesela.ledger.queries.people import (
 )
 from tesela.ledger.queries.products import (
     ALL_CURRENT,
+    ALL_PAST,
     CURRENT,
     INPUTS,
     LAST_VERSION,
@@ -103,6 +104,7 @@ from tesela.ledger.queries.work import (
 
 __all__ = [
     "ALL_CURRENT",
+    "ALL_PAST",
     "AMP_ALERTS",
     "AMP_FOLLOWED",
     "AMP_NIGHTS",

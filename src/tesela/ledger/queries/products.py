@@ -8,6 +8,11 @@ CURRENT = text("SELECT * FROM product WHERE kind = :kind AND key = :key AND is_c
 VERSION = text("SELECT * FROM product WHERE kind = :kind AND key = :key AND version = :version")
 ALL_CURRENT = text("SELECT * FROM product WHERE kind = :kind AND is_current ORDER BY key")
 
+ALL_PAST = text("""
+    SELECT * FROM product WHERE kind = :kind AND NOT is_current AND dropped_mjd IS NULL
+    ORDER BY key, version
+""")
+
 LAST_VERSION = text("""
     SELECT COALESCE(MAX(version), 0) FROM product WHERE kind = :kind AND key = :key
 """)
