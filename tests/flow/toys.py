@@ -270,6 +270,9 @@ def _misbehave(order: Order, how: str) -> None:  # noqa: PLR0912 - a list of way
         for _ in range(400):  # 20 MB at a time, 8 GB in all if nobody minds
             hoard.append(np.ones(20 * 2**17))
             time.sleep(0.01)
+    if how.startswith("full once ") and not Path(how.removeprefix("full once ")).exists():
+        Path(how.removeprefix("full once ")).touch()
+        order.out("result").symlink_to("/dev/full")  # a device on which there is never any room
     if how.startswith("mark "):  # when it began and ended
         began = time.time()
         time.sleep(0.3)

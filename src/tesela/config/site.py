@@ -97,6 +97,7 @@ class Alerts:
         "task dead",
         "monitor alarm",
         "disk low",
+        "archive read-only",
         "ledger lost",
         "transfer failed",
     )

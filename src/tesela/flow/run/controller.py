@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import concurrent.futures as cf
 import contextlib
+import os
 import shutil
 import threading
 import time
@@ -316,10 +317,17 @@ class Controller:
         }
 
     def _is_held_up(self) -> bool:
-        """Whether the disk is too full to begin anything."""
+        """Whether the disk is too full, or read-only, so that nothing is begun."""
         before, self._note = self._note, ""
         free = shutil.disk_usage(self.site).free / _GIB
-        if free < self.manner.keep_free_gb:
+        closed = [part for part in ("products", "work") if _is_read_only(self.site / part)]
+        if closed:
+            self._note = (
+                f"{' and '.join(closed)} may only be read: nothing is begun until that ends"
+            )
+            if not before:
+                self.alerts.tell("archive read-only", self._note)
+        elif free < self.manner.keep_free_gb:
             self._note = (
                 f"{free:.1f} GiB free on the disk of the site, {self.manner.keep_free_gb:g} are"
                 " kept (keep_free_gb): nothing is begun until there is room"
@@ -374,6 +382,14 @@ class Controller:
         waiting = max(self._open, len(self._flying))
         running = tuple(f"{claim.step} {claim.key}" for claim, _ in self._flying.values())
         return Progress(self.summary.done, waiting, running, self._note)
+
+
+def _is_read_only(folder: Path) -> bool:
+    """Whether nothing can be written: a disk that the system mounted so after an error, say."""
+    try:
+        return bool(os.statvfs(folder).f_flag & os.ST_RDONLY) or not os.access(folder, os.W_OK)
+    except OSError:
+        return False  # not there yet
 
 
 def _report_of(future: cf.Future[Report]) -> Report:

@@ -11,6 +11,7 @@ from tesela.flow.run.counting import Counting
 from tesela.flow.run.engines import engine_for
 from tesela.flow.run.intake import Watch
 from tesela.flow.run.journal import Journal
+from tesela.flow.run.settingswatch import SettingsWatch
 from tesela.flow.run.site import Site
 from tesela.products import paths
 
@@ -35,7 +36,11 @@ def controller_of(
     name = engine or settings.engine
     if name == "local":
         workers = workers or site.survey.flow.workers
-    chores: list[Chore] = [Counting(site.ledger).look]
+    files = (paths.survey_file(site.folder), paths.site_file(site.folder))
+    chores: list[Chore] = [
+        Counting(site.ledger).look,
+        SettingsWatch(files, site.ledger, journal).look,
+    ]
     if continuous:
         chores += [Watch(site, Path(folder), journal).look for folder in settings.arrivals]
     return Controller(
