@@ -17,6 +17,7 @@ from tesela.errors import BadInput, Busy, ConfigError, LedgerError, TeselaError
 VERBS = (
     "init",
     "upgrade",
+    "user",
     "simulate",
     "refcat",
     "camera",
