@@ -167,11 +167,11 @@ def new_token(conn: Connection, name: str, *, label: str = "", days: float = 0.0
             do="choose another --label, or `tesela user revoke-token` that one first",
         )
     token = f"tsl_{secrets.token_urlsafe(_BYTES)}"
-    now = now_mjd()
-    row = {"hash": hash_of(token), "account": name, "label": label, "created_mjd": now}
+    digest, now = hash_of(token), now_mjd()
+    row = {"hash": digest, "account": name, "label": label, "created_mjd": now}
     ends = now + days if days else None
     conn.execute(schema.access_token.insert().values(**row, expires_mjd=ends))
-    detail = f"{id_of(row['hash'])} {label}".strip()
+    detail = f"{id_of(digest)} {label}".strip()
     events.record(conn, "token made", kind=KIND, key=name, detail=detail, who=who)
     return token
 
