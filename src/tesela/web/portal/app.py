@@ -10,17 +10,17 @@ from typing import Any, Final
 from sqlalchemy.exc import DatabaseError
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.middleware.gzip import GZipMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Mount, Route
 
 from tesela.errors import BadInput, NotFound, TeselaError
 from tesela.ledger import frames
 from tesela.ledger.clock import iso
 from tesela.products import paths
 from tesela.web.portal import (
+    api,
     exposure,
     frame,
     links,
@@ -36,6 +36,7 @@ from tesela.web.portal import (
 from tesela.web.portal.pictures import Look, Subject
 from tesela.web.portal.queries import is_night
 from tesela.web.portal.site import OpenSite, open_site
+from tesela.web.shared.compress import Compressed
 from tesela.web.shared.pages import Pages, is_fragment
 from tesela.web.shared.security import SecureApp, allowed_hosts
 
@@ -61,6 +62,9 @@ class PortalSettings:
     """Further host names that the server answers to."""
     keep_pictures: bool = True
     """Keep pictures in the site's folder `cache/pictures` once they are made."""
+    pages: bool = True
+    """Show the pages, which ask nobody who they are. Without them only programs with a token are
+    answered."""
 
 
 class Portal:
@@ -297,18 +301,19 @@ def create_app(site_folder: Path, settings: PortalSettings | None = None) -> Sta
         NotFound: portal.not_found,
         DatabaseError: portal.unreadable,
     }
+    routes: list[BaseRoute] = [Mount(api.PREFIX, api.create(portal.site))]
+    if chosen.pages:
+        routes += [Route(path, answer) for path, answer in answers.items()]
+        routes += portal.pages.routes()
     app = SecureApp(
-        routes=[
-            *(Route(path, answer) for path, answer in answers.items()),
-            *portal.pages.routes(),
-        ],
+        routes=routes,
         middleware=[
             Middleware(
                 TrustedHostMiddleware,
                 allowed_hosts=allowed_hosts((chosen.base_url,), chosen.hosts),
                 www_redirect=False,
             ),
-            Middleware(GZipMiddleware, minimum_size=2000),
+            Middleware(Compressed),
         ],
         exception_handlers=handlers,
     )
