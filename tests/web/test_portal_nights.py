@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import sqlalchemy as sa
 
 from tesela.errors import ConfigError, LedgerError
 from tesela.web.portal import create_app, queries

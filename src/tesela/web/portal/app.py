@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
-from tesela.errors import BadInput, NotFound, TeselaError
+from tesela.errors import BadInput, LedgerError, NotFound, TeselaError
 from tesela.ledger import frames
 from tesela.ledger.clock import iso
 from tesela.products import paths
@@ -242,7 +242,7 @@ class Portal:
 
     async def unreadable(self, request: Request, error: Exception) -> Response:
         """A page for a ledger that cannot be read."""
-        reason = str(getattr(error, "orig", error))
+        reason = getattr(error, "found", "") or str(getattr(error, "orig", error))
         return self.pages.error(
             request,
             503,
@@ -300,6 +300,7 @@ def create_app(site_folder: Path, settings: PortalSettings | None = None) -> Sta
         **portal.pages.error_handlers(),
         NotFound: portal.not_found,
         DatabaseError: portal.unreadable,
+        LedgerError: portal.unreadable,
     }
     routes: list[BaseRoute] = [Mount(api.PREFIX, api.create(portal.site))]
     if chosen.pages:
