@@ -43,4 +43,5 @@ def _sequential(node: Mapping[str, Any]) -> Iterator[str]:
 
 def _made_up(text: str) -> set[str]:
     """Names of parts of the statement itself."""
-    return set(re.findall(r"(\w+)(?:\([\w, ]*\))? AS (?:NOT )?(?:MATERIALIZED )?\(", text))
+    named = re.findall(r"(\w+)(?:\([\w, ]*\))? AS (?:NOT )?(?:MATERIALIZED )?\(", text)
+    return {*named, *re.findall(r"\)\s+(?:AS\s+)?(\w+)", text)}

@@ -29,6 +29,7 @@ VERBS = (
     "status",
     "why",
     "history",
+    "lineage",
     "flag",
     "unflag",
     "retry",

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 from sqlalchemy.exc import DatabaseError
 from starlette.applications import Starlette
@@ -23,6 +24,7 @@ from tesela.web.portal import (
     api,
     exposure,
     frame,
+    lineage,
     links,
     master,
     masters,
@@ -169,6 +171,24 @@ class Portal:
             context = tile.product_page(self.site, conn, kind, key)
         return self.pages.render(request, "portal/product.html", context)
 
+    def lineage(self, request: Request) -> Response:
+        """What a version was made from, or was made with it."""
+        kind, key = _name(request, "kind"), _name(request, "key")
+        with self.site.ledger.read() as conn:
+            context = lineage.page(conn, kind, key, request.query_params)
+        return self.pages.render(request, "portal/lineage.html", context)
+
+    def lineage_picture(self, request: Request) -> Response:
+        """The same as a file."""
+        kind, key = _name(request, "kind"), _name(request, "key")
+        with self.site.ledger.read() as conn:
+            name, content = lineage.picture(conn, kind, key, request.query_params)
+        headers = {
+            "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}",
+            "Cache-Control": "no-cache",
+        }
+        return Response(content, media_type="image/svg+xml", headers=headers)
+
     def product_file(self, request: Request) -> Response:
         """A file of a product: a plot about a master, the data beside it, its image."""
         kind, key, name = (_name(request, part) for part in ("kind", "key", "name"))
@@ -289,6 +309,8 @@ def create_app(site_folder: Path, settings: PortalSettings | None = None) -> Sta
         "/product/{kind}/{key}": portal.product,
         "/product/{kind}/{key}/picture.jpg": portal.product_picture,
         "/product/{kind}/{key}/files/{version}/{name}": portal.product_file,
+        "/lineage/{kind}/{key}": portal.lineage,
+        "/lineage/{kind}/{key}/picture.svg": portal.lineage_picture,
         "/masters": portal.masters,
         "/detectors": portal.detectors,
         "/detector/{name}": portal.detector,
