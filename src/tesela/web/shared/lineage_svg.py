@@ -149,12 +149,11 @@ def _box(node: Node, x: float, y: float, width: float) -> str:
         'rx="5"/>',
         f'<path class="tag" d="M{x + 5:.1f} {top:.1f}h3v{_HEIGHT:.0f}h-3a5 5 0 0 1 -5 -5'
         f'v-{_HEIGHT - 10:.0f}a5 5 0 0 1 5 -5z"/>',
-        *texts,
+        " ".join(texts),  # with spaces, for those who hear them
     ]
     body = f"<title>{escape(node['tip'])}</title>" + "".join(parts)
     if node.get("url"):
-        label = escape(f"{node['title']} {node['name']}")
-        body = f'<a href="{escape(node["url"])}" aria-label="{label}">{body}</a>'
+        body = f'<a href="{escape(node["url"])}">{body}</a>'
     return f'<g class="{" ".join(classes)}">{body}</g>'
 
 
