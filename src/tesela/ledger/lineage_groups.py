@@ -33,6 +33,7 @@ _TREE, _LINES = 4, 400
 _FEW, _PICTURE = 14, 24
 """Boxes that are drawn each by itself, and that fit a page."""
 _NAMED: Final = 40
+_CALSET_PARTS: Final = 7
 
 
 @dataclass(frozen=True)
@@ -196,9 +197,9 @@ def title(nodes: Sequence[Node]) -> str:
 
 def name(node: Node) -> str:
     """A version's key as short as it is understood beside its kind."""
-    if node.kind == "calset":
-        *configuration, profile, digest = node.key.split(".")
-        return f"{'.'.join(configuration[2:4])} {profile} {digest[:6]}"
+    parts = node.key.split(".")
+    if node.kind == "calset" and len(parts) == _CALSET_PARTS:
+        return f"{'.'.join(parts[2:4])} {parts[5]} {parts[6][:6]}"
     if node.kind == "master":
         try:
             key = MasterKey.parse(node.key)

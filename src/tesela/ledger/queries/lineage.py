@@ -46,9 +46,10 @@ MADE_WITH_NEAR = text("""
     GROUP BY id ORDER BY MIN(steps), id LIMIT :most
 """)
 
+# Those near the start first: a source is older than its product.
 EDGES_FROM = text("""
     SELECT product, source, role FROM edge WHERE product IN :ids
-    ORDER BY product, source LIMIT :most
+    ORDER BY product DESC, source LIMIT :most
 """).bindparams(bindparam("ids", expanding=True))
 
 EDGES_TO = text("""
