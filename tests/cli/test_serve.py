@@ -198,3 +198,13 @@ def test_setup_without_npm_says_what_to_install(tmp_path: Path) -> None:
     assert done.returncode == 1, done
     assert "npm" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_portal_for_programs_alone_has_no_pages(site: Path) -> None:
+    with _running("portal", "--api-only", "--port", 0, "--site", site) as (_, line):
+        said = re.search(r"http://127\.0\.0\.1:\d+/", line)
+        assert said
+        assert _read(said[0])[0] == 404
+        status, answer = _read(f"{said[0]}api/frames")
+        assert status == 401
+        assert "Authorization: Bearer" in answer

@@ -336,7 +336,7 @@ def test_a_release_that_was_not_entered_is_when_it_is_published(
 ) -> None:
     """Stopped when it has its name, before the ledger knows it: the files are whole."""
 
-    def stopped(*_: object) -> None:
+    def stopped(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):

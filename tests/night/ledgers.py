@@ -10,6 +10,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+
+from tesela.products.environment import environment_now
+from tesela.products.files import read_fits
+from tesela.products.making import MEMBER, Making
 from tesela.simulate.survey import REFCAT
 from verbs import new_site, well
 
@@ -78,3 +83,61 @@ def assert_nothing_left_over(site: Path) -> None:
     assert list((site / "work").iterdir()) == []
     assert ask(site, "SELECT * FROM attempt WHERE outcome = 'running'") == []
     assert ask(site, "SELECT * FROM task WHERE state IN ('ready', 'running')") == []
+
+
+def header(path: Path) -> dict[str, Any]:
+    """The cards of an image, or the facts of a table about its making."""
+    if path.suffix == ".fits":
+        return read_fits(path, []).cards["IMAGE"]
+    facts = json.loads(pq.read_schema(path).metadata[b"tesela"])
+    return dict(facts["provenance"])
+
+
+def sources(site: Path, product: int) -> list[tuple[Any, ...]]:
+    """Role, kind, key and version of all sources, each set followed by its masters."""
+    rows = ask(
+        site,
+        "SELECT e.role, p.kind, p.key, p.version, p.id FROM edge e JOIN product p"
+        " ON p.id = e.source WHERE e.product = ?",
+        (product,),
+    )
+    found: list[tuple[Any, ...]] = []
+    for *source, ident in rows:
+        found.append(tuple(source))
+        if source[1] == "calset":
+            found += [(MEMBER, *rest) for _, *rest in sources(site, ident)]
+    return found
+
+
+def assert_headers_say_what_the_ledger_knows(site: Path, kind: str) -> int:
+    """Of every version of a kind, field by field; gives how many files were read."""
+    rows = ask(
+        site,
+        "SELECT id, key, version, code_version, settings_hash, scope, environment,"
+        " operations_json, files_json FROM product WHERE kind = ?",
+        (kind,),
+    )
+    n_files = 0
+    for ident, key, version, code, settings, scope, environment, operations, files in rows:
+        expected = sorted(sources(site, ident))
+        assert expected, key
+        assert code, key
+        assert settings, key
+        for path, _, _ in json.loads(files):
+            if not path.endswith((".fits", ".parquet")) or ".pages/" in path:
+                continue
+            n_files += 1
+            cards = header(site / path)
+            made = Making.read(cards)
+            assert (made.kind, made.key, made.version) == (kind, key, version)
+            assert (made.code, made.settings, made.scope) == (code, settings, scope), path
+            assert made.environment == (environment or environment_now().hash)
+            told = sorted((one.role, one.kind, one.key, one.version) for one in made.sources)
+            assert told == expected, path
+            if path.endswith(".fits"):
+                names = []
+                while (name := cards.get(f"TSL OP{len(names) + 1} NAME")) is not None:
+                    names.append(name)
+                was_done = [one for one in json.loads(operations) if not one.startswith("no ")]
+                assert [one for one in names if one in was_done] == was_done, path
+    return n_files

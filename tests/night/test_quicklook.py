@@ -20,7 +20,14 @@ from tesela.products import paths, preview
 from tesela.products.catalogue import read_parquet
 from verbs import RUN_ENV, Said, tesela, well
 
-from .ledgers import ask, assert_nothing_left_over, clone, current, fresh
+from .ledgers import (
+    ask,
+    assert_headers_say_what_the_ledger_knows,
+    assert_nothing_left_over,
+    clone,
+    current,
+    fresh,
+)
 
 pytestmark = pytest.mark.night
 NUMBERS = ("fwhm_arcsec", "ellipticity", "sky_e", "zeropoint_mag")
@@ -43,6 +50,13 @@ def looked(night: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
     said = well("quicklook", "--watch", night / "raw", "--once", "--settle", 0, "--site", site,
                 "--json")  # fmt: skip
     return site, said_of(said)
+
+
+def test_it_says_what_the_ledger_knows_of_its_making(
+    looked: tuple[Path, list[dict]],  # type: ignore[type-arg]
+) -> None:
+    site, said = looked
+    assert assert_headers_say_what_the_ledger_knows(site, "quicklook") >= len(said)
 
 
 def test_every_frame_of_the_night_is_looked_at(

@@ -75,3 +75,39 @@ def test_contained_and_disjoint():
 def test_what_is_no_small_polygon_is_refused(ra, dec):
     with pytest.raises(BadInput, match="polygon on the sky"):
         footprint.polygon(ra, dec)
+
+
+@pytest.mark.parametrize("dec", [0.0, -63.0, 89.5])
+@pytest.mark.parametrize("way", [1, -1])
+def test_distances_are_those_to_the_nearest_of_many_points(dec, way):
+    """Of polygons whose sides and inside are sampled densely."""
+    squares = [square(0.2, dec, 0.3, turn) for turn in (0.0, 30.0)] + [square(359.5, dec, 0.1)]
+    rng = np.random.default_rng(5)
+    weights = rng.dirichlet(np.full(4, 0.3), 40_000)
+    edge = rng.uniform(0, 1, (4000, 1))
+    for ra, off in zip(rng.uniform(-3, 3, 12), rng.uniform(-2, 2, 12)):
+        there = (float(ra), float(np.clip(dec + off, -90, 90)))
+        found = footprint.distances_deg(np.array([s[::way] for s in squares]), *there)
+        point = tangent.unit_vectors(*there)
+        for corners, distance in zip(squares, found):
+            sides = [a + edge * (b - a) for a, b in zip(corners, np.roll(corners, -1, axis=0))]
+            samples = np.vstack([weights @ corners, *sides])
+            samples /= np.linalg.norm(samples, axis=1, keepdims=True)
+            nearest = np.degrees(np.arccos(np.clip(samples @ point, -1, 1))).min()
+            if footprint.contains(corners, *there):
+                assert distance == 0.0
+            else:
+                assert distance == pytest.approx(nearest, abs=2e-4)
+
+
+def test_distance_from_a_polygon_on_the_other_side_of_the_sky():
+    far = footprint.distances_deg(np.array([square(0.0, 0.0, 0.5)]), 180.0, 0.0)
+    assert far[0] == pytest.approx(180 - np.sqrt(0.5), abs=0.01)
+
+
+def test_a_corner_that_is_there_twice_changes_no_distance():
+    corners = square(10.0, 20.0, 0.5)
+    twice = np.vstack([corners[:1], corners])[None]
+    for there in ((10.0, 20.0), (11.0, 20.3), (9.0, 21.0)):
+        expected = footprint.distances_deg(corners[None], *there)
+        assert footprint.distances_deg(twice, *there) == pytest.approx(expected)

@@ -20,6 +20,7 @@ from tesela.ledger import amp_quality, masters, products, schema, verdicts
 from tesela.ledger.amp_quality import Judged
 from tesela.ledger.engine import Ledger
 from tesela.ledger.keys import Configuration, MasterKey
+from tesela.ledger.place import place_of
 from tesela.products import files, paths
 from tesela.products.files import Hdu
 from tesela.products.frame import night_span
@@ -134,7 +135,7 @@ def add_many(folder: Path, nights: int, frames: int, *, first: str = "2018-01-01
     for n in range(nights * frames):
         night, bands = names[n // frames], ("J0378", "r")
         _add_rows(rows, n, night, bands[n % 2], 58119.8 + n // frames + (n % frames) * 5e-4)
-    ledger = Ledger.open(paths.ledger_file(folder))
+    ledger = Ledger.open(place_of(folder))
     with ledger.write() as conn:
         for name, values in rows.items():
             conn.execute(schema.metadata.tables[name].insert(), values)
@@ -195,7 +196,7 @@ def add_calibrations(folder: Path, nights: int = 30) -> dict[str, str]:
     with (folder / "survey.toml").open("a") as survey:
         survey.write(CALENDAR)
     rng = np.random.default_rng(20170604)
-    ledger = Ledger.open(paths.ledger_file(folder))
+    ledger = Ledger.open(place_of(folder))
     found = {}
     for n in range(nights):
         night = (FIRST_FOLLOWED + dt.timedelta(days=n)).isoformat()
@@ -335,7 +336,7 @@ def add_exposures(folder: Path) -> None:
     """
     survey = folder / "survey.toml"
     survey.write_text(survey.read_text().replace('["mini80"]', '["mini80", "mini14"]'))
-    ledger = Ledger.open(paths.ledger_file(folder))
+    ledger = Ledger.open(place_of(folder))
     rules = toys.rules()
     shared: dict[str, Any] = {"camera": "mini14", "ccds": MANY}
     calibrations = [

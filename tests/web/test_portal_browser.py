@@ -17,6 +17,7 @@ PAGES = (
     "/", NIGHT, f"{NIGHT}?view=pictures&type=science", "/frame/sci1", "/frame/sci4",
     "/frame/sci1/header", "/tiles", "/tile/T10", "/product/coadd/T10.r", "/releases",
     "/find?q=sci", "/masters", "/detectors", f"/detector/{portal_site.DETECTOR}",
+    "/lineage/coadd/T10.r", "/lineage/raw/bias1-20170703?forward=1",
     "/product/master/BIAS.JAST80.mini80.01.-.fast.20170703",
     "/product/master/FLAT.JAST80.mini80.01.r_R1.fast.20170703",
     "/product/master/ILLUMINATION.JAST80.mini80.01.r_R1.fast.20170616",

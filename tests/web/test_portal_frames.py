@@ -16,6 +16,7 @@ from PIL import Image
 from tesela.errors import BadInput, ProductError
 from tesela.ledger import frames, schema
 from tesela.ledger.engine import Ledger
+from tesela.ledger.place import place_of
 from tesela.pixels.thumbnail import MASK_COLOURS
 from tesela.products import files, paths
 from tesela.products.files import Hdu
@@ -90,7 +91,7 @@ def test_a_frame_says_why_it_is_as_it_is(
 
 
 def test_what_was_left_out_is_not_told_as_done(site: Path, portal: httpx.Client) -> None:
-    ledger = Ledger.open(paths.ledger_file(site))
+    ledger = Ledger.open(place_of(site))
     with ledger.write() as conn:
         table = schema.product
         made = table.update().where(table.c.kind == "reduced", table.c.key == "sci1")
@@ -114,7 +115,7 @@ def test_unknown_frames_and_tricks_with_paths_find_nothing(portal: httpx.Client)
 
 def test_a_refused_file_is_found_with_its_reason(site: Path, portal: httpx.Client) -> None:
     assert "Nothing begins with" in portal.get("/find?q=lost1").text
-    ledger = Ledger.open(paths.ledger_file(site))
+    ledger = Ledger.open(place_of(site))
     with ledger.write() as conn:
         frames.refuse(conn, "/in/lost1.fits", "", "lost1.fits: no card <EXPTIME>")
     ledger.close()

@@ -22,6 +22,7 @@ from tesela.config import Calibration
 from tesela.ledger import masters, products, schema
 from tesela.ledger.engine import Ledger
 from tesela.ledger.keys import MasterKey
+from tesela.ledger.place import place_of
 from tesela.products import paths
 from tesela.quality.bands import MonitorSettings
 from tesela.quality.series import Series
@@ -108,7 +109,7 @@ def test_masters_are_listed_by_kind_state_filter_detector_and_night(
 def test_versions_that_are_not_served_are_listed_by_their_state(
     copied: Path, keys: dict[str, str]
 ) -> None:
-    ledger = Ledger.open(paths.ledger_file(copied))
+    ledger = Ledger.open(place_of(copied))
     with ledger.write() as conn:
         flat = products.current(conn, "master", keys["flat"])
         old = products.current(conn, "master", keys["before"])
@@ -147,7 +148,7 @@ def test_a_failed_gate_and_a_missing_signature_are_told_apart(
     ledger.close()
     assert reasons <= set(states.OF_SIGNATURE)
     assert reasons
-    ledger = Ledger.open(paths.ledger_file(copied))
+    ledger = Ledger.open(place_of(copied))
     with ledger.write() as conn:
         row = products.current(conn, "master", keys["flat"])
         assert row
@@ -315,7 +316,7 @@ def test_a_proposed_master_says_how_to_judge_it(portal: httpx.Client, keys: dict
 def test_a_master_that_was_retired_shows_its_last_version(
     copied: Path, keys: dict[str, str]
 ) -> None:
-    ledger = Ledger.open(paths.ledger_file(copied))
+    ledger = Ledger.open(place_of(copied))
     with ledger.write() as conn:
         row = products.current(conn, "master", keys["flat"])
         assert row
@@ -334,7 +335,7 @@ def test_metrics_of_any_form_do_not_break_the_page(copied: Path, keys: dict[str,
         [1],
     ]
     for metrics in strange:
-        ledger = Ledger.open(paths.ledger_file(copied))
+        ledger = Ledger.open(place_of(copied))
         with ledger.write() as conn:
             row = products.current(conn, "master", keys["flat"])
             assert row
@@ -429,7 +430,7 @@ def test_what_a_row_lists_outside_the_site_or_twice_is_not_served(
     page.symlink_to(outside)
     gone = copied / paths.master_page(keys["after"], 1, "map.json")
     gone.unlink()
-    ledger = Ledger.open(paths.ledger_file(copied))
+    ledger = Ledger.open(place_of(copied))
     with ledger.write() as conn:
         row = products.current(conn, "master", keys["after"])
         assert row
@@ -535,7 +536,7 @@ def test_nights_count_what_the_monitors_raised(portal: httpx.Client) -> None:
 
 
 def test_a_rejected_master_is_silent(copied: Path, keys: dict[str, str]) -> None:
-    ledger = Ledger.open(paths.ledger_file(copied))
+    ledger = Ledger.open(place_of(copied))
     with ledger.write() as conn:
         row = products.current(conn, "master", keys["flat"])
         assert row

@@ -14,6 +14,7 @@ from PIL import Image
 
 from tesela.ledger import products
 from tesela.ledger.engine import Ledger
+from tesela.ledger.place import place_of
 from tesela.products import paths, preview
 from tesela.products.catalogue import write_parquet
 from tesela.products.files import sha256_of, write_jpeg
@@ -53,7 +54,7 @@ def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """The site after quick looks of a frame that waits, one that is due, a bias and one that is
     reduced."""
     folder = portal_site.make(tmp_path_factory.mktemp("looked") / "site")
-    ledger = Ledger.open(paths.ledger_file(folder))
+    ledger = Ledger.open(place_of(folder))
     put_look(ledger, folder, "sci6", "", has_image=True)
     put_look(ledger, folder, "sci7", "clouds: 12 % of the usual light", has_image=True)
     put_look(ledger, folder, "bias1-20170703", "", has_image=False)

@@ -13,6 +13,7 @@ import pytest
 
 from tesela.ledger import products, schema
 from tesela.ledger.engine import Ledger
+from tesela.ledger.place import place_of
 from tesela.products import paths
 from tesela.web.portal import create_app, links, metrics
 
@@ -35,7 +36,7 @@ def released(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site with two releases of tile T10: dr1, built twice and published; dr2, refused."""
     folder = tmp_path_factory.mktemp("released") / "site"
     shutil.copytree(site, folder)
-    ledger = Ledger.open(paths.ledger_file(folder))
+    ledger = Ledger.open(place_of(folder))
     with ledger.write() as conn:
         science = products.current(conn, "science", "T10")
         assert science is not None
@@ -113,7 +114,7 @@ def test_a_product_shows_its_inputs_users_and_history(portal: httpx.Client) -> N
 def test_a_product_that_was_retired_is_shown_without_a_version(site: Path, tmp_path: Path) -> None:
     folder = tmp_path / "site"
     shutil.copytree(site, folder)
-    ledger = Ledger.open(paths.ledger_file(folder))
+    ledger = Ledger.open(place_of(folder))
     with ledger.write() as conn:
         coadd = products.current(conn, "coadd", "T11.r")
         assert coadd is not None
@@ -128,7 +129,7 @@ def test_a_product_that_was_retired_is_shown_without_a_version(site: Path, tmp_p
 def test_what_is_not_simply_made_is_told_with_its_reason(site: Path, tmp_path: Path) -> None:
     folder = tmp_path / "site"
     shutil.copytree(site, folder)
-    ledger = Ledger.open(paths.ledger_file(folder))
+    ledger = Ledger.open(place_of(folder))
     task = schema.task
     with ledger.write() as conn:
         for kind, state in (("zeropoints", "dead"), ("valueadded", "skipped"), ("coadd", "ready")):
@@ -169,7 +170,7 @@ def test_counts_of_the_science_database_are_of_rows(site: Path, tmp_path: Path) 
     """Twelve rows of the table `tiles` are one tile in twelve bands."""
     folder = tmp_path / "site"
     shutil.copytree(site, folder)
-    ledger = Ledger.open(paths.ledger_file(folder))
+    ledger = Ledger.open(place_of(folder))
     with ledger.write() as conn:
         science = products.current(conn, "science", "T10")
         assert science is not None
@@ -208,7 +209,7 @@ def test_metrics_of_bands_are_a_table_and_the_others_a_list() -> None:
 def test_long_lists_of_inputs_are_cut_and_say_so(site: Path, tmp_path: Path) -> None:
     folder = tmp_path / "site"
     shutil.copytree(site, folder)
-    ledger = Ledger.open(paths.ledger_file(folder))
+    ledger = Ledger.open(place_of(folder))
     with ledger.write() as conn:
         many = [
             products.insert(conn, products.NewProduct("coadd", f"T{n}.r", 1))

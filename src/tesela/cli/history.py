@@ -38,6 +38,24 @@ def history(
     emit(data, as_json, lambda: _lines(data, key))
 
 
+_MOST_TELLING = ("python", "numpy", "scipy", "numba", "astropy")
+
+
+def _made_by(row: dict[str, Any]) -> str:
+    """Code, settings and environment of a version, as far as they are known."""
+    parts = [
+        f"{word} {row[name]}"
+        for word, name in (
+            ("code", "code_version"), ("settings", "settings_hash"), ("environment", "environment")
+        )
+        if row[name]
+    ]  # fmt: skip
+    if row["libraries"]:
+        known = [f"{n} {row['libraries'][n]}" for n in _MOST_TELLING if n in row["libraries"]]
+        parts[-1] += f" ({', '.join(known)})"
+    return ", ".join(parts)
+
+
 def _lines(data: dict[str, list[dict[str, Any]]], key: str) -> Iterator[str]:
     from tesela.ledger.clock import iso
 
@@ -55,6 +73,9 @@ def _lines(data: dict[str, list[dict[str, Any]]], key: str) -> Iterator[str]:
             yield f"  did not pass: {row['quality_reason']}"
         if row["version"] > 1:
             yield from some([f"  {text}" for text in row["changes"] or ["from the same inputs"]])
+        if made := _made_by(row):
+            yield f"  made by {made}"
+        yield from some([f"  {text}" for text in row["differences"]])
         yield from some([f"  warning: {text}" for text in row["warnings"]])
     for row in data["attempts"]:
         how = row["outcome"] + (f" ({row['fault_class']})" if row["fault_class"] else "")

@@ -100,10 +100,15 @@ def portal(
     host: HostOption = LOOPBACK,
     port: PortOption = PORTAL_PORT,
     base_url: BaseUrlOption = "",
+    api_only: Annotated[
+        bool,
+        typer.Option("--api-only", help="No pages: only programs with a token are answered."),
+    ] = False,
 ) -> None:
     """Serve the internal portal of a site: nights, frames, tiles. It changes nothing.
 
-    It asks nobody who they are: keep it on this machine, or behind a proxy that does.
+    Its pages ask nobody who they are: keep them on this machine, or behind a proxy that does. Raw
+    frames are given to programs, under /api, each with the token of an account (`tesela user`).
     """
     from tesela.flow.run.site import open_site
     from tesela.web.portal import PortalSettings, create_app
@@ -113,7 +118,8 @@ def portal(
     base_url = checked_base_url(base_url)
     listening = listen(host, port)
     hosts = _own_names(listening, host, base_url)
-    app = create_app(opened.folder, PortalSettings(base_url=base_url, hosts=hosts))
+    settings = PortalSettings(base_url=base_url, hosts=hosts, pages=not api_only)
+    app = create_app(opened.folder, settings)
     url = base_url or address(listening.getsockname()[1], host)
     _serve(app, listening, f"portal of {opened.folder}", url)
 

@@ -88,11 +88,13 @@ def add(
     facts: FrameFacts,
     tiles: Iterable[str] = (),
     picture: products.File | None = None,
+    *,
+    size: int = 0,
 ) -> int:
     """Take a frame in: product, exposure, frame and the tiles its pointing may touch.
 
-    `picture` is the file of its small picture. Returns the product's id. Raises `Duplicate` if name
-    or content are here already.
+    `picture` is the file of its small picture, `size` that of its own file in bytes, 0 if nobody
+    looked. Returns the product's id. Raises `Duplicate` if name or content are here already.
     """
     if is_known(conn, facts):
         raise Duplicate(facts.name, found="this very frame is here already")
@@ -103,7 +105,7 @@ def add(
             key=facts.name,
             version=1,
             path=facts.path,
-            files=((facts.path, facts.sha256, 0), *((picture,) if picture else ())),
+            files=((facts.path, facts.sha256, size), *((picture,) if picture else ())),
             checksum=facts.sha256,
             data_hash=facts.data_sha256,
         ),

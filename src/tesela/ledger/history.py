@@ -7,23 +7,31 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from tesela.ledger import events, exposures, products
+from tesela.ledger import events, exposures, products, provenance
 
 
 def of_key(conn: Connection, key: str) -> dict[str, list[dict[str, Any]]]:
     """Return the events, versions, attempts and verdicts of everything called `key`.
 
     Each version also has its `warnings`, whether it `passed` (None if nothing was judged, with
-    `quality_reason` if not), and as `changes` the inputs that differ from those of the version
-    before.
+    `quality_reason` if not), as `changes` the inputs that differ from those of the version before,
+    as `differences` code, settings and libraries that do, and as `libraries` what its `environment`
+    is made of (None if that was not kept).
     """
     found = events.history(conn, key)
-    before: dict[str, int] = {}
+    before: dict[str, dict[str, Any]] = {}
+    libraries: dict[str, dict[str, str] | None] = {}
     for row in found["versions"]:
         row["warnings"] = json.loads(row.pop("warnings_json"))
         row["passed"] = None if row["passed"] is None else bool(row["passed"])
-        row["changes"] = products.changes(conn, row["id"], before.get(row["kind"]))
-        before[row["kind"]] = row["id"]
+        last = before.get(row["kind"])
+        row["changes"] = products.changes(conn, row["id"], None if last is None else last["id"])
+        row["differences"] = provenance.differences(conn, row, last)
+        digest = row["environment"]
+        if digest not in libraries:
+            libraries[digest] = provenance.environment_of(conn, digest)
+        row["libraries"] = libraries[digest]
+        before[row["kind"]] = row
     return found
 
 

@@ -36,6 +36,8 @@ class NewProduct:
     settings_hash: str = ""
     scope: str = ""
     """What its settings may depend on, see `steps.Scope`; empty where they do not."""
+    environment: str = ""
+    """Hash of what computed it, see `provenance.put_environment`."""
     attempt_id: int | None = None
     warnings: tuple[str, ...] = ()
     operations: tuple[str, ...] = ()
@@ -66,6 +68,7 @@ def insert(conn: Connection, new: NewProduct, sources: Iterable[tuple[int, str]]
             code_version=new.code_version,
             settings_hash=new.settings_hash,
             scope=new.scope,
+            environment=new.environment,
             attempt_id=new.attempt_id,
             made_mjd=now_mjd(),
             warnings_json=json.dumps(new.warnings),

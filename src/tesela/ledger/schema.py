@@ -152,6 +152,11 @@ exposure = Table(
 )
 Index("ix_exposure_night", exposure.c.night, exposure.c.obstype)
 Index("ix_exposure_name", exposure.c.name)
+# Frames are searched in the order of their exposures' times, those of a project too.
+Index("ix_exposure_time", exposure.c.mjd_start, exposure.c.id)
+Index("ix_exposure_project_time", exposure.c.project, exposure.c.mjd_start, exposure.c.id)
+Index("ix_exposure_object", exposure.c.object)
+Index("ix_exposure_dec_deg", exposure.c.dec_deg)
 
 frame = Table(
     "frame",
@@ -549,6 +554,5 @@ access_token = Table(
     Column("created_mjd", Float, nullable=False),
     Column("expires_mjd", Float),
     Column("revoked_mjd", Float),
-    Column("used_mjd", Float),
 )
 Index("ix_access_token_account", access_token.c.account)

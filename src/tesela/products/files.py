@@ -69,7 +69,7 @@ def write_fits(path: Path, hdus: Sequence[Hdu]) -> None:
         raise ProductError(str(path), found="a file of that name", do="nothing is overwritten")
     with plain_name(path) as name, fitsio.FITS(name, "rw") as fits:
         for hdu in hdus:
-            header = [{"name": k, "value": _plain(v), "comment": c} for k, v, c in hdu.cards]
+            header = [_record(path, *card) for card in hdu.cards]
             if hdu.data.dtype.names:
                 fits.write_table(hdu.data, extname=hdu.name, header=header)
             else:
@@ -83,6 +83,8 @@ def write_fits(path: Path, hdus: Sequence[Hdu]) -> None:
     sync(path)
 
 
+_LONGEST_TEXT = 58
+"""Letters that fit one card with any short keyword."""
 _SEED = 1
 """Of the dither: the same pixels give the same bytes."""
 
@@ -103,6 +105,20 @@ def _compression(hdu: Hdu) -> dict[str, Any]:
         "qmethod": "SUBTRACTIVE_DITHER_2",
         "dither_seed": _SEED,
     }
+
+
+def _record(path: Path, name: str, value: Any, comment: str) -> dict[str, Any]:
+    """A card as the library takes it.
+
+    The library breaks a long text of a keyword that has a space and not more than eight letters.
+    """
+    if " " in name and len(name) <= 8 and isinstance(value, str) and len(value) > _LONGEST_TEXT:
+        raise ProductError(
+            f"{path.name}, card {name}",
+            found=f"a text of {len(value)} letters",
+            expected=f"{_LONGEST_TEXT}, or a keyword of more than eight letters",
+        )
+    return {"name": name, "value": _plain(value), "comment": comment}
 
 
 def _plain(value: Any) -> Any:

@@ -92,3 +92,34 @@ def contains(corners: Floats, ra_deg: ArrayLike, dec_deg: ArrayLike) -> NDArray[
     for start, end in zip(corners, np.roll(corners, -1, axis=0)):
         inside &= points @ np.cross(start, end) >= -_EPSILON
     return inside
+
+
+def distances_deg(polygons: Floats, ra_deg: float, dec_deg: float) -> Floats:
+    """Distance of a position from each of many convex polygons; 0 inside.
+
+    Parameters
+    ----------
+    polygons : (n, m, 3) array
+        Corners as unit vectors in their order around, either way.
+
+    Returns
+    -------
+    (n,) array
+        Degrees.
+    """
+    point = tangent.unit_vectors(ra_deg, dec_deg)
+    start, end = polygons, np.roll(polygons, -1, axis=1)
+    middle = polygons.sum(axis=1, keepdims=True)
+    normal = np.cross(start, end)
+    with np.errstate(invalid="ignore"):  # NaN for a side of no length: its corners tell
+        normal /= np.linalg.norm(normal, axis=-1, keepdims=True)
+    normal *= np.sign((normal * middle).sum(axis=-1, keepdims=True))
+    height = normal @ point
+    # The nearest point of a great circle lies on the side if it is between its ends.
+    between = (np.cross(normal, start) @ point) * (np.cross(normal, end) @ point) <= 0
+    between &= middle @ point > 0
+    to_side = np.where(between, np.abs(np.arcsin(np.clip(height, -1, 1))), np.inf).min(axis=1)
+    chord = np.linalg.norm(polygons - point, axis=-1)
+    to_corner = 2 * np.arcsin(np.clip(chord / 2, 0, 1)).min(axis=1)
+    outside = (height < -_EPSILON).any(axis=1)
+    return np.where(outside, np.degrees(np.minimum(to_side, to_corner)), 0.0)

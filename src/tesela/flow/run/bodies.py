@@ -20,7 +20,7 @@ from tesela.errors import ConfigError
 from tesela.flow.run import calibrations, fallback, needs, overrides
 from tesela.flow.run.master_bodies import run_master
 from tesela.flow.run.needs import NEEDS
-from tesela.flow.run.plain import plain, provenance
+from tesela.flow.run.plain import making, plain, provenance
 from tesela.flow.run.quick_body import run_quicklook
 from tesela.flow.run.steps import Order, Outcome, Registry, StepSpec
 from tesela.flow.run.tile_bodies import run_calibrate, run_dual, run_load, run_valueadded
@@ -276,7 +276,7 @@ def run_catalog(order: Order) -> Outcome:
     )
     settings = config.build(catalog_stage.CatalogSettings, order.settings["stage"], "steps.catalog")
     made = catalog_stage.catalog(inputs, settings)
-    made.catalogue.facts.update(provenance={key: value for key, value, _ in provenance(order)})
+    made.catalogue.facts.update(provenance=making(order).facts())
     temporary = order.out("catalogue.parquet")
     made.catalogue.write(temporary)
     return Outcome(

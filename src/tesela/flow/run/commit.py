@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -148,8 +149,10 @@ def _commit_rows(
     edges = [(row["id"], row["role"]) for row in tasks.inputs_of(conn, claim.task_id)]
     if not tasks.end(conn, claim, "done", ending):
         raise Late
-    provenance.keep_settings(conn, order.settings_hash, order.settings)
-    product_id = products.insert(conn, _row_of(claim, order, report), edges)
+    provenance.put_settings(conn, order.settings_hash, order.settings)
+    environment = provenance.put_environment(conn, report.environment)
+    row = replace(_row_of(claim, order, report), environment=environment)
+    product_id = products.insert(conn, row, edges)
     products.add_quality(
         conn,
         product_id,

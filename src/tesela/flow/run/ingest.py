@@ -151,8 +151,9 @@ def _commit(intake: Intake, facts: FrameFacts, picture: products.File) -> None:
     if facts.footprint is not None:
         margin = intake.rules.margin_deg
         tiles = intake.rules.tiles_of(facts.project, facts.footprint, margin)
+    size = (intake.folder / facts.path).stat().st_size
     with intake.ledger.write() as conn:
-        frames.add(conn, facts, tiles, picture)
+        frames.add(conn, facts, tiles, picture, size=size)
         downstream.frame_arrived(conn, intake.rules, facts.name)
 
 

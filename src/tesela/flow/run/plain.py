@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from tesela.flow.run.steps import Order
+from tesela.flow.run.steps import InputRef, Order
+from tesela.products.environment import environment_now
 from tesela.products.files import Card
+from tesela.products.making import MEMBER, Making, Source
+
+
+def making(order: Order, *, role: str = "") -> Making:
+    """What the ledger knows of the making of an order's product, in this process; with `role` where
+    its inputs are recorded as another than the worker gets them."""
+    return Making(
+        kind=order.kind,
+        key=order.key,
+        version=order.version,
+        code=order.code_version,
+        settings=order.settings_hash,
+        environment=environment_now().hash,
+        scope=order.scope,
+        sources=tuple(source for ref in order.inputs for source in _sources(ref, role)),
+    )
+
+
+def _sources(ref: InputRef, role: str) -> Iterator[Source]:
+    yield Source(role or ref.role, ref.kind, ref.key, ref.version)
+    for member in ref.members:
+        yield Source(MEMBER, member.kind, member.key, member.version)
 
 
 def provenance(order: Order) -> list[Card]:
-    """What the ledger knows of the making, in the product's own header; no dates, so that the
-    same inputs give the same bytes."""
-    cards: list[Card] = [
-        ("TSL CODE", order.code_version, "version of tesela"),
-        ("TSL SETTINGS", order.settings_hash, "fingerprint of the step's settings"),
-        ("TSL VERSION", order.version, "version of this product"),
-    ]
-    flat = [member for ref in order.inputs for member in (ref, *ref.members)]
-    for n, ref in enumerate(flat, 1):
-        cards.append((f"TSL SRC{n}", f"{ref.kind} {ref.key} v{ref.version}"[:68], ref.role))
-    return cards
+    """The same as cards for the product's own header."""
+    return making(order).cards()
 
 
 def plain(value: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 from tesela import cameras, config
 from tesela.flow.run import calibrations, fallback
-from tesela.flow.run.plain import plain, provenance
+from tesela.flow.run.plain import making, plain
 from tesela.flow.run.steps import Order, Outcome
 from tesela.products import files, paths, preview, rawfile
 from tesela.products.catalogue import PROVENANCE, write_parquet
@@ -43,7 +43,7 @@ def run_quicklook(order: Order) -> Outcome:
         "wcs": plain(made.wcs),
         "warnings": made.warnings,
         "rejections": made.rejections,
-        PROVENANCE: {key: value for key, value, _ in provenance(order)},
+        PROVENANCE: making(order, role="evidence").facts(),
     }
     temporary = order.out("stars.parquet")
     write_parquet(temporary, made.stars, facts, QUICKLOOK)

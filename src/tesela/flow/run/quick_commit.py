@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from sqlalchemy.engine import Connection
@@ -9,7 +10,8 @@ from sqlalchemy.engine import Connection
 from tesela.flow.run.quick_orders import QuickOrder
 from tesela.flow.run.site import Site
 from tesela.flow.run.steps import Outcome, Report
-from tesela.ledger import events, products
+from tesela.ledger import events, products, provenance
+from tesela.products.environment import environment_now
 from tesela.products.files import publish
 from tesela.products.masterkind import QUICK
 
@@ -36,7 +38,11 @@ def commit(site: Site, made: QuickOrder, report: Report, seconds: float) -> None
             (int(products.version(conn, ref.kind, ref.key, ref.version)["id"]), "evidence")
             for ref in made.order.inputs
         ]
-        product_id = products.insert(conn, _row(made, report, outcome), edges)
+        provenance.put_settings(conn, made.order.settings_hash, made.order.settings)
+        # Its worker is a process of this machine and this interpreter.
+        environment = provenance.put_environment(conn, environment_now().versions)
+        row = replace(_row(made, report, outcome), environment=environment)
+        product_id = products.insert(conn, row, edges)
         products.add_quality(
             conn,
             product_id,

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
+from tesela import config
 from tesela.flow.plan.approximate import nearest_masters
 from tesela.flow.plan.reduced import mjd_mid
 from tesela.flow.run.bodies import quicklook_step, registry
@@ -78,8 +79,9 @@ class QuickOrders:
     def _order(
         self, name: str, version: int, inputs: tuple[InputRef, ...], scope: Scope | None
     ) -> Order:
-        settings, settings_hash = self.step.settings_in(scope)
+        settings, _ = self.step.settings_in(scope)
         reduce, _ = self._reduce.settings_in(scope)
+        whole = {**settings, "reduce": reduce["stage"]}
         return Order(
             task_id=0,
             attempt=0,
@@ -88,10 +90,10 @@ class QuickOrders:
             key=name,
             version=version,
             inputs=inputs,
-            settings={**settings, "reduce": reduce["stage"]},
+            settings=whole,
             site=str(self.site.folder),
             out_dir=str(paths.quick_work_folder(self.site.folder) / name),
             code_version=self.step.code_version,
-            settings_hash=settings_hash,
+            settings_hash=config.fingerprint(whole),
             cores=self.step.cores,
         )

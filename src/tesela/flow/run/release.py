@@ -7,7 +7,7 @@ all that a public server needs; the ledger remembers what each was made from.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,9 @@ from tesela.flow.run import publication, release_choice
 from tesela.flow.run.lock import only_one
 from tesela.flow.run.release_choice import Choice
 from tesela.flow.run.site import Site
-from tesela.ledger import events, products
+from tesela.ledger import events, products, provenance
 from tesela.products import paths
+from tesela.products.environment import environment_now
 from tesela.products.files import sha256_of, sync
 from tesela.sciencedb.model import FILE, ReleaseModel
 from tesela.sciencedb.shelf import Shelf, check_name
@@ -87,7 +88,7 @@ def _build(
         shutil.rmtree(folder, ignore_errors=True)
         raise
     sync(shelf.folder)
-    _enter(site, name, final, model)
+    _enter(site, name, final, model, made_with=config.as_table(_settings(site)))
     return Built(name, final, model, found)
 
 
@@ -96,9 +97,7 @@ def _make(
 ) -> tuple[ReleaseModel, Validation]:
     """Fill the folder of a release; raises `QualityError` if it does not pass."""
     inputs = release_choice.inputs(site, name, title, choice.tiles)
-    settings = release_stage.ReleaseSettings
-    stated = config.build(settings, site.survey.steps.get(KIND, {}), "steps.release")
-    model = release_stage.build(inputs, stated, folder, progress)
+    model = release_stage.build(inputs, _settings(site), folder, progress)
     found = release_stage.validate(folder, progress)
     shelf = shelf_of(site)
     publication.write_validation(shelf, name, folder, found)
@@ -111,6 +110,11 @@ def _make(
             do=f"all reasons are in {paths.validation(shelf.folder / name)}",
         )
     return model, found
+
+
+def _settings(site: Site) -> release_stage.ReleaseSettings:
+    stated = site.survey.steps.get(KIND, {})
+    return config.build(release_stage.ReleaseSettings, stated, "steps.release")
 
 
 def validate(site: Site, name: str, progress: Progress | None = None) -> Validation:
@@ -179,10 +183,17 @@ def _check_new(shelf: Shelf, name: str) -> None:
         )
 
 
-def _enter(site: Site, name: str, folder: Path, model: ReleaseModel) -> None:
+def _enter(
+    site: Site,
+    name: str,
+    folder: Path,
+    model: ReleaseModel,
+    made_with: Mapping[str, Any] | None = None,
+) -> None:
     """Give the release its row, once, with edges to the tables and images that it holds.
 
     A release that another site made has no edges: its tiles are not those of this ledger.
+    `made_with` are the settings of one that was made here and now.
     """
     file = folder / FILE
     relative = str(file.relative_to(site.folder))
@@ -191,6 +202,11 @@ def _enter(site: Site, name: str, folder: Path, model: ReleaseModel) -> None:
             return
         checksum = sha256_of(file)
         sources = _sources(conn, model)
+        settings_hash = environment = ""
+        if made_with is not None:
+            settings_hash = config.fingerprint(made_with)
+            provenance.put_settings(conn, settings_hash, made_with)
+            environment = provenance.put_environment(conn, environment_now().versions)
         new = products.NewProduct(
             kind=KIND,
             key=name,
@@ -200,6 +216,8 @@ def _enter(site: Site, name: str, folder: Path, model: ReleaseModel) -> None:
             checksum=checksum,
             data_hash=checksum,
             code_version=model.code_version,
+            settings_hash=settings_hash,
+            environment=environment,
         )
         products.insert(conn, new, [(source, "input") for source in sources])
         what = "built" if sources else "entered, made by another site"

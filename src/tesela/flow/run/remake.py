@@ -8,7 +8,6 @@ puts it back for everybody.
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +15,10 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
+from tesela import config
 from tesela.errors import LedgerError, ProductError
 from tesela.flow.run.steps import InputRef, Order, Outcome
+from tesela.ledger import provenance
 
 REMADE = "remade"
 """Folder of an attempt for the inputs that it makes again."""
@@ -87,18 +88,14 @@ def recorded_settings(conn: Connection, product: dict[str, Any], now: dict[str, 
 
     Raises `LedgerError` where they were never kept.
     """
-    from tesela import config
-    from tesela.ledger import schema
-
     if config.fingerprint(now) == product["settings_hash"]:
         return now
-    table = schema.settings
-    row = conn.execute(table.select().where(table.c.hash == product["settings_hash"])).first()
-    if row is None:
+    kept = provenance.settings_of(conn, product["settings_hash"])
+    if kept is None:
         raise LedgerError(
             f"{product['kind']} {product['key']} version {product['version']}",
             found="its settings were not kept: it was made by an older version of tesela",
             expected=f"the settings with the fingerprint {product['settings_hash']}",
             do=f"make a new version: tesela reprocess {product['key']}",
         )
-    return json.loads(row.content_json)
+    return kept

@@ -168,5 +168,7 @@ class Report:
     peak_memory_mb: float = 0.0
     host: str = ""
     """Where it ran."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Versions of what computed there."""
     is_last_word: bool = False
     """The process that it tells of is gone."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tesela import config
-from tesela.flow.run.plain import plain, provenance
+from tesela.flow.run.plain import making, plain
 from tesela.flow.run.steps import InputRef, Order, Outcome
 from tesela.ledger.keys import split_coadd_key
 from tesela.products import files, paths
@@ -122,7 +122,7 @@ def _outcome(order: Order, made: Any, final: Path, operations: tuple[str, ...]) 
 
 
 def _provenance_facts(order: Order) -> dict[str, Any]:
-    return {"provenance": {key: value for key, value, _ in provenance(order)}}
+    return {"provenance": making(order).facts()}
 
 
 def _by_band(order: Order, kind: str) -> dict[str, InputRef]:

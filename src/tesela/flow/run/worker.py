@@ -21,6 +21,7 @@ from pathlib import Path
 from tesela.errors import BadInput, QualityError, TeselaError
 from tesela.flow.run.remake import with_inputs_remade
 from tesela.flow.run.steps import Order, Outcome, Report, WrittenFile
+from tesela.products.environment import environment_now
 from tesela.products.files import sha256_of, sync
 
 SINGLE_THREADED = (
@@ -76,6 +77,7 @@ def perform(run: Callable[[Order], Outcome], order: Order) -> Report:
     return Report(
         outcome,
         files=files,
+        environment=environment_now().versions,
         seconds=time.perf_counter() - started,
         peak_memory_mb=_peak_memory_mb(),
         host=socket.gethostname(),

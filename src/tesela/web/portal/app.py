@@ -6,23 +6,25 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 from sqlalchemy.exc import DatabaseError
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.middleware.gzip import GZipMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Mount, Route
 
-from tesela.errors import BadInput, NotFound, TeselaError
+from tesela.errors import BadInput, LedgerError, NotFound, TeselaError
 from tesela.ledger import frames
 from tesela.ledger.clock import iso
 from tesela.products import paths
 from tesela.web.portal import (
+    api,
     exposure,
     frame,
+    lineage,
     links,
     master,
     masters,
@@ -36,6 +38,7 @@ from tesela.web.portal import (
 from tesela.web.portal.pictures import Look, Subject
 from tesela.web.portal.queries import is_night
 from tesela.web.portal.site import OpenSite, open_site
+from tesela.web.shared.compress import Compressed
 from tesela.web.shared.pages import Pages, is_fragment
 from tesela.web.shared.security import SecureApp, allowed_hosts
 
@@ -61,6 +64,9 @@ class PortalSettings:
     """Further host names that the server answers to."""
     keep_pictures: bool = True
     """Keep pictures in the site's folder `cache/pictures` once they are made."""
+    pages: bool = True
+    """Show the pages, which ask nobody who they are. Without them only programs with a token are
+    answered."""
 
 
 class Portal:
@@ -165,6 +171,24 @@ class Portal:
             context = tile.product_page(self.site, conn, kind, key)
         return self.pages.render(request, "portal/product.html", context)
 
+    def lineage(self, request: Request) -> Response:
+        """What a version was made from, or was made with it."""
+        kind, key = _name(request, "kind"), _name(request, "key")
+        with self.site.ledger.read() as conn:
+            context = lineage.page(conn, kind, key, request.query_params)
+        return self.pages.render(request, "portal/lineage.html", context)
+
+    def lineage_picture(self, request: Request) -> Response:
+        """The same as a file."""
+        kind, key = _name(request, "kind"), _name(request, "key")
+        with self.site.ledger.read() as conn:
+            name, content = lineage.picture(conn, kind, key, request.query_params)
+        headers = {
+            "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}",
+            "Cache-Control": "no-cache",
+        }
+        return Response(content, media_type="image/svg+xml", headers=headers)
+
     def product_file(self, request: Request) -> Response:
         """A file of a product: a plot about a master, the data beside it, its image."""
         kind, key, name = (_name(request, part) for part in ("kind", "key", "name"))
@@ -238,7 +262,7 @@ class Portal:
 
     async def unreadable(self, request: Request, error: Exception) -> Response:
         """A page for a ledger that cannot be read."""
-        reason = str(getattr(error, "orig", error))
+        reason = getattr(error, "found", "") or str(getattr(error, "orig", error))
         return self.pages.error(
             request,
             503,
@@ -285,6 +309,8 @@ def create_app(site_folder: Path, settings: PortalSettings | None = None) -> Sta
         "/product/{kind}/{key}": portal.product,
         "/product/{kind}/{key}/picture.jpg": portal.product_picture,
         "/product/{kind}/{key}/files/{version}/{name}": portal.product_file,
+        "/lineage/{kind}/{key}": portal.lineage,
+        "/lineage/{kind}/{key}/picture.svg": portal.lineage_picture,
         "/masters": portal.masters,
         "/detectors": portal.detectors,
         "/detector/{name}": portal.detector,
@@ -296,19 +322,21 @@ def create_app(site_folder: Path, settings: PortalSettings | None = None) -> Sta
         **portal.pages.error_handlers(),
         NotFound: portal.not_found,
         DatabaseError: portal.unreadable,
+        LedgerError: portal.unreadable,
     }
+    routes: list[BaseRoute] = [Mount(api.PREFIX, api.create(portal.site))]
+    if chosen.pages:
+        routes += [Route(path, answer) for path, answer in answers.items()]
+        routes += portal.pages.routes()
     app = SecureApp(
-        routes=[
-            *(Route(path, answer) for path, answer in answers.items()),
-            *portal.pages.routes(),
-        ],
+        routes=routes,
         middleware=[
             Middleware(
                 TrustedHostMiddleware,
                 allowed_hosts=allowed_hosts((chosen.base_url,), chosen.hosts),
                 www_redirect=False,
             ),
-            Middleware(GZipMiddleware, minimum_size=2000),
+            Middleware(Compressed),
         ],
         exception_handlers=handlers,
     )

@@ -214,7 +214,7 @@ def alert_counts(conn: Connection, first: str, last: str) -> dict[str, dict[int,
 
     Values of products that were retired, or of rejected masters, count no more.
     """
-    joined, where = _good(_amp.c.night.between(first, last), _amp.c.level >= 1)
+    joined, where = _good(*_within(first, last), _amp.c.level >= 1)
     query = (
         sa.select(_amp.c.night, _amp.c.level, sa.func.count())
         .select_from(joined)
@@ -250,6 +250,12 @@ def _good(*where: ColumnElement[bool]) -> tuple[Any, list[ColumnElement[bool]]]:
     ).outerjoin(_master, _master.c.product_id == _amp.c.product_id)
     bad = sa.func.coalesce(_master.c.state, "").in_(("invalid", "rejected"))
     return joined, [sa.not_(bad), *where]
+
+
+def _within(first: str, last: str) -> tuple[ColumnElement[bool], ...]:
+    """Of the nights first ... last; PostgreSQL does not read what SQLAlchemy writes for BETWEEN of
+    collated texts."""
+    return _amp.c.night >= first, _amp.c.night <= last
 
 
 def _of(detector: str) -> ColumnElement[bool]:
@@ -289,7 +295,7 @@ def followed_nights(conn: Connection, detector: str, until: str, limit: int) -> 
 
 def worst_levels(conn: Connection, detector: str, first: str, last: str) -> list[Row]:
     """The gravest level of each night and amplifier: night, amp, level."""
-    joined, where = _good(_of(detector), _amp.c.night.between(first, last))
+    joined, where = _good(_of(detector), *_within(first, last))
     query = (
         sa.select(_amp.c.night, _amp.c.amp, sa.func.max(_amp.c.level).label("level"))
         .select_from(joined)
@@ -301,7 +307,7 @@ def worst_levels(conn: Connection, detector: str, first: str, last: str) -> list
 
 def series_between(conn: Connection, detector: str, first: str, last: str) -> list[Row]:
     """The series of a detector that have a value then: metric, filter, source, raised."""
-    joined, where = _good(_of(detector), _amp.c.night.between(first, last))
+    joined, where = _good(_of(detector), *_within(first, last))
     query = (
         sa.select(
             _amp.c.metric,
@@ -321,7 +327,7 @@ def alerts(
     conn: Connection, first: str, last: str, *, detector: str = "", limit: int = 100
 ) -> list[Row]:
     """What was raised in the nights first ... last, the latest first, beside what it was of."""
-    joined, where = _good(_amp.c.night.between(first, last), _amp.c.level >= 1)
+    joined, where = _good(*_within(first, last), _amp.c.level >= 1)
     if detector:
         where.append(_of(detector))
     query = (

@@ -156,6 +156,10 @@ def page(site: OpenSite, conn: Connection, name: str, look: Look, *, raw: bool) 
         "sizes": None if current is None else _sizes(site, found, current, quality),
         "inputs": [] if current is None else dossier.inputs(conn, current["id"]),
         "users": dossier.users(conn, "raw", name),
+        "lineage": {
+            **links.both_lineages("raw", name),
+            "back": links.lineage("reduced" if current else "raw", name),
+        },
         "tiles": [(tile, links.tile(tile)) for tile in frames.tiles_of(conn, found["product_id"])],
         "verdict": verdicts.standing(conn, "raw", name),
         "versions": versions,

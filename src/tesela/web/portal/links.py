@@ -46,6 +46,17 @@ def product_alone(kind: str, key: str) -> str:
     return f"/product/{quote(kind, safe='')}/{quote(key, safe='')}"
 
 
+def lineage(kind: str, key: str, *, version: int = 0, forward: bool = False) -> str:
+    """What a version was made from, or was made with it; 0 is the one that is served."""
+    chosen = {"version": str(version) if version else "", "forward": "1" if forward else ""}
+    return with_query(f"/lineage/{quote(kind, safe='')}/{quote(key, safe='')}", chosen)
+
+
+def both_lineages(kind: str, key: str) -> dict[str, str]:
+    """`back` and `forward` of the version that is served."""
+    return {"back": lineage(kind, key), "forward": lineage(kind, key, forward=True)}
+
+
 def picture(kind: str, key: str, version: str, look: Look) -> str:
     """A picture; the address holds the version of the file, so a browser may keep it for ever."""
     base = frame(key) if kind in ("raw", "reduced", "quicklook") else product(kind, key)

@@ -105,6 +105,7 @@ def page(site: OpenSite, conn: Connection, key: str) -> dict[str, Any] | None:
             "ratio": "Stability of the other nights", "map": "Maps of all epochs",
         }.get(_shown_of(kind), ""),
         "users": dossier.users(conn, "master", key),
+        "lineage": links.both_lineages("master", key),
         "versions": [one for one in versions if one["kind"] == "master"],
         "happened": happened,
     }  # fmt: skip

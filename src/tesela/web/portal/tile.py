@@ -52,6 +52,7 @@ def _states(
                 "reason": reason,
                 "metrics": _measured(kind, row["metrics_json"]) if row else {},
                 "url": links.product_alone(kind, key),
+                "lineage": links.lineage(kind, key),
             }
     return found
 
@@ -176,6 +177,7 @@ def product_page(site: OpenSite, conn: Connection, kind: str, key: str) -> dict[
         "metrics": metrics.arrange(_measured(kind, quality.get("metrics_json")), site.bands),
         "inputs": [] if current is None else dossier.inputs(conn, current["id"]),
         "users": dossier.users(conn, kind, key),
+        "lineage": links.both_lineages(kind, key),
         "versions": versions,
         "happened": happened,
     }

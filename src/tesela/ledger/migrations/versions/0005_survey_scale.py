@@ -23,6 +23,12 @@ _NEW = (
     "environment",
     "settings",
 )
+_SEARCHED = {
+    "ix_exposure_time": ["mjd_start", "id"],
+    "ix_exposure_project_time": ["project", "mjd_start", "id"],
+    "ix_exposure_object": ["object"],
+    "ix_exposure_dec_deg": ["dec_deg"],
+}
 _PARTIAL = {
     "ix_product_made_by": (
         "product",
@@ -57,6 +63,8 @@ def upgrade() -> None:
     op.create_index("ix_task_input_source", "task_input", ["source"])
     op.create_index("ix_master_night", "master", ["night"])
     op.create_index("ix_dirty_order", "dirty", [sa.literal_column("priority DESC"), "rank", "key"])
+    for name, searched in _SEARCHED.items():
+        op.create_index(name, "exposure", searched)
     for name, (table, columns, where) in _PARTIAL.items():
         condition = sa.text(where)
         op.create_index(name, table, columns, sqlite_where=condition, postgresql_where=condition)
@@ -169,7 +177,6 @@ def _make_tables() -> None:
         _time("created_mjd"),
         sa.Column("expires_mjd", sa.Float()),
         sa.Column("revoked_mjd", sa.Float()),
-        sa.Column("used_mjd", sa.Float()),
         sa.ForeignKeyConstraint(
             ["account"], ["account.name"], name=op.f("fk_access_token_account")
         ),
@@ -224,6 +231,8 @@ def downgrade() -> None:
     """Go back to the revision before; what only this one knows is lost."""
     for name, (table, _, _) in _PARTIAL.items():
         op.drop_index(name, table_name=table)
+    for name in _SEARCHED:
+        op.drop_index(name, table_name="exposure")
     op.drop_index("ix_product_key", table_name="product")
     op.drop_index("ix_task_input_source", table_name="task_input")
     op.drop_index("ix_master_night", table_name="master")
