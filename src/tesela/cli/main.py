@@ -35,6 +35,8 @@ VERBS = (
     "query",
     "release",
     "serve",
+    "transfer",
+    "audit",
     "doctor",
     "demo",
 )

@@ -1,0 +1,87 @@
+"""Sending again and again: a site that does not answer is tried later, and later still."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tesela.errors import LedgerLost, SiteAway, TransferError
+from tesela.ledger import events
+from tesela.sites.installation import Installation
+from tesela.sites.send import Say, Sender, Sent
+
+_LONGEST_DELAY_S: Final = 300.0
+_TICK_S: Final = 0.2
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round with one site."""
+
+    to: str
+    sent: Sent | None
+    """None if it failed."""
+    error: str = ""
+    is_news: bool = True
+    """Whether anybody need be told: a failure is said once, until it ends."""
+
+
+@dataclass
+class _Trouble:
+    tries: int = 0
+    not_before: float = 0.0
+
+
+def rounds(
+    here: Installation,
+    senders: Sequence[Sender],
+    every_s: float,
+    *,
+    say: Say = lambda _: None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Iterator[Round]:
+    """Send what is due to each site, every few seconds, until `stopped`.
+
+    Whatever fails is tried again with growing delays, and is an event of the ledger when it begins
+    and when it ends.
+    """
+    troubles = {sender.send.to: _Trouble() for sender in senders}
+    while not stopped():
+        begun = time.monotonic()
+        for sender in senders:
+            trouble = troubles[sender.send.to]
+            if time.monotonic() >= trouble.not_before:
+                yield _round(here, sender, trouble, every_s, say)
+        while time.monotonic() - begun < every_s and not stopped():
+            time.sleep(min(_TICK_S, every_s))
+
+
+def _round(
+    here: Installation, sender: Sender, trouble: _Trouble, every_s: float, say: Say
+) -> Round:
+    to = sender.send.to
+    try:
+        sent = sender.once(say)
+    except (SiteAway, TransferError, LedgerLost) as error:
+        trouble.tries += 1
+        delay_s = min(max(every_s, 1.0) * 2 ** (trouble.tries - 1), _LONGEST_DELAY_S)
+        trouble.not_before = time.monotonic() + delay_s
+        is_news = trouble.tries == 1
+        if is_news:
+            note(here, "transfer failed", to, str(error))
+        return Round(to, None, str(error), is_news)
+    if trouble.tries:
+        note(here, "transfer goes on", to, f"after {trouble.tries} tries")
+        trouble.tries = 0
+    return Round(to, sent, is_news=sent.is_anything)
+
+
+def note(here: Installation, what: str, to: str, detail: str) -> None:
+    """Record that the way to a site is closed, or open again, unless the ledger is away."""
+    try:
+        with here.its_ledger("to note it in").write() as conn:
+            events.record(conn, what, key=to, detail=detail)
+    except LedgerLost:
+        return
