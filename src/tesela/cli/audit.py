@@ -21,7 +21,7 @@ from tesela.cli.common import (
 from tesela.errors import BadInput, ConfigError, TeselaError
 
 if TYPE_CHECKING:
-    from tesela.sites.audit import Audit
+    from tesela.sites.audit import Audit, Fault
     from tesela.sites.expected import Choice
     from tesela.sites.installation import Installation
 
@@ -122,8 +122,6 @@ def _faults(
     here: Installation, looked: Audit, mend: bool, show: Callable[[int], None]
 ) -> tuple[list[dict[str, Any]], int, int]:
     """Faults for the report, not all of very many; how many there are, and how many were mended."""
-    from tesela.sites.repair import repair
-
     told: list[dict[str, Any]] = []
     n = n_mended = 0
     for fault in looked.faults(show):
@@ -131,13 +129,26 @@ def _faults(
         row = dataclasses.asdict(fault) | {"mended": "", "not_mended": ""}
         if mend:
             try:
-                row["mended"] = repair(here, fault)
+                row["mended"] = _mend(here, fault)
                 n_mended += 1
             except TeselaError as error:
                 row["not_mended"] = str(error)
         if len(told) < _MOST_TOLD:
             told.append(row)
     return told, n, n_mended
+
+
+def _mend(here: Installation, fault: Fault) -> str:
+    """Fetch a file from another site; the picture of a raw frame is drawn again."""
+    from tesela.sites.repair import repair
+
+    if fault.kind != "raw" or fault.is_main:
+        return repair(here, fault)
+    from tesela.flow.run.ingest import Intake
+    from tesela.flow.run.pictures import draw_again
+    from tesela.flow.run.site import open_site
+
+    return draw_again(Intake.of(open_site(here.folder)), fault)
 
 
 def _orphans(

@@ -143,7 +143,7 @@ def _send_once(
     here: Installation, senders: list[Sender], verify: float
 ) -> tuple[list[dict[str, Any]], bool]:
     from tesela.ledger.clock import now_mjd
-    from tesela.sites.rounds import note
+    from tesela.sites.rounds import FAILED, goes_on, note
     from tesela.sites.send import PATIENCE_S
 
     rows: list[dict[str, Any]] = []
@@ -156,9 +156,10 @@ def _send_once(
                     row["asked"] = sender.ask(now_mjd() - verify, _MOST_ASKED)
                 sent = sender.once(patience_s=PATIENCE_S)
             row |= dataclasses.asdict(sent)
+            goes_on(here, sender.send.to, "with another call")
         except TransferError as error:  # the other sites are served all the same
             row["error"] = str(error)
-            note(here, "transfer failed", sender.send.to, str(error))
+            note(here, FAILED, sender.send.to, str(error))
         failed = failed or bool(row["error"] or row["problems"])
         rows.append(row)
     return rows, failed

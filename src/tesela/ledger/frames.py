@@ -87,10 +87,12 @@ def add(
     facts: FrameFacts,
     tiles: Iterable[str] = (),
     picture: products.File | None = None,
+    size: int = 0,
 ) -> int:
     """Take a frame in: product, exposure, frame and the tiles its pointing may touch.
 
-    `picture` is the file of its small picture. Returns the product's id. Raises `Duplicate` if name
+    `picture` is the file of its small picture, `size` the bytes of the frame's own (0: not
+    counted). Returns the product's id. Raises `Duplicate` if name
     or content are here already.
     """
     if is_known(conn, facts):
@@ -102,7 +104,7 @@ def add(
             key=facts.name,
             version=1,
             path=facts.path,
-            files=((facts.path, facts.sha256, 0), *((picture,) if picture else ())),
+            files=((facts.path, facts.sha256, size), *((picture,) if picture else ())),
             checksum=facts.sha256,
             data_hash=facts.data_sha256,
         ),

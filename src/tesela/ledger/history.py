@@ -31,7 +31,7 @@ def of_key(conn: Connection, key: str) -> dict[str, list[dict[str, Any]]]:
 def of_exposure(conn: Connection, name: str) -> dict[str, list[dict[str, Any]]]:
     """Return the events and verdicts of an exposure and of all its frames, in order of time.
 
-    Each list is empty if there is no such exposure. Versions, attempts and copies are those of each frame.
+    Each list is empty if there is no such exposure. Versions, attempts, copies are of the frames.
     """
     exposure = exposures.find(conn, name)
     if exposure is None:

@@ -15,21 +15,25 @@ from tesela.ledger.queries import sites as queries
 
 _CHUNK = 500
 """Keys or ids of one question."""
+WINDOW = 20_000
+"""Ids that one question goes through."""
 
 
 def unsent(
-    conn: Connection, site: str, kinds: Sequence[str], after: int = 0, page: int = _CHUNK
+    conn: Connection, site: str, kinds: Sequence[str], after: int = 0
 ) -> Iterator[dict[str, Any]]:
     """Yield current products of some kinds without a verified copy at a site, by rising id."""
     if not kinds:
         return
-    while True:
-        wanted = {"site": site, "kinds": list(kinds), "after": after, "limit": page}
-        rows = conn.execute(queries.UNSENT, wanted).mappings().all()
-        yield from map(dict, rows)
-        if len(rows) < page:
-            return
-        after = rows[-1]["id"]
+    for low, high in windows(after, last_id(conn)):
+        wanted = {"site": site, "kinds": list(kinds), "after": low, "upto": high}
+        yield from map(dict, conn.execute(queries.UNSENT, wanted).mappings().all())
+
+
+def windows(after: int, last: int) -> Iterator[tuple[int, int]]:
+    """Yield windows of ids, (after, up to), that cover all up to the last."""
+    for low in range(after, last, WINDOW):
+        yield low, min(low + WINDOW, last)
 
 
 def sendable(conn: Connection, ids: Sequence[int]) -> list[dict[str, Any]]:
@@ -108,18 +112,17 @@ def of_key(conn: Connection, key: str) -> list[dict[str, Any]]:
 def freeable(
     conn: Connection,
     own: str,
+    window: tuple[int, int],
     *,
     before_mjd: float,
     fresh_mjd: float,
     copies: int,
-    after: int = 0,
-    limit: int = _CHUNK,
 ) -> list[dict[str, Any]]:
-    """Return raw frames (id, key, path, checksum, copies), taken in before an instant, of which at
-    least `copies` other sites verified the very content since `fresh_mjd`."""
+    """Return raw frames of a window of ids (id, key, path, checksum, copies), taken in before an
+    instant, of which at least `copies` other sites verified the very content since `fresh_mjd`."""
     asked = {
-        "own": own, "before": before_mjd, "fresh": fresh_mjd, "copies": copies, "after": after,
-        "limit": limit,
+        "own": own, "before": before_mjd, "fresh": fresh_mjd, "copies": copies,
+        "after": window[0], "upto": window[1],
     }  # fmt: skip
     return [dict(row) for row in conn.execute(queries.FREEABLE, asked).mappings()]
 
@@ -159,15 +162,14 @@ def files_of(row: Mapping[str, Any]) -> list[File]:
 
 def every(
     conn: Connection,
+    window: tuple[int, int],
     *,
-    after: int = 0,
     kinds: Sequence[str] = (),
     since_mjd: float = 0.0,
-    limit: int = _CHUNK,
 ) -> list[dict[str, Any]]:
-    """Return a page of products, of all versions: id, kind, key, version, path, checksum,
-    files_json, made_mjd, dropped_mjd, by rising id."""
-    asked: dict[str, Any] = {"after": after, "since": since_mjd, "limit": limit}
+    """Return the products of a window of ids, of all versions: id, kind, key, version, path,
+    checksum, files_json, made_mjd, dropped_mjd, by rising id."""
+    asked: dict[str, Any] = {"after": window[0], "upto": window[1], "since": since_mjd}
     query = queries.EVERY_FILE
     if kinds:
         query, asked["kinds"] = queries.FILES_OF_KINDS, list(kinds)
@@ -182,10 +184,14 @@ def count(conn: Connection, kinds: Sequence[str] = ()) -> int:
 
 
 def ids_with_files(
-    conn: Connection, *, after: int, kinds: Sequence[str] = (), since_mjd: float = 0.0
+    conn: Connection,
+    window: tuple[int, int],
+    *,
+    kinds: Sequence[str] = (),
+    since_mjd: float = 0.0,
 ) -> list[int]:
-    """Return a page of ids of products whose files should be here, rising; empty at the end."""
-    asked: dict[str, Any] = {"after": after, "since": since_mjd, "limit": 20_000}
+    """Return the ids of a window of products whose files should be here, rising."""
+    asked: dict[str, Any] = {"after": window[0], "upto": window[1], "since": since_mjd}
     query = queries.IDS_WITH_FILES
     if kinds:
         query, asked["kinds"] = queries.IDS_OF_KINDS, list(kinds)

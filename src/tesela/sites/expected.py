@@ -17,7 +17,9 @@ from tesela.sites.installation import Installation
 from tesela.sites.manifest import RELEASE
 
 T = TypeVar("T")
-_PAGE = 1000
+_CHUNK = 500
+_WINDOW = 2000
+"""Ids of products in memory at a time."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Choice:
 
 
 def expected(here: Installation, choice: Choice, after: int = 0) -> Iterator[Expected]:
-    """Yield what should be there, in pages: the memory does not grow with the site."""
+    """Yield what should be there, in windows: the memory does not grow with the site."""
     if here.ledger is None:
         yield from _kept(here.folder, choice)
         return
@@ -84,40 +86,42 @@ def count(here: Installation, choice: Choice) -> int | None:
 def _rows(ledger: Ledger, choice: Choice, after: int) -> Iterator[Mapping[str, Any]]:
     if choice.sample:
         ids = _sampled(ledger, choice)
-        for begin in range(0, len(ids), _PAGE):
+        for begin in range(0, len(ids), _CHUNK):
             with ledger.read() as conn:
-                rows = replicas.of_ids(conn, ids[begin : begin + _PAGE])
+                rows = replicas.of_ids(conn, ids[begin : begin + _CHUNK])
             yield from rows
         return
     yield from _pages(ledger, choice, after)
 
 
 def _pages(ledger: Ledger, choice: Choice, after: int) -> Iterator[Mapping[str, Any]]:
-    while True:  # each page is a transaction of its own: checksums take long
-        with ledger.read() as conn:
-            rows = replicas.every(
-                conn, after=after, kinds=choice.kinds, since_mjd=choice.since_mjd, limit=_PAGE
-            )
+    for window in _windows(ledger, after):
+        with ledger.read() as conn:  # a transaction each: checksums take long
+            rows = replicas.every(conn, window, kinds=choice.kinds, since_mjd=choice.since_mjd)
         yield from rows
-        if len(rows) < _PAGE:
+
+
+def _windows(ledger: Ledger, after: int) -> Iterator[tuple[int, int]]:
+    """Windows of ids up to the last, also of what is made meanwhile."""
+    while True:
+        with ledger.read() as conn:
+            last = replicas.last_id(conn)
+        if last <= after:
             return
-        after = rows[-1]["id"]
+        for low in range(after, last, _WINDOW):
+            yield low, min(low + _WINDOW, last)
+        after = last
 
 
 def _sampled(ledger: Ledger, choice: Choice) -> list[int]:
     """Ids of products that have files here, drawn evenly."""
 
     def ids() -> Iterator[int]:
-        after = 0
-        while True:
+        for window in _windows(ledger, 0):
             with ledger.read() as conn:
-                page = replicas.ids_with_files(
-                    conn, after=after, kinds=choice.kinds, since_mjd=choice.since_mjd
+                yield from replicas.ids_with_files(
+                    conn, window, kinds=choice.kinds, since_mjd=choice.since_mjd
                 )
-            if not page:
-                return
-            yield from page
-            after = page[-1]
 
     return sorted(_drawn(ids(), choice.sample))
 

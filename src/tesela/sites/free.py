@@ -66,22 +66,19 @@ def candidates(here: Installation, limits: Limits) -> Iterator[Candidate]:
     Raises `ConfigError` if this is no observatory: a core keeps its frames.
     """
     ledger = _of_observatory(here)
-    after = 0
     before_mjd, fresh_mjd = limits.before_mjd, limits.fresh_mjd
-    while True:
+    with ledger.read() as conn:
+        last = replicas.last_id(conn)
+    for window in replicas.windows(0, last):
         with ledger.read() as conn:
             rows = replicas.freeable(
-                conn, here.name, before_mjd=before_mjd, fresh_mjd=fresh_mjd, copies=COPIES,
-                after=after,
-            )  # fmt: skip
-        if not rows:
-            return
+                conn, here.name, window, before_mjd=before_mjd, fresh_mjd=fresh_mjd, copies=COPIES
+            )
         for row in rows:
             yield Candidate(
                 row["id"], row["key"], row["path"], row["checksum"], row["copies"],
                 _size(here.folder / row["path"]),
             )  # fmt: skip
-        after = rows[-1]["id"]
 
 
 def free(here: Installation, one: Candidate, limits: Limits, who: str) -> Freed:

@@ -12,6 +12,8 @@ from tesela.ledger import events
 from tesela.sites.installation import Installation
 from tesela.sites.send import Say, Sender, Sent
 
+FAILED, GOES_ON = "transfer failed", "transfer goes on"
+"""Events about the way to a site."""
 _LONGEST_DELAY_S: Final = 300.0
 _TICK_S: Final = 0.2
 
@@ -32,6 +34,8 @@ class Round:
 class _Trouble:
     tries: int = 0
     not_before: float = 0.0
+    is_settled: bool = False
+    """Whether a trouble of an earlier process, if there was one, is known to be over."""
 
 
 def rounds(
@@ -70,12 +74,20 @@ def _round(
         trouble.not_before = time.monotonic() + delay_s
         is_news = trouble.tries == 1
         if is_news:
-            note(here, "transfer failed", to, str(error))
+            note(here, FAILED, to, str(error))
         return Round(to, None, str(error), is_news)
-    if trouble.tries:
-        note(here, "transfer goes on", to, f"after {trouble.tries} tries")
-        trouble.tries = 0
+    if trouble.tries or not trouble.is_settled:
+        goes_on(here, to, f"after {trouble.tries} tries")
+        trouble.tries, trouble.is_settled = 0, True
     return Round(to, sent, is_news=sent.is_anything)
+
+
+def goes_on(here: Installation, to: str, detail: str) -> None:
+    """Record that the way to a site is open, if the last that was noted is that it is not."""
+    with here.its_ledger("to note it in").read() as conn:
+        last = events.last_of(conn, (FAILED, GOES_ON), to)
+    if last is not None and last["what"] == FAILED:
+        note(here, GOES_ON, to, detail)
 
 
 def note(here: Installation, what: str, to: str, detail: str) -> None:

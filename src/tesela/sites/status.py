@@ -12,6 +12,7 @@ from tesela.sites.installation import Installation
 from tesela.sites.keep import Keeper
 from tesela.sites.outbox import Outbox, State
 from tesela.sites.receive import Receiver
+from tesela.sites.rounds import FAILED, GOES_ON
 
 _REASONS = 20
 
@@ -31,17 +32,17 @@ def _to(here: Installation, send: Send) -> dict[str, Any]:
     with here.its_ledger("which knows what there is to send").read() as conn:
         waiting = sum(
             row["id"] not in known
-            for row in replicas.unsent(conn, send.to, send.kinds, state.after, page=20_000)
+            for row in replicas.unsent(conn, send.to, send.kinds, state.after)
         )
         good = shipments.latest(conn, shipments.OUT, send.to, shipments.VERIFIED)
         bad = shipments.latest(conn, shipments.OUT, send.to, shipments.FAILED)
-        last = events.last_of(conn, ("transfer failed", "transfer goes on"), send.to)
+        last = events.last_of(conn, (FAILED, GOES_ON), send.to)
     return {
         "to": send.to,
         "waiting": waiting,
         "under_way": len(notes),
         "last_verified": iso(good[0]["ended_mjd"]) if good else "",
-        "trouble": last["detail"] if last and last["what"] == "transfer failed" else "",
+        "trouble": last["detail"] if last and last["what"] == FAILED else "",
         "last_failed": bad[0]["detail"] if bad else "",
         "again": [
             f"{one.reason} (tried {one.tries} times)"

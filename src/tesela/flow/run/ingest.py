@@ -150,8 +150,9 @@ def _commit(intake: Intake, facts: FrameFacts, picture: products.File) -> None:
     tiles = []
     if facts.footprint is not None:
         tiles = intake.rules.tiles_touching(facts.footprint, intake.rules.margin_deg)
+    size = (intake.folder / facts.path).stat().st_size  # of an absolute path, that alone
     with intake.ledger.write() as conn:
-        frames.add(conn, facts, tiles, picture)
+        frames.add(conn, facts, tiles, picture, size)
         downstream.frame_arrived(conn, intake.rules, facts.name)
 
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from sqlalchemy import bindparam, text
 
+# Windows of ids, and not pages with a LIMIT: whatever a planner thinks of, a window is all that it
+# can read. An index on the kind would read every product of it, so the kind is compared as an
+# expression, which no index has: p.kind || ''.
+
 # Current products of some kinds that a site has no verified copy of, in the order of their ids.
 UNSENT = text("""
     SELECT p.id, p.kind, p.key, p.version, p.path, p.checksum, p.files_json, x.night
     FROM product p
     LEFT JOIN frame f ON f.product_id = p.id
     LEFT JOIN exposure x ON x.id = f.exposure_id
-    WHERE p.id > :after AND p.kind IN :kinds AND p.is_current AND p.dropped_mjd IS NULL
-      AND p.path <> ''
+    WHERE p.id > :after AND p.id <= :upto AND p.kind || '' IN :kinds
+      AND p.is_current AND p.dropped_mjd IS NULL AND p.path <> ''
       AND NOT EXISTS (SELECT 1 FROM replica r WHERE r.product_id = p.id AND r.site = :site)
-    ORDER BY p.id LIMIT :limit
+    ORDER BY p.id
 """).bindparams(bindparam("kinds", expanding=True))
 
 # The same rows by their ids, whatever copies there are.
@@ -75,9 +79,10 @@ _COPIES = """
 FREEABLE = text(f"""
     SELECT p.id, p.key, p.path, p.checksum, ({_COPIES}) AS copies
     FROM product p
-    WHERE p.id > :after AND p.kind = 'raw' AND p.dropped_mjd IS NULL AND p.made_mjd < :before
+    WHERE p.id > :after AND p.id <= :upto AND p.kind || '' = 'raw'
+      AND p.dropped_mjd IS NULL AND p.made_mjd < :before
       AND p.path <> '' AND p.checksum <> '' AND ({_COPIES}) >= :copies
-    ORDER BY p.id LIMIT :limit
+    ORDER BY p.id
 """)
 
 # Says that a file goes, if there still are enough copies at this very moment.
@@ -102,16 +107,16 @@ LATEST_SHIPMENTS = text("""
     ORDER BY id DESC LIMIT :limit
 """)
 
-# Everything that should have files, page by page. A version that was superseded has them too.
+# Everything that should have files, window by window. A version that was superseded has them too.
 EVERY_FILE = text("""
     SELECT id, kind, key, version, path, checksum, files_json, made_mjd, dropped_mjd
-    FROM product WHERE id > :after AND made_mjd >= :since ORDER BY id LIMIT :limit
+    FROM product WHERE id > :after AND id <= :upto AND made_mjd >= :since ORDER BY id
 """)
 
 FILES_OF_KINDS = text("""
     SELECT id, kind, key, version, path, checksum, files_json, made_mjd, dropped_mjd
-    FROM product WHERE id > :after AND made_mjd >= :since AND kind IN :kinds
-    ORDER BY id LIMIT :limit
+    FROM product WHERE id > :after AND id <= :upto AND made_mjd >= :since AND kind || '' IN :kinds
+    ORDER BY id
 """).bindparams(bindparam("kinds", expanding=True))
 
 COUNT_EVERY = text("SELECT COUNT(*) FROM product")
@@ -122,15 +127,15 @@ COUNT_OF_KINDS = text("SELECT COUNT(*) FROM product WHERE kind IN :kinds").bindp
 
 IDS_WITH_FILES = text("""
     SELECT id FROM product
-    WHERE id > :after AND made_mjd >= :since AND path <> '' AND dropped_mjd IS NULL
-    ORDER BY id LIMIT :limit
+    WHERE id > :after AND id <= :upto AND made_mjd >= :since AND path <> '' AND dropped_mjd IS NULL
+    ORDER BY id
 """)
 
 IDS_OF_KINDS = text("""
     SELECT id FROM product
-    WHERE id > :after AND made_mjd >= :since AND path <> '' AND dropped_mjd IS NULL
-      AND kind IN :kinds
-    ORDER BY id LIMIT :limit
+    WHERE id > :after AND id <= :upto AND made_mjd >= :since AND path <> '' AND dropped_mjd IS NULL
+      AND kind || '' IN :kinds
+    ORDER BY id
 """).bindparams(bindparam("kinds", expanding=True))
 
 FILES_OF_IDS = text("""
