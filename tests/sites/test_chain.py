@@ -146,7 +146,7 @@ def test_only_an_observatory_deletes(sites: Three) -> None:
         list(free.candidates(sites.core, AT_ONCE))
 
 
-def test_copies_are_hashed_again_on_request(sites: Three) -> None:
+def test_copies_are_hashed_again_on_request(sites: Three, monkeypatch: pytest.MonkeyPatch) -> None:
     from tesela.ledger.clock import now_mjd
 
     make_two_copies(sites, "sci1", "sci2")
@@ -163,7 +163,11 @@ def test_copies_are_hashed_again_on_request(sites: Three) -> None:
         }  # fmt: skip
         sender.once()
     assert three.replicas(sites.core) == {("sci1", "archive")}
-    assert not copy.exists()  # it is in the quarantine, and its place is free for a sound one
+    assert copy.read_bytes() == b"rotten"  # a question changes nothing
+    monkeypatch.setattr("tesela.sites.outbox.now_mjd", lambda: 1e6)  # its time has come again
+    three.send(sites.core, "archive")
+    assert [one.outcome for one in three.receive(sites.archive)] == ["verified"]
+    assert copy.read_bytes() == three.content("sci2")
     assert [p.read_bytes() for p in sites.archive.folder.glob("quarantine/*/raw/*/*")] == [
         b"rotten"
     ]

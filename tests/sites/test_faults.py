@@ -127,6 +127,23 @@ def test_a_machine_without_rsync_says_so(sites: Three, monkeypatch: pytest.Monke
         three.send(sites.obs, "core")
 
 
+def test_a_full_disk_of_our_own_does_not_end_a_watch(
+    sites: Three, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    three.observe(sites.obs, "sci1")
+    (way,) = sites.obs.settings.send
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with Sender(sites.obs, way).at_work() as sender:
+        with monkeypatch.context() as patched:
+            patched.setattr("tesela.sites.outbox.replace_text", full)
+            first = next(rounds.rounds(sites.obs, [sender], 0.01))
+        assert "No space left" in first.error
+        assert sender.once().files == 1
+
+
 # -- the files we send ----------------------------------------------------------------------------
 
 

@@ -14,7 +14,8 @@ import pytest
 from tesela.errors import BadInput
 from tesela.ledger import frames
 from tesela.sites import manifest, receipt
-from tesela.sites.manifest import File, Manifest
+from tesela.sites.audit import Audit
+from tesela.sites.manifest import Manifest
 from tesela.sites.receipt import Receipt
 
 from . import three
@@ -253,16 +254,16 @@ def test_nothing_is_overwritten_at_a_core(sites: Three) -> None:
     assert (sites.core.folder / three.raw("good")).read_bytes() == before
 
 
-def put_to_archive(sites: Three, *contents: bytes) -> tuple[File, ...]:
-    """A product of some files, for the archive."""
+def put_to_archive(sites: Three, *contents: bytes, n: int = 0) -> None:
+    """A product of some files, for the archive, in shipment `n`."""
     entries = tuple(
         dataclasses.replace(
-            three.entry("x", text), path=f"products/coadd/T/{n}.fits", kind="coadd", key="T.r"
+            three.entry("x", text), path=f"products/coadd/T/{i}.fits", kind="coadd", key="T.r"
         )
-        for n, text in enumerate(contents)
+        for i, text in enumerate(contents)
     )
-    three.put_shipment(sites.archive, list(zip(entries, contents)), sender="core")
-    return entries
+    name = f"{three.SHIPMENT[:-1]}{n}"
+    three.put_shipment(sites.archive, list(zip(entries, contents)), sender="core", name=name)
 
 
 def test_nothing_is_overwritten_at_an_archive(sites: Three) -> None:
@@ -276,6 +277,19 @@ def test_nothing_is_overwritten_at_an_archive(sites: Three) -> None:
     assert not taken.with_name("0.fits").exists()  # the main file never stands alone
 
 
+def test_a_copy_that_was_damaged_is_replaced_by_its_own_content_alone(sites: Three) -> None:
+    put_to_archive(sites, b"image", n=1)
+    three.receive(sites.archive)
+    place = sites.archive.folder / "products/coadd/T/0.fits"
+    place.write_bytes(b"rotten")
+    put_to_archive(sites, b"other", n=2)
+    assert [told.outcome for told in three.receive(sites.archive)] == ["refused"]
+    assert place.read_bytes() == b"rotten"
+    put_to_archive(sites, b"image", n=3)
+    assert [told.outcome for told in three.receive(sites.archive)] == ["verified"]
+    assert place.read_bytes() == b"image"
+
+
 def test_a_link_in_the_place_of_a_file_is_not_written_through(sites: Three, tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_bytes(b"untouched")
@@ -285,6 +299,32 @@ def test_a_link_in_the_place_of_a_file_is_not_written_through(sites: Three, tmp_
     (told,) = three.receive(sites.archive)
     assert told.outcome == "refused"
     assert victim.read_bytes() == b"untouched"
+
+
+@pytest.mark.parametrize("where", ["core", "archive"])
+def test_a_question_about_another_checksum_touches_nothing(sites: Three, where: str) -> None:
+    site = getattr(sites, where)
+    three.put_shipment(site, [(ENTRY, GOOD)])
+    three.receive(site)
+    kept = site.folder / three.raw("good")
+    lie = dataclasses.replace(ENTRY, sha256="b" * 64)
+    name = three.SHIPMENT[:-1] + "e"
+    made = Manifest(name, "obs", site.name, 57937.9, (lie,), manifest.VERIFY)
+    folder = site.inbox / "obs" / name
+    folder.mkdir()
+    (folder / "manifest.json").write_text(made.text())
+    (told,) = three.receive(site)
+    assert told.outcome == "damaged"
+    assert kept.read_bytes() == GOOD
+    assert not (site.folder / "quarantine").exists()
+
+
+def test_names_of_strangers_do_no_harm(sites: Three) -> None:
+    folder = three.put_shipment(sites.core, [(ENTRY, GOOD)])
+    (folder / "files" / "\x1b[2Jevil\udcff").write_bytes(b"x")
+    told = three.receive(sites.core)[1]
+    assert told.key == "\\x1b[2Jevil\\xff"
+    assert answer(sites).strangers == (told.key,)
 
 
 def test_a_core_keeps_products_of_others_apart_from_its_own(sites: Three) -> None:
@@ -297,7 +337,13 @@ def test_a_core_keeps_products_of_others_apart_from_its_own(sites: Three) -> Non
     (told,) = three.receive(sites.core)
     assert told.outcome == "verified"
     assert own.read_bytes() == b"our own"
-    assert (sites.core.folder / "copies/obs" / theirs.path).read_bytes() == b"theirs"
+    copy = sites.core.folder / "copies/obs" / theirs.path
+    assert copy.read_bytes() == b"theirs"
+    assert list(Audit(sites.core, checksum=True).faults()) == []
+    copy.write_bytes(b"rotten")
+    assert [fault.path for fault in Audit(sites.core, checksum=True).faults()] == [
+        f"copies/obs/{theirs.path}"
+    ]
 
 
 # -- receipts that lie ---------------------------------------------------------------------------

@@ -29,6 +29,16 @@ class Server:
 
     shell: str
     process: subprocess.Popen[bytes]
+    allowed: Path
+    """Keys that may come in, and what they may do."""
+
+    def shut_into(self, folder: Path) -> None:
+        """Let who comes use rsync below a folder, and nothing else."""
+        rrsync = shutil.which("rrsync")
+        if rrsync is None:
+            pytest.skip("no rrsync here: it comes with rsync")
+        key = self.allowed.read_text()
+        self.allowed.write_text(f'command="{rrsync} {folder}",restrict {key}')
 
 
 @pytest.fixture
@@ -65,7 +75,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
     words += [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
     try:
         _wait(port, process, folder / "log")
-        yield Server(shlex.join(words), process)
+        yield Server(shlex.join(words), process, folder / "allowed")
     finally:
         process.terminate()
         process.wait()
@@ -82,6 +92,19 @@ def _wait(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
                 return
         time.sleep(0.05)
     pytest.skip("the ssh server does not answer")
+
+
+def test_an_account_that_is_shut_into_the_inbox_can_send(server: Server, tmp_path: Path) -> None:
+    core = three.make(tmp_path / "core", "core", "core")
+    server.shut_into(core.inbox)
+    way = Send("core", f"{getpass.getuser()}@127.0.0.1:/", shell=server.shell)
+    obs = three.make(tmp_path / "obs", "obs", "observatory", [way])
+    three.observe(obs, "sci1")
+    assert three.send(obs, "core").files == 1
+    assert [one.outcome for one in three.receive(core)] == ["verified"]
+    assert three.send(obs, "core").verified == 1
+    for site in (obs, core):
+        three.ledger_of(site).close()
 
 
 def test_a_frame_goes_and_a_copy_comes_back_over_ssh(server: Server, tmp_path: Path) -> None:

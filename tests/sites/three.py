@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -147,8 +148,6 @@ SHIPMENT = "obs.core.20170703T213000000.0123abcd"
 
 def entry(name: str, content_: bytes = b"TOY science x", **changes: object) -> File:
     """A file of a manifest: a raw frame."""
-    import hashlib
-
     sha256 = hashlib.sha256(content_).hexdigest()
     made = File(raw(name), len(content_), sha256, "raw", name, 1)
     return dataclasses.replace(made, **changes)  # type: ignore[arg-type]
@@ -159,15 +158,16 @@ def put_shipment(
     files: Sequence[tuple[File, bytes | None]],
     text: bytes | None = None,
     sender: str = "obs",
+    name: str = SHIPMENT,
 ) -> Path:
     """Write a shipment into an inbox by hand, as anybody could who may write there."""
-    folder = site.inbox / sender / SHIPMENT
+    folder = site.inbox / sender / name
     for file, content_ in files:
         if content_ is not None:
             path = folder / manifest.FILES / file.path
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content_)
     folder.mkdir(parents=True, exist_ok=True)
-    made = Manifest(SHIPMENT, sender, site.name, 57937.9, tuple(file for file, _ in files))
+    made = Manifest(name, sender, site.name, 57937.9, tuple(file for file, _ in files))
     (folder / manifest.NAME).write_bytes(made.text().encode() if text is None else text)
     return folder

@@ -194,7 +194,9 @@ def _fault_line(one: dict[str, Any]) -> str:
 
 
 def _orphan_line(one: dict[str, Any]) -> str:
+    from tesela.sites.inside import shown
+
     what = "half-written" if one["is_temporary"] else "known to nobody"
-    return f"{what}: {one['path']}, {one['bytes']} bytes" + (
+    return f"{what}: {shown(one['path'])}, {one['bytes']} bytes" + (
         f"; {one['done']}" if one["done"] else ""
     )

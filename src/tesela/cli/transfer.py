@@ -157,7 +157,7 @@ def _send_once(
                 sent = sender.once(patience_s=PATIENCE_S)
             row |= dataclasses.asdict(sent)
             goes_on(here, sender.send.to, "with another call")
-        except TransferError as error:  # the other sites are served all the same
+        except (TransferError, OSError) as error:  # the other sites are served all the same
             row["error"] = str(error)
             note(here, FAILED, sender.send.to, str(error))
         failed = failed or bool(row["error"] or row["problems"])
@@ -313,7 +313,7 @@ def status(site: SiteOption = HERE, as_json: JsonOption = False) -> None:
     from tesela.sites.status import overview
 
     here = Installation.open(site)
-    data = overview(here, _keeper(here))
+    data = overview(here)
     emit(data, as_json, lambda: _status_lines(data))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,7 +14,7 @@ from tesela.ledger.engine import Ledger
 from tesela.ledger.products import File
 from tesela.sites import journal, releases
 from tesela.sites.installation import Installation
-from tesela.sites.manifest import RELEASE
+from tesela.sites.manifest import RAW, RELEASE
 
 T = TypeVar("T")
 _CHUNK = 500
@@ -56,12 +56,13 @@ class Choice:
 
 def expected(here: Installation, choice: Choice, after: int = 0) -> Iterator[Expected]:
     """Yield what should be there, in windows: the memory does not grow with the site."""
-    if here.ledger is None:
-        yield from _kept(here.folder, choice)
-        return
-    for row in _rows(here.ledger, choice, after):
-        if row["path"] or row["files_json"] != "[]":
-            yield _of_row(row)
+    if here.ledger is not None:
+        for row in _rows(here.ledger, choice, after):
+            if row["path"] or row["files_json"] != "[]":
+                yield _of_row(row)
+    if here.ledger is None or not choice.sample:
+        known = () if here.ledger is None else (RAW,)  # of frames the ledger knows more
+        yield from _kept(here.folder, choice, known)
 
 
 def files_of(site: Path, one: Expected) -> Iterator[File]:
@@ -145,13 +146,13 @@ def _of_row(row: Mapping[str, Any]) -> Expected:
     )  # fmt: skip
 
 
-def _kept(site: Path, choice: Choice) -> Iterator[Expected]:
-    """What an archive took in; each file by itself."""
+def _kept(site: Path, choice: Choice, known: Collection[str]) -> Iterator[Expected]:
+    """What was taken in from other sites; each file by itself."""
     found = (
         Expected(
             one.file.kind, one.file.key, one.file.version, ((one.kept, one.sha256, one.file.size),)
         )
         for one in journal.kept_files(site, choice.since_mjd)
-        if not choice.kinds or one.file.kind in choice.kinds
+        if one.file.kind not in known and (not choice.kinds or one.file.kind in choice.kinds)
     )
     yield from _drawn(found, choice.sample) if choice.sample else found

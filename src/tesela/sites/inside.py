@@ -66,6 +66,12 @@ def copy_hashed(source: BinaryIO, target: Path) -> str:
     return digest.hexdigest()
 
 
+def shown(path: str) -> str:
+    """A name that others chose, as text that does no harm on a terminal or in a ledger."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 def is_link(folder: Path, path: str) -> bool:
     """Whether a path below a folder leads through a symbolic link, or is one."""
     at = folder

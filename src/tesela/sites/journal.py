@@ -1,6 +1,7 @@
 """What was found of the files of one shipment: written as each is done, read after a crash.
 
-At an archive, which has no ledger, the journals are all that is known of its files, and stay.
+They stay where nothing else knows of the files: at an archive, which has no ledger, and of what a
+core keeps for others.
 """
 
 from __future__ import annotations
@@ -72,6 +73,18 @@ def kept_files(site: Path, since_mjd: float = 0.0) -> Iterator[Found]:
         for entry in _lines(path):
             if isinstance(entry, Found) and entry.state == VERIFIED and entry.kept:
                 yield entry
+
+
+def is_kept(site: Path, place: str, sha256: str) -> bool:
+    """Whether the site once verified a file of this checksum, and keeps it at this place."""
+    folder = paths.journal(site, "sender", "shipment").parent.parent
+    quoted = json.dumps(place)
+    for path in folder.glob("*/*.jsonl"):
+        if quoted in path.read_text(encoding="utf-8", errors="replace"):
+            for entry in _lines(path):
+                if isinstance(entry, Found) and (entry.state, entry.kept) == (VERIFIED, place):
+                    return entry.sha256 == sha256
+    return False
 
 
 def _lines(path: Path) -> Iterator[Found | float | str]:

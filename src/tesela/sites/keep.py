@@ -10,7 +10,8 @@ from typing import Protocol
 from tesela.errors import BadInput, ProductError
 from tesela.products import paths
 from tesela.products.files import sha256_of
-from tesela.sites.aside import put_in_place
+from tesela.sites import journal
+from tesela.sites.aside import put_back, put_in_place
 from tesela.sites.inside import open_inside
 from tesela.sites.manifest import RELEASE, File
 
@@ -55,8 +56,10 @@ class Places:
     def _put(self, place: str, file: File, folder: Path) -> None:
         final = self.site / place
         if os.path.lexists(final):
-            if final.is_symlink() or not final.is_file() or sha256_of(final) != file.sha256:
+            if final.is_symlink() or not final.is_file():
                 raise _taken(place)
+            if sha256_of(final) != file.sha256:
+                self._mend(place, file, folder)
             return
         try:
             with open_inside(folder, file.path) as source:
@@ -64,6 +67,13 @@ class Places:
         except (ProductError, FileExistsError, NotADirectoryError) as error:
             # It changed between hashing and copying, or another was faster.
             raise BadInput(place, found=str(error), do="nothing was overwritten") from error
+
+    def _mend(self, place: str, file: File, folder: Path) -> None:
+        """Put a sound copy in the place of one that we verified once and that is damaged since."""
+        if not journal.is_kept(self.site, place, file.sha256):
+            raise _taken(place)
+        with open_inside(folder, file.path) as source:
+            put_back(self.site, place, source, file.sha256)
 
 
 class ByKind:

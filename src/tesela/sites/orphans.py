@@ -11,6 +11,7 @@ from typing import Final
 
 from tesela.ledger import events
 from tesela.sites.aside import set_aside
+from tesela.sites.inside import shown
 from tesela.sites.installation import Installation
 
 AGE_S: Final = 3600.0
@@ -75,5 +76,5 @@ def sweep(here: Installation, orphan: Orphan) -> str:
         done = f"moved to {set_aside(here.folder, orphan.path)}"
     if here.ledger is not None:
         with here.ledger.write() as conn:
-            events.record(conn, "orphan swept", key=orphan.path, detail=done)
+            events.record(conn, "orphan swept", key=shown(orphan.path), detail=shown(done))
     return done

@@ -9,6 +9,7 @@ The inbox belongs to the senders: nothing in it is believed, followed or run.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import shutil
 import stat
@@ -19,14 +20,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from tesela.config.site import SITE_NAME
-from tesela.errors import BadInput
+from tesela.errors import BadInput, LedgerLost, TransferError
 from tesela.ledger import events, shipments
 from tesela.ledger.clock import now_mjd
 from tesela.products import paths
 from tesela.products.files import make_folder, sha256_of
 from tesela.products.lock import only_one
 from tesela.sites import inside, manifest, receipt
-from tesela.sites.aside import set_aside
+from tesela.sites.inside import shown
 from tesela.sites.installation import Installation
 from tesela.sites.journal import Journal
 from tesela.sites.keep import Keeper
@@ -36,6 +37,7 @@ from tesela.sites.receipt import DAMAGED, MISSING, REFUSED, VERIFIED, Found, Rec
 LATER: Final = "later"
 SETTLE_S: Final = 60.0
 """What is not as announced and has not changed for this long stays so."""
+_MOST_STRANGERS: Final = 100
 _FIRST_DELAY_S, _LONGEST_DELAY_S = 5.0, 600.0
 
 
@@ -69,12 +71,16 @@ class Receiver:
         self.here, self.keeper, self.settle_s = here, keeper, settle_s
         self._later: dict[tuple[str, str, str], tuple[int, float]] = {}
         self._stuck: set[str] = set()
+        self._read: dict[str, tuple[tuple[int, ...], Manifest]] = {}
 
     @contextlib.contextmanager
     def at_work(self) -> Iterator[Receiver]:
         """Hold the inbox. Raises `Busy` if another process has it."""
-        make_folder(paths.transfer_folder(self.here.folder))
-        make_folder(self.here.inbox)
+        try:
+            make_folder(paths.transfer_folder(self.here.folder))
+            make_folder(self.here.inbox)
+        except OSError as error:
+            raise TransferError(f"site {self.here.name}", found=str(error)) from error
         lock = paths.receive_lock(self.here.folder)
         with only_one(lock, "one process that receives"):
             yield self
@@ -86,7 +92,7 @@ class Receiver:
                 continue
             try:
                 yield from self._take(place)
-            except OSError as error:  # the disk of the inbox, or ours
+            except (OSError, LedgerLost) as error:  # the disk of the inbox, or ours
                 if self._is_news((place.shipment, "", "")):
                     yield Told(place.sender, place.shipment, "", "", LATER, reason=str(error))
 
@@ -119,6 +125,15 @@ class Receiver:
                         yield _Place(sender.name, folder.name, folder)
 
     def _manifest(self, place: _Place) -> Manifest:
+        """Read a manifest, once until it is another: that of a release may have 100 000 files."""
+        there = (place.folder / manifest.NAME).lstat()
+        identity = (there.st_ino, there.st_size, there.st_mtime_ns, there.st_ctime_ns)
+        known = self._read.get(place.shipment)
+        if known is None or known[0] != identity:
+            known = self._read[place.shipment] = (identity, self._read_manifest(place))
+        return known[1]
+
+    def _read_manifest(self, place: _Place) -> Manifest:
         text = inside.read_inside(place.folder, manifest.NAME, manifest.MOST_BYTES)
         return manifest.read(text, shipment=place.shipment, sender=place.sender, to=self.here.name)
 
@@ -202,7 +217,7 @@ class Receiver:
         return Found(file, VERIFIED, sha256)
 
     def _look_again(self, place: _Place, files: list[File]) -> list[Found]:
-        """Hash what is kept of a product; a damaged file makes room for another copy."""
+        """Hash what is kept of a product. Nothing is changed: the sender may be wrong."""
         founds = []
         for file in files:
             where = self.keeper.place(place.sender, file)
@@ -215,9 +230,7 @@ class Receiver:
             elif not sha256:
                 founds.append(Found(file, MISSING, reason=f"no readable copy of {file.path}"))
             else:
-                reason = f"our copy of {file.path} is damaged: sha256 {sha256[:12]}"
-                with contextlib.suppress(OSError):
-                    set_aside(self.here.folder, where)
+                reason = f"our copy of {file.path} has sha256 {sha256[:12]}"
                 founds.append(Found(file, DAMAGED, sha256, reason))
         return founds
 
@@ -250,7 +263,9 @@ class Receiver:
         founds = tuple(
             journal.found[file.path] for file in made.files if file.path in journal.found
         )
-        strangers = tuple(_strangers(place.folder / manifest.FILES, made))
+        strangers = tuple(
+            itertools.islice(_strangers(place.folder / manifest.FILES, made), _MOST_STRANGERS)
+        )
         answer = Receipt(
             place.shipment, place.sender, self.here.name, at_mjd, founds, strangers=strangers
         )
@@ -266,10 +281,16 @@ class Receiver:
         if place.shipment in self._stuck:
             reason = "its folder cannot be removed from the inbox"
             yield Told(place.sender, place.shipment, "", "", LATER, reason=reason)
-        elif self.here.ledger is not None:
-            journal.path.unlink(missing_ok=True)  # the ledger knows all of it
+        elif self._is_known_elsewhere(made):
+            journal.path.unlink(missing_ok=True)
+
+    def _is_known_elsewhere(self, made: Manifest) -> bool:
+        """Whether a journal need not stay: what it says is in the ledger, or in another."""
+        in_ledger = all(file.kind == manifest.RAW for file in made.files)
+        return made.purpose == manifest.VERIFY or (self.here.ledger is not None and in_ledger)
 
     def _clear(self, place: _Place) -> None:
+        self._read.pop(place.shipment, None)
         shutil.rmtree(place.folder, ignore_errors=True)
         if place.folder.exists():
             self._stuck.add(place.shipment)
@@ -361,4 +382,4 @@ def _strangers(folder: Path, made: Manifest) -> Iterator[str]:
         for name in (*files, *links):
             path = (Path(above) / name).relative_to(folder).as_posix()
             if not name.startswith(".") and path not in known:
-                yield path
+                yield shown(path)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tesela.errors import LedgerLost, SiteAway, TransferError
+from tesela.errors import LedgerLost, TransferError
 from tesela.ledger import events
 from tesela.sites.installation import Installation
 from tesela.sites.send import Say, Sender, Sent
@@ -68,7 +68,7 @@ def _round(
     to = sender.send.to
     try:
         sent = sender.once(say)
-    except (SiteAway, TransferError, LedgerLost) as error:
+    except (TransferError, LedgerLost, OSError) as error:  # also our own disk, if it is full
         trouble.tries += 1
         delay_s = min(max(every_s, 1.0) * 2 ** (trouble.tries - 1), _LONGEST_DELAY_S)
         trouble.not_before = time.monotonic() + delay_s

@@ -39,6 +39,7 @@ _MEANING = {
 }
 """Exit codes that may be others next time; what is not here is a fault of the command."""
 _SOME_LEFT = (23, 24, 25)
+_NOTHING = "No such file"
 _THEIRS = re.compile(r"\[(receiver|generator)[=\]]", re.IGNORECASE)
 """In what rsync says when it sends: trouble at the other end."""
 
@@ -69,8 +70,13 @@ def fetch_receipts(send: Send, sender: str, target: Path) -> None:
     """
     _check_there(send.where, send.to)
     words = ["-rtO", "--remove-source-files", "--ignore-missing-args", "--exclude=.*"]
-    left = _run([*words, "--", _join(send.where, f"{sender}/{RECEIPTS}"), f"{target}/"], send)
-    if left and "No such file" not in left:  # before our first shipment there is no such folder
+    try:
+        left = _run([*words, "--", _join(send.where, f"{sender}/{RECEIPTS}"), f"{target}/"], send)
+    except SiteAway as error:
+        left = str(error)
+        if _NOTHING not in left or RECEIPTS not in left:
+            raise
+    if left and _NOTHING not in left:  # before our first shipment there is no such folder
         raise _away(send.to, "its receipts cannot be read", left)
 
 
@@ -81,7 +87,7 @@ def fetch(send: Send, path: str, target: Path) -> bool:
     """
     base = send.base or _folder_of(send.where)
     _check_there(base, send.to)
-    return not _run(["-LtO", "--", _join(base, path), str(target)], send)
+    return not _run(["-tO", "--", _join(base, path), str(target)], send)
 
 
 def _folder_of(inbox: str) -> str:
@@ -165,5 +171,5 @@ def _call(command: Sequence[str]) -> tuple[int, str]:
 def _first_words(said: str) -> str:
     """The first line that says something; rsync's last one only repeats its exit code."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    own = [line for line in lines if line.startswith(("rsync:", "ssh:"))]
+    own = [line for line in lines if line.startswith(("rsync:", "ssh:")) or "rrsync" in line]
     return (own or lines or ["it said nothing"])[0][:300]

@@ -9,7 +9,7 @@ from tesela.ledger import events, replicas, shipments
 from tesela.ledger.clock import iso
 from tesela.products import paths
 from tesela.sites.installation import Installation
-from tesela.sites.keep import Keeper
+from tesela.sites.keep import Places
 from tesela.sites.outbox import Outbox, State
 from tesela.sites.receive import Receiver
 from tesela.sites.rounds import FAILED, GOES_ON
@@ -17,10 +17,10 @@ from tesela.sites.rounds import FAILED, GOES_ON
 _REASONS = 20
 
 
-def overview(here: Installation, keeper: Keeper) -> dict[str, Any]:
+def overview(here: Installation) -> dict[str, Any]:
     """What is to go where, what is on its way, and what is in the inbox; nothing is changed."""
     sends = [] if here.ledger is None else [_to(here, one) for one in here.settings.send]
-    inbox = Receiver(here, keeper).waiting() if here.inbox.is_dir() else []
+    inbox = Receiver(here, Places(here.folder, apart=True)).waiting() if here.inbox.is_dir() else []
     return {"site": here.name, "role": here.settings.role, "send": sends, "inbox": inbox}
 
 
