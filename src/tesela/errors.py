@@ -6,6 +6,8 @@
     |   `-- Duplicate      ... because the same content or the same name is already here
     |-- QualityError       the files are sound but the data cannot give the result
     |-- ProductError       one of our own files is missing or not what its row says
+    |-- TransferError      files could not be carried to or from another site
+    |   `-- SiteAway       ... which may answer later
     `-- LedgerError        the administrative database refuses
         |-- NotFound       no such frame, tile, product ...
         |-- LedgerLost     the database does not answer; it may again
@@ -69,6 +71,14 @@ class QualityError(TeselaError):
 
 class ProductError(TeselaError):
     """A file of ours is missing, damaged or of another version than its row says."""
+
+
+class TransferError(TeselaError):
+    """Files could not be carried to or from another site."""
+
+
+class SiteAway(TransferError):
+    """The other site does not answer, or takes nothing now: it may later."""
 
 
 class LedgerError(TeselaError):

@@ -42,6 +42,8 @@ GROUPS = {
     "masters": ("list",),
     "release": ("build",),
     "serve": ("setup",),
+    "transfer": ("send",),
+    "user": ("list",),
 }
 """Verbs that are groups of verbs, and one of each."""
 
@@ -350,7 +352,8 @@ def test_the_work_ahead_is_said_in_fitting_units(seconds: float, said: str) -> N
 
 def test_history_prints_why_a_version_was_made_and_its_warnings() -> None:
     version = {"kind": "coadd", "is_current": True, "master_state": None, "path": "p"}
-    version |= {"passed": None, "quality_reason": ""}
+    version |= {"passed": None, "quality_reason": "", "dropped_mjd": None, "libraries": None}
+    version |= {"code_version": "", "settings_hash": "", "environment": "", "differences": []}
     rows = [
         {**version, "version": 1, "changes": [], "warnings": ["only 2 frames"]},
         {**version, "version": 2, "changes": ["without reduced a"], "warnings": []},
@@ -361,7 +364,7 @@ def test_history_prints_why_a_version_was_made_and_its_warnings() -> None:
             "passed": False, "quality_reason": "too wide",
         },
     ]  # fmt: skip
-    parts = {"events": [], "versions": rows, "attempts": [], "verdicts": []}
+    parts = {"events": [], "versions": rows, "attempts": [], "verdicts": [], "copies": []}
     assert list(history._lines(parts, "T1.r")) == [
         "version 1 of coadd: current, p",
         "  warning: only 2 frames",

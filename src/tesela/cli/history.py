@@ -23,8 +23,8 @@ def history(
     site: SiteOption = HERE,
     as_json: JsonOption = False,
 ) -> None:
-    """Print the events, versions, attempts and verdicts of a frame, product or release; of an
-    exposure the events and verdicts of all its frames."""
+    """Print the events, versions, attempts, verdicts and copies at other sites of a frame, product
+    or release; of an exposure the events and verdicts of all its frames."""
     from tesela.flow.run.site import open_site
     from tesela.ledger import history as past
 
@@ -68,6 +68,8 @@ def _lines(data: dict[str, list[dict[str, Any]]], key: str) -> Iterator[str]:
         note = f", {row['master_state']}" if row["master_state"] else ""
         note += ", passed" * (row["passed"] is True)
         where = row["path"] or "no file"
+        if row["dropped_mjd"] is not None:
+            where += f", removed on purpose {iso(row['dropped_mjd'])}"
         yield f"version {row['version']} of {row['kind']}: {state}{note}, {where}"
         if row["passed"] is False:
             yield f"  did not pass: {row['quality_reason']}"
@@ -77,6 +79,12 @@ def _lines(data: dict[str, list[dict[str, Any]]], key: str) -> Iterator[str]:
             yield f"  made by {made}"
         yield from some([f"  {text}" for text in row["differences"]])
         yield from some([f"  warning: {text}" for text in row["warnings"]])
+    for row in data["copies"]:
+        sound = "copy" if row["is_ours"] else "another content"
+        yield (
+            f"{sound} of version {row['version']} of {row['kind']} at {row['site']}, verified "
+            f"{iso(row['verified_mjd'])}"
+        )
     for row in data["attempts"]:
         how = row["outcome"] + (f" ({row['fault_class']})" if row["fault_class"] else "")
         took = f", {row['seconds']:.1f} s" if row["seconds"] is not None else ""

@@ -41,6 +41,8 @@ VERBS = (
     "query",
     "release",
     "serve",
+    "transfer",
+    "audit",
     "doctor",
     "demo",
 )

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import datetime as dt
 import json
 import os
-import signal
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tesela.cli.common import HERE, JsonOption, SiteOption, finite, plural
+from tesela.cli.watching import ends_quietly
 from tesela.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -67,7 +65,7 @@ def quicklook(
     counts: Counter[str] = Counter()
     forever = watch is not None and not once
     with (
-        _ends_quietly() as stopped,
+        ends_quietly() as stopped,
         QuickLook(open_site(site), cores or _all_cores()).at_work() as quick,
     ):
         if forever and not as_json:
@@ -95,27 +93,6 @@ def _check(files: list[Path], watch: Path | None, once: bool) -> None:
 
 def _all_cores() -> int:
     return min(os.cpu_count() or 1, _MOST_CORES)
-
-
-@contextlib.contextmanager
-def _ends_quietly() -> Iterator[threading.Event]:
-    """Ctrl-C and a polite kill are how this ends, and no error.
-
-    The event is set as well: an exception that comes while the interpreter tidies up is lost.
-    """
-    stopped = threading.Event()
-
-    def stop(*_: Any) -> None:
-        stopped.set()
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        with contextlib.suppress(KeyboardInterrupt):
-            yield stopped
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _say(seen: Seen, as_json: bool) -> None:

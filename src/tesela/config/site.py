@@ -6,6 +6,7 @@ A site without the file is a core with SQLite and local processes.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ from tesela.errors import ConfigError
 
 ROLES = ("observatory", "core", "archive")
 CLUSTER_KINDS = ("sge", "slurm")
+SITE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,12 @@ class Send:
     where: str
     """Its inbox as rsync knows it: `/data/inbox`, or `user@host:/data/inbox`."""
     kinds: tuple[str, ...] = ("raw",)
-    """Kinds of products."""
+    """Kinds of products; without any, it only serves repairs."""
     limit_kib_s: int = 0
     """Most KiB a second; 0: no limit."""
+    base: str = ""
+    """The folder of that site as rsync knows it, from which repairs fetch copies; empty: the folder
+    in which its inbox lies."""
     shell: str = ""
     """Remote shell with its options: `ssh -p 2222`; empty: rsync's."""
     batch_files: int = 200
@@ -138,6 +143,7 @@ def load_site(path: Path) -> SiteSettings:
         return SiteSettings()
     site = build(SiteSettings, load_toml(path), path.name)
     _one_of(f"{path.name}.role", site.role, ROLES)
+    _check_name(f"{path.name}.name", site.name)
     _check_ledger(site.ledger, f"{path.name}.ledger.url")
     _one_of(f"{path.name}.engine", site.engine, ("local", *site.clusters))
     for name, cluster in site.clusters.items():
@@ -150,7 +156,8 @@ def load_site(path: Path) -> SiteSettings:
     for one in site.send:
         _at_least(f"{path.name}.send.limit_kib_s", one.limit_kib_s, 0)
         _at_least(f"{path.name}.send.batch_files", one.batch_files, 1)
-        if not one.to or names.count(one.to) > 1 or one.to == site.name:
+        _check_name(f"{path.name}.send.to", one.to)
+        if names.count(one.to) > 1 or one.to == site.name:
             raise ConfigError(
                 f"{path.name}.send.to",
                 found=repr(one.to),
@@ -190,6 +197,15 @@ def _check_cluster(cluster: Cluster, where: str) -> None:
     if cluster.min_jobs > cluster.max_jobs:
         raise ConfigError(
             f"{where}.min_jobs", found=f"{cluster.min_jobs}", expected=f"at most {cluster.max_jobs}"
+        )
+
+
+def _check_name(where: str, name: str) -> None:
+    if not SITE_NAME.fullmatch(name):
+        raise ConfigError(
+            where,
+            found=repr(name),
+            expected="up to 32 letters, digits, '-' and '_': it names folders at other sites",
         )
 
 

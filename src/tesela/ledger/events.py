@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from sqlalchemy.engine import Connection
@@ -46,6 +46,19 @@ def last_detail(conn: Connection, what: str, key: str) -> str | None:
     )
     row = conn.execute(query).first()
     return None if row is None else str(row.detail)
+
+
+def last_of(conn: Connection, whats: Collection[str], key: str) -> dict[str, Any] | None:
+    """Return the latest event about a key that is of one of some sorts, or None."""
+    table = schema.event
+    query = (
+        table.select()
+        .where(table.c.kind == "", table.c.key == key, table.c.what.in_(whats))
+        .order_by(table.c.id.desc())
+        .limit(1)
+    )
+    row = conn.execute(query).mappings().first()
+    return None if row is None else dict(row)
 
 
 def history(conn: Connection, key: str) -> dict[str, list[dict[str, Any]]]:

@@ -7,11 +7,11 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from tesela.ledger import events, exposures, products, provenance
+from tesela.ledger import events, exposures, products, provenance, replicas
 
 
 def of_key(conn: Connection, key: str) -> dict[str, list[dict[str, Any]]]:
-    """Return the events, versions, attempts and verdicts of everything called `key`.
+    """Return the events, versions, attempts, verdicts and copies of everything called `key`.
 
     Each version also has its `warnings`, whether it `passed` (None if nothing was judged, with
     `quality_reason` if not), as `changes` the inputs that differ from those of the version before,
@@ -19,6 +19,7 @@ def of_key(conn: Connection, key: str) -> dict[str, list[dict[str, Any]]]:
     is made of (None if that was not kept).
     """
     found = events.history(conn, key)
+    found["copies"] = replicas.of_key(conn, key)
     before: dict[str, dict[str, Any]] = {}
     libraries: dict[str, dict[str, str] | None] = {}
     for row in found["versions"]:
@@ -38,11 +39,11 @@ def of_key(conn: Connection, key: str) -> dict[str, list[dict[str, Any]]]:
 def of_exposure(conn: Connection, name: str) -> dict[str, list[dict[str, Any]]]:
     """Return the events and verdicts of an exposure and of all its frames, in order of time.
 
-    Each list is empty if there is no such exposure. Versions and attempts are those of each frame.
+    Each list is empty if there is no such exposure. Versions, attempts, copies are of the frames.
     """
     exposure = exposures.find(conn, name)
     if exposure is None:
-        return {"events": [], "versions": [], "attempts": [], "verdicts": []}
+        return {"events": [], "versions": [], "attempts": [], "verdicts": [], "copies": []}
     frames = exposures.frames_of(conn, exposure["id"])
     found = [events.history(conn, key) for key in (exposure["key"], *(f["name"] for f in frames))]
     return {
@@ -52,4 +53,5 @@ def of_exposure(conn: Connection, name: str) -> dict[str, list[dict[str, Any]]]:
         "verdicts": sorted(
             (v for one in found for v in one["verdicts"]), key=lambda v: v["set_mjd"]
         ),
+        "copies": [],
     }

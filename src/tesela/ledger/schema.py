@@ -511,6 +511,7 @@ replica = Table(
     _text("checksum"),  # of the main file, as that site computed it
     Column("verified_mjd", Float, nullable=False),
     _text("shipment", default=""),
+    _text("path", default=""),  # where that site keeps it, relative to its folder; '' if not known
 )
 Index("ix_replica_site", replica.c.site, replica.c.verified_mjd)
 

@@ -176,3 +176,38 @@ def settings_now_file(site: Path) -> Path:
 def pictures_folder(site: Path) -> Path:
     """Pictures that the portal made and keeps; may be removed at any time."""
     return site / "cache" / "pictures"
+
+
+def transfer_folder(site: Path) -> Path:
+    """What is kept of shipments under way, from and to other sites."""
+    return site / "transfer"
+
+
+def outbox(site: Path, to: str) -> Path:
+    """Shipments to another site, until their receipts are here."""
+    return transfer_folder(site) / "out" / to
+
+
+def send_lock(site: Path, to: str) -> Path:
+    """Held by the one process that sends to a site."""
+    return transfer_folder(site) / f"send-{to}.lock"
+
+
+def receive_lock(site: Path) -> Path:
+    """Held by the one process that takes in what other sites sent."""
+    return transfer_folder(site) / "receive.lock"
+
+
+def journal(site: Path, sender: str, shipment: str) -> Path:
+    """What was found of each file of a shipment that came from another site."""
+    return transfer_folder(site) / "in" / sender / f"{shipment}.jsonl"
+
+
+def copies(sender: str) -> Path:
+    """What a site with a ledger keeps for another one, relative to the site."""
+    return Path("copies") / sender
+
+
+def quarantine_folder(site: Path) -> Path:
+    """Files that were taken out of the archive, until somebody has looked at them."""
+    return site / "quarantine"

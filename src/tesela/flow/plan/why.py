@@ -13,7 +13,7 @@ from tesela.flow.plan.choice import Choice, choose, missing_sentence, recorded_c
 from tesela.flow.plan.quick_words import numbers
 from tesela.flow.plan.reduced import mjd_mid
 from tesela.flow.plan.rules import Need, Rules
-from tesela.ledger import calsets, exposures, frames, products, status, tasks, verdicts
+from tesela.ledger import calsets, exposures, frames, products, replicas, status, tasks, verdicts
 from tesela.ledger import masters as master_rows
 from tesela.ledger.clock import iso
 from tesela.ledger.keys import Configuration, MasterKey
@@ -120,6 +120,7 @@ def state_lines(conn: Connection, kind: str, key: str) -> list[str]:
         if quality is not None and not quality["passed"]:
             lines.append(f"{kind}: did not pass: {quality['reason']}")
         lines += [f"{kind}: warning: {text}" for text in json.loads(current["warnings_json"])]
+        lines += _file_lines(conn, kind, current)
     elif products.next_version(conn, kind, key) > 1:
         lines.append(f"{kind}: no current version, the last was retired")
     if (verdict := verdicts.standing(conn, kind, key)) is not None:
@@ -133,6 +134,16 @@ def state_lines(conn: Connection, kind: str, key: str) -> list[str]:
         because = task["reason"] or task["why"]
         remedy = f"; {status.advice(key)}" if task["state"] in ("dead", "skipped") else ""
         lines.append(f"{kind}: task {task['state']}: {because}{remedy}")
+    return lines
+
+
+def _file_lines(conn: Connection, kind: str, current: dict[str, Any]) -> list[str]:
+    """Where the file of a product is, if not here alone."""
+    copies = replicas.of_product(conn, current["id"])
+    at = ", ".join(f"{copy['site']} ({iso(copy['verified_mjd'])})" for copy in copies)
+    lines = [f"{kind}: verified copies at {at}"] if at else []
+    if current["dropped_mjd"] is not None:
+        lines.append(f"{kind}: its file was removed here on purpose {iso(current['dropped_mjd'])}")
     return lines
 
 

@@ -136,6 +136,7 @@ def _make_tables() -> None:
         _text("checksum"),
         _time("verified_mjd"),
         _text("shipment", ""),
+        _text("path", ""),
         sa.ForeignKeyConstraint(["product_id"], ["product.id"], name=op.f("fk_replica_product_id")),
         sa.PrimaryKeyConstraint("product_id", "site", name=op.f("pk_replica")),
     )
