@@ -88,7 +88,8 @@ def assert_nothing_left_over(site: Path) -> None:
 def header(path: Path) -> dict[str, Any]:
     """The cards of an image, or the facts of a table about its making."""
     if path.suffix == ".fits":
-        return read_fits(path, []).cards["IMAGE"]
+        found = read_fits(path, []).cards
+        return next(cards for cards in found.values() if "TSL KIND" in cards)
     facts = json.loads(pq.read_schema(path).metadata[b"tesela"])
     return dict(facts["provenance"])
 
