@@ -287,6 +287,9 @@ def test_a_dead_task_is_told_until_somebody_has_it_tried_again(site: Path, tmp_p
             {"step": "master", "kind": "master", "key": key, "state": "dead", "attempts": 0,
              "reason": "a defect"}
         ],
+        "causes": [
+            {"state": "dead", "step": "master", "reason": "a defect", "n": 1, "example": key}
+        ],
     }  # fmt: skip
     assert call("plan")[1].startswith("0 tasks due")
     assert "ready again: 1 task; now `tesela run`" in call("retry", "--dead")[1]
@@ -505,7 +508,7 @@ def test_status_tells_what_is_missing_of_an_exposure_and_its_verdict_once() -> N
         },
         "paused": [], "held": {}, "controllers": [], "running": [], "counted_s": 0.0,
         "products": {}, "tasks": [], "waiting": [], "refused": [], "ended_badly": [],
-        "alerts": [], "warnings": [], "stale": [], "quick_looks": [], "proposed": [],
+        "causes": [], "alerts": [], "warnings": [], "stale": [], "quick_looks": [], "proposed": [],
     }  # fmt: skip
     assert list(status._lines(data)) == [
         "night 2017-07-03: 1 bias, 27 science in 2 exposures, 27 reduced",

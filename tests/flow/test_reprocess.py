@@ -9,10 +9,14 @@ import pytest
 from tesela.errors import NotFound
 from tesela.flow.plan import planner, reprocess
 from tesela.flow.run.controller import register_steps
-from tesela.ledger import events, products, status, steps, tasks
+from tesela.ledger import events, products, schema, status, steps, tasks
 from tesela.ledger.engine import Ledger
+from tesela.ledger.where import parse
+from tesela.ledger.where_columns import ABOUT_PRODUCTS
 
 from . import toys
+
+OF_TILES = ("coadd", "catalog", "dual", "calibrate", "valueadded", "load")
 
 
 @pytest.fixture
@@ -81,6 +85,83 @@ def test_one_step_is_remade_with_what_follows_from_it(made: Ledger) -> None:
     assert [(e["what"], e["who"]) for e in history if e["what"] == "reprocess"] == [
         ("reprocess", "eva")
     ]
+
+
+@pytest.mark.parametrize("where", ["band = r and name in (sci4, sci5)", "key ~ 'sci[45]' "])
+def test_a_condition_chooses_among_what_is_stale(made: Ledger, site: Path, where: str) -> None:
+    newer_code(made)
+    condition = parse(where, ABOUT_PRODUCTS)
+    if "[" in where:  # a pattern has * and ? alone
+        with made.read() as conn, pytest.raises(NotFound, match=r"--where key ~ .*nothing stale"):
+            reprocess.choose(conn, (), ("reduce",), condition)
+        return
+    with made.read() as conn:
+        meant = reprocess.which((), ("reduce",), condition)
+        work = {one.step: one.tasks for one in reprocess.expected(conn, meant, {})}
+    # Of the tiles of these two frames everything is made again.
+    assert work == {"reduce": 2, **dict.fromkeys(OF_TILES, 1)}
+    assert reprocess.reprocess_all(made, meant, "eva") == 2
+    assert ran(made, site, "2") == toys.of_tiles(20) | {("reduced", "sci4"), ("reduced", "sci5")}
+
+
+def test_in_parts_it_is_the_same(made: Ledger, site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reprocess, "PART", 2)
+    newer_code(made)
+    meant = reprocess.which((), ("reduce", "coadd"))
+    told: list[int] = []
+    assert reprocess.reprocess_all(made, meant, "eva", told.append) == 8
+    assert told == [2, 4, 6, 8]
+    with made.read() as conn:
+        due = {(row.kind, row.key) for row in conn.execute(schema.dirty.select()) if row.fresh}
+    assert due == {("reduced", f"sci{n}") for n in range(1, 6)} | {
+        ("coadd", f"T{n}.r") for n in (10, 11, 20)
+    }
+
+
+def test_what_is_not_stale_is_made_again_only_if_somebody_insists(made: Ledger, site: Path) -> None:
+    before = versions(made)
+    with made.write() as conn:
+        with pytest.raises(NotFound, match=r"nothing stale; .*--anyway takes other"):
+            reprocess.choose(conn, ["sci4"])
+        chosen = reprocess.choose(conn, ["sci4"], anyway=True)
+        reprocess.reprocess(conn, chosen, "eva")
+    with made.read() as conn:
+        assert [row["why"] for row in status.stale(conn)] == ["asked to be made again"]
+    expected = toys.of_tiles(20) | {("reduced", "sci4")}
+    assert ran(made, site) == expected
+    changed = {key for key, version in versions(made).items() if before[key] != version}
+    assert changed == expected
+    with made.read() as conn:
+        assert status.stale(conn) == []
+    assert ran(made, site) == set()
+
+
+def versions(ledger: Ledger) -> dict[tuple[str, str], int]:
+    table = schema.product
+    with ledger.read() as conn:
+        rows = conn.execute(table.select().where(table.c.is_current, table.c.kind != "calset"))
+        return {(row.kind, row.key): row.version for row in rows}
+
+
+def test_what_waits_is_not_called_stale(made: Ledger) -> None:
+    newer_code(made)
+    with made.write() as conn:
+        due = tasks.Due("reduced", "sci4", "a test", False)
+        tasks.set_waiting(conn, due, "a flat", pending=False)
+        stale = {row["key"] for row in status.stale(conn) if row["kind"] == "reduced"}
+        (group,) = [g for g in status.stale_groups(conn) if g["kind"] == "reduced"]
+    assert stale == {"sci1", "sci2", "sci3", "sci5"}
+    assert group["n"] == 4
+
+
+def test_what_is_stale_twice_is_counted_once(made: Ledger) -> None:
+    newer_code(made)
+    table = schema.product
+    with made.write() as conn:
+        conn.execute(table.update().where(table.c.key == "sci4").values(stale="a better flat"))
+        groups = status.stale_groups(conn)
+    found = {(g["why"], g["n"]) for g in groups if g["kind"] == "reduced"}
+    assert found == {("made by code 1, now 2", 4), ("a better flat", 1)}
 
 
 def test_looking_again_without_the_request_changes_nothing(made: Ledger) -> None:

@@ -8,8 +8,10 @@ import pytest
 
 from tesela.errors import NotFound
 from tesela.flow.plan import flags, planner, retry
-from tesela.ledger import events, tasks
+from tesela.ledger import events, status, tasks
 from tesela.ledger.engine import Ledger
+from tesela.ledger.where import parse
+from tesela.ledger.where_columns import ABOUT_TASKS
 
 from . import toys
 
@@ -99,6 +101,54 @@ def test_what_did_not_fail_cannot_be_tried_again(failed: Ledger) -> None:
             again(failed, [key], [])
     with failed.read() as conn:
         assert len(tasks.ended_badly(conn)) == 2
+
+
+@pytest.mark.parametrize(
+    ("states", "steps", "where", "chosen"),
+    [
+        (["dead", "skipped"], ["coadd"], "", []),
+        (["dead"], ["reduce"], "", ["sci1"]),
+        (["dead", "skipped"], [], "reason ~ '*stars*'", ["sci4"]),
+        (["dead", "skipped"], [], "night = 2017-07-03 and name = sci1", ["sci1"]),
+        (["skipped"], [], "name = sci1", []),
+        (["dead"], [], "attempts = 3 and band = r", ["sci1"]),
+    ],
+)
+def test_in_bulk_by_step_and_condition(
+    failed: Ledger, states: list[str], steps: list[str], where: str, chosen: list[str]
+) -> None:
+    condition = parse(where, ABOUT_TASKS) if where else None
+    with failed.read() as conn:
+        found = retry.choose(conn, [], states, steps, condition)
+    assert [row["key"] for row in found] == chosen
+
+
+def test_in_parts_it_is_the_same(
+    failed: Ledger, site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retry, "PART", 1)
+    with failed.read() as conn:
+        chosen = retry.choose(conn, [], ["dead", "skipped"])
+    told: list[int] = []
+    retry.retry_all(failed, chosen, "eva", told.append)
+    assert told == [1, 2]
+    control = toys.controller(failed, site)
+    control.run()
+    made = {order.key for order in control.engine.orders if order.kind == "reduced"}
+    assert made == {"sci1", "sci4"}
+
+
+def test_causes_are_told_together_whatever_their_keys_and_numbers(site: Path) -> None:
+    ledger = toys.new_site(site)
+    toys.add_frames(ledger, site, toys.small_night(), toys.rules())
+    faults = {"sci1": "fault", **dict.fromkeys(("sci2", "sci3", "sci5"), "quality")}
+    toys.controller(ledger, site, settings={"faults": faults}).run()
+    with ledger.read() as conn:
+        found = status.overview(conn)["causes"]
+        dead, skipped = found
+    assert (dead["state"], dead["n"], dead["example"]) == ("dead", 1, "sci1")
+    assert (skipped["state"], skipped["n"], skipped["example"]) == ("skipped", 3, "sci2")
+    assert skipped["reason"] == "sci2: 3 stars; expected 8; look at it"
 
 
 def test_frames_whose_master_is_tried_again_wait_for_it(site: Path) -> None:

@@ -64,11 +64,14 @@ def person() -> str:
         return "unknown"
 
 
-def confirm(n_targets: int, limit: int, yes: bool) -> None:
+def confirm(
+    n_targets: int, limit: int, yes: bool, what: str = "product would be made again"
+) -> None:
     """Above a set number of targets a change wants --yes."""
     if n_targets > limit and not yes:
+        noun, _, rest = what.partition(" ")
         raise ConfigError(
-            f"{plural(n_targets, 'product')} would be made again",
+            f"{plural(n_targets, noun)} {rest}",
             found="no --yes",
             expected=f"--yes above {limit} (flow.confirm_above)",
             do="look at the list with --dry-run first",

@@ -48,6 +48,7 @@ NamesArgument = Annotated[
 ]
 
 _LISTED = 20
+_OF_FRAMES = ("raw", "exposure", "night")
 
 Ask = Callable[["Connection", "Site", "Condition | None"], "Consequences"]
 Change = Callable[["Site", "Condition | None", "Told | None"], object]
@@ -148,8 +149,8 @@ def judge(
 def _lines(verb: str, data: dict[str, Any]) -> Iterator[str]:
     done = data["done"]
     if data["judged"] > 1:
-        what = f"{verb}ged" if done else f"would be {verb}ged"
-        yield f"{what}: {plural(data['judged'], 'frame' if data['kind'] == 'raw' else 'product')}"
+        what = "frame" if data["kind"] in _OF_FRAMES else "product"
+        yield f"{'' if done else 'would be '}{verb}ged: {plural(data['judged'], what)}"
     targets = [(row["kind"], row["key"]) for row in data["due_again"]]
     parts = ", ".join(f"{n} {kind}" for kind, n in Counter(k for k, _ in targets).items())
     yield f"{'due again' if done else 'would be due again'}: {parts or 'nothing'}"

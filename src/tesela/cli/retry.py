@@ -12,9 +12,13 @@ from tesela.cli.common import (
     DryRunOption,
     JsonOption,
     SiteOption,
+    WhereOption,
+    YesOption,
+    confirm,
     emit,
     person,
     plural,
+    progress_bar,
     some,
 )
 from tesela.errors import ConfigError
@@ -31,13 +35,25 @@ def retry(
     ] = None,
     dead: Annotated[bool, typer.Option("--dead", help="All that is dead.")] = False,
     skipped: Annotated[bool, typer.Option("--skipped", help="All that was skipped.")] = False,
+    step: Annotated[
+        list[str] | None, typer.Option("--step", help="Of these only what this step makes.")
+    ] = None,
+    where: WhereOption = "",
     site: SiteOption = HERE,
     dry_run: DryRunOption = False,
+    yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Try skipped and dead tasks again: those named, or all of a state; `run` does them."""
+    """Try skipped and dead tasks again: those named, or all of a state; `run` does them.
+
+    With a condition only those that meet it: `--dead --where 'reason ~ "*No space left*"'`. A dry
+    run tells them by their causes.
+    """
     from tesela.flow.plan import retry as again
     from tesela.flow.run.site import open_site
+    from tesela.ledger.causes import alike
+    from tesela.ledger.where import parse
+    from tesela.ledger.where_columns import ABOUT_TASKS
 
     states = [state for state, on in (("dead", dead), ("skipped", skipped)) if on]
     if not keys and not states:
@@ -46,10 +62,28 @@ def retry(
             do="see `tesela status` for what is skipped or dead",
         )  # fmt: skip
     opened = open_site(site)
-    with opened.ledger.rehearse() if dry_run else opened.ledger.write() as conn:
-        chosen = again.choose(conn, keys or [], states)
-        again.retry(conn, chosen, person())
-    data = {"done": not dry_run, "tasks": chosen}
+    condition = parse(where, ABOUT_TASKS) if where else None
+    with opened.ledger.read() as conn:
+        chosen = again.choose(conn, keys or [], states, step or (), condition)
+    if not dry_run:
+        confirm(len(chosen), opened.survey.flow.confirm_above, yes, "task would be tried again")
+        with progress_bar(as_json) as bar:
+            task = bar.add_task("retry", total=len(chosen)) if bar else None
+
+            def told(done: int) -> None:
+                if bar and task is not None:
+                    bar.update(task, completed=done)
+
+            again.retry_all(opened.ledger, chosen, person(), told)
+    causes = alike(({**row, "example": row["key"]} for row in chosen), "state", "step")
+    data = {
+        "done": not dry_run,
+        "tasks": chosen,
+        "causes": [
+            {name: row[name] for name in ("state", "step", "reason", "n", "example")}
+            for row in causes
+        ],
+    }
     emit(data, as_json, lambda: _lines(data))
 
 
@@ -57,4 +91,11 @@ def _lines(data: dict[str, Any]) -> Iterator[str]:
     chosen = data["tasks"]
     verb = "ready again" if data["done"] else "would be ready again"
     yield f"{verb}: {plural(len(chosen), 'task')}" + ("; now `tesela run`" * data["done"])
-    yield from some([f"  {row['step']} {row['key']}, {row['state']}" for row in chosen])
+    yield from some(
+        [
+            f"  {row['step']} {row['example']}"
+            + (f" and {row['n'] - 1} more" if row["n"] > 1 else "")
+            + f", {row['state']}: {row['reason']}"
+            for row in data["causes"]
+        ]
+    )

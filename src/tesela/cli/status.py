@@ -62,7 +62,6 @@ def status(
     ledger is counted by its controller, and status says how long ago. A survey.toml that a run
     would refuse is told of first.
     """
-    from tesela.ledger import night as nights
     from tesela.ledger import status as counts
     from tesela.ledger import tallies
     from tesela.ledger.place import folder_of, open_ledger
@@ -72,6 +71,7 @@ def status(
     ledger = open_ledger(site)
     if night or last:
         from tesela.cli import status_night
+        from tesela.ledger import night as nights
 
         with ledger.read() as conn:
             told = nights.summary(conn, night or nights.latest(conn))
@@ -203,7 +203,7 @@ def _lines(data: dict[str, Any]) -> Iterator[str]:
         yield f"refused: {row['reason']}"
     if totals["refused"] > _LATEST:
         yield f"refused: and {totals['refused'] - _LATEST} files before"
-    yield from _ended_badly(data["ended_badly"], totals)
+    yield from _ended_badly(data["causes"], totals)
     words = ("", "warning", "alarm")
     yield from some(
         [f"{words[row['level']]}: {row['night']}: {row['reason']}" for row in data["alerts"]]
@@ -222,11 +222,21 @@ def _flagged(rows: list[dict[str, Any]], totals: list[dict[str, Any]]) -> Iterat
         yield f"flagged: {n} in all: {said}"
 
 
-def _ended_badly(rows: list[dict[str, Any]], totals: dict[str, int]) -> Iterator[str]:
+def _ended_badly(causes: list[dict[str, Any]], totals: dict[str, int]) -> Iterator[str]:
+    """The dead, then the skipped, those of one cause told together."""
+    from tesela.ledger.status import advice
+
     for state in ("dead", "skipped"):
-        lines = [
-            f"{state}: {row['step']} {row['key']}: {row['reason']}; {row['do']}"
-            for row in rows
-            if row["state"] == state
-        ]
-        yield from _part(lines, totals[state])
+        rows = [row for row in causes if row["state"] == state]
+        for row in rows[:_LATEST]:
+            key, n = row["example"], row["n"]
+            if n == 1:
+                yield f"{state}: {row['step']} {key}: {row['reason']}; {advice(key)}"
+            else:
+                yield (
+                    f"{state}: {n} {row['step']} ({key} ...): {row['reason']}; when that is "
+                    f"mended, `tesela retry --{state} --step {row['step']}`"
+                )
+        left = totals[state] - sum(row["n"] for row in rows[:_LATEST])
+        if left > 0:
+            yield f"{state}: and {left} more"

@@ -20,17 +20,11 @@ def record(
 
 
 def record_each(
-    conn: Connection,
-    what: str,
-    *,
-    kind: str,
-    keys: Iterable[str],
-    detail: str = "",
-    who: str = "",
+    conn: Connection, what: str, about: Iterable[tuple[str, str, str]], *, who: str = ""
 ) -> None:
-    """Append one event about each of many keys."""
-    same = {"at_mjd": now_mjd(), "what": what, "kind": kind, "detail": detail, "who": who}
-    rows = [{**same, "key": key} for key in keys]
+    """Append an event about each of many products: (kind, key, detail)."""
+    same = {"at_mjd": now_mjd(), "what": what, "who": who}
+    rows = [{**same, "kind": kind, "key": key, "detail": detail} for kind, key, detail in about]
     if rows:
         conn.execute(schema.event.insert(), rows)
 

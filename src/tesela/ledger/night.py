@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import statistics
 from collections.abc import Iterable
 from typing import Any
@@ -12,6 +11,7 @@ from sqlalchemy.engine import Connection
 
 from tesela.errors import NotFound
 from tesela.ledger import exposures, verdicts
+from tesela.ledger.causes import alike
 from tesela.ledger.clock import iso
 from tesela.ledger.parts import followed_by_index
 from tesela.ledger.queries import night as queries
@@ -22,7 +22,6 @@ MEASURES = ("fwhm_arcsec", "sky_e", "zeropoint_mag")
 
 _SAMPLE = 20_000
 """Products of the survey among which images are looked for, to compare a night with."""
-_NUMBER = re.compile(r"\d+(\.\d+)?")
 
 Row = dict[str, Any]
 
@@ -69,7 +68,7 @@ def summary(conn: Connection, night: str) -> dict[str, Any]:
             "open_s": float(conn.scalar(queries.OPEN_SECONDS, {"night": night}) or 0.0),
             "incomplete": exposures.incomplete(conn, night),
             "science": _summed(outcomes),
-            "reasons": _alike(row for row in outcomes if row["reason"]),
+            "reasons": alike((row for row in outcomes if row["reason"]), "state"),
             "bands": _bands(conn, night),
             "masters": _rows(conn, queries.MASTERS, night),
             "masters_missing": _masters_missing(conn, night),
@@ -88,16 +87,6 @@ def _summed(outcomes: Iterable[Row]) -> dict[str, int]:
     for row in outcomes:
         found[row["state"]] = found.get(row["state"], 0) + row["n"]
     return found
-
-
-def _alike(rows: Iterable[Row]) -> list[Row]:
-    """Put reasons together that differ in their numbers alone; the most frequent is told."""
-    groups: dict[tuple[str, str], Row] = {}
-    for row in rows:
-        alike = (row["state"], _NUMBER.sub("#", row["reason"]))
-        group = groups.setdefault(alike, {**row, "n": 0})
-        group["n"] += row["n"]
-    return sorted(groups.values(), key=lambda row: (-row["n"], row["state"], row["reason"]))
 
 
 def _bands(conn: Connection, night: str) -> list[Row]:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import TextClause, text
 from sqlalchemy.engine import Connection
+
+Key = TypeVar("Key")
 
 MOST = 10_000
 """Keys of one statement; SQLite binds at most 32766 values."""
 
 
-def parts(keys: Collection[str], most: int = MOST) -> Iterator[list[str]]:
+def parts(keys: Collection[Key], most: int = MOST) -> Iterator[list[Key]]:
     """Give the keys in lists of at most so many."""
     every = list(keys)
     for i in range(0, len(every), most):
@@ -30,13 +32,13 @@ def ask(
 
 
 @contextlib.contextmanager
-def followed_by_index(conn: Connection) -> Iterator[None]:
-    """Have PostgreSQL look up each row by its index.
+def followed_by_index(conn: Connection, wanted: bool = True) -> Iterator[None]:
+    """Have PostgreSQL look up each row by its index, if that is wanted.
 
     It takes for granted that a walk meets ten times more with every step, and for a night would
     read all edges and products there are. SQLite joins in no other way.
     """
-    if conn.dialect.name != "postgresql":
+    if conn.dialect.name != "postgresql" or not wanted:
         yield
         return
     for how in ("off", "on"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from sqlalchemy.engine import Connection
 
 from tesela.ledger import queries
@@ -19,6 +18,8 @@ def usual_zeropoint(conn: Connection, configuration: str, mjd: float) -> float |
     """The zero point (mag) of a clear night: the 90th percentile of the latest 200 frames of a
     configuration before an instant; None where there are fewer than five."""
     wanted = {"configuration": configuration, "mjd": mjd, "limit": _LATEST}
+    import numpy as np  # here: who looks at a list of quick looks needs none of it
+
     values = [row.zeropoint_mag for row in conn.execute(queries.ZERO_POINTS, wanted)]
     return float(np.percentile(values, _CLEAR)) if len(values) >= _FEWEST else None
 

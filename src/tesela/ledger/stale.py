@@ -7,9 +7,8 @@ are few such groups of many products, and each is as a whole stale or not.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from sqlalchemy.engine import Connection
 
@@ -17,6 +16,8 @@ from tesela.ledger import schema
 from tesela.ledger.queries import stale as queries
 
 OTHER_SETTINGS = "made with other settings"
+ASKED = "asked to be made again"
+"""Noted with a product that a person wants anew though nothing is newer."""
 
 
 @dataclass(frozen=True)
@@ -68,28 +69,16 @@ def groups(conn: Connection) -> Iterator[Group]:
         yield last
 
 
-def products(conn: Connection, kinds: Collection[str] = ()) -> list[dict[str, Any]]:
-    """Return the stale products of some kinds, '()' for all, in order: kind, key, version, why.
-
-    What waits is none: it is made again when it can be.
-    """
-    steps = now(conn)
-    found: dict[tuple[str, str], dict[str, Any]] = {}
+def stale_groups(
+    conn: Connection, steps: Mapping[str, Now] | None = None
+) -> list[tuple[Group, str]]:
+    """Return the groups that are stale as a whole, each with why; by the steps as `now` has them,
+    or others."""
+    steps = now(conn) if steps is None else steps
+    found = []
     for group in groups(conn):
-        why = _why(steps, group)
-        if not why or (kinds and group.kind not in kinds):
-            continue
-        asked = {
-            "kind": group.kind, "scope": group.scope, "code": group.code, "set": group.settings,
-        }  # fmt: skip
-        for row in conn.execute(queries.OF_GROUP, asked).mappings():
-            found[row["kind"], row["key"]] = {**row, "why": why}
-    for row in conn.execute(queries.NOTED).mappings():
-        if row["kind"] in steps and (not kinds or row["kind"] in kinds):
-            found[row["kind"], row["key"]] = dict(row)
-    return [found[target] for target in sorted(found)]
-
-
-def _why(steps: Mapping[str, Now], group: Group) -> str:
-    step = steps.get(group.kind)
-    return step.why(group.scope, group.code, group.settings) if step else ""
+        step = steps.get(group.kind)
+        why = step.why(group.scope, group.code, group.settings) if step else ""
+        if why:
+            found.append((group, why))
+    return found

@@ -15,6 +15,7 @@ from sqlalchemy.sql.elements import TextClause
 
 from tesela.ledger import amp_quality, exposures, pauses, queries, quicklooks, tallies
 from tesela.ledger import stale as staleness
+from tesela.ledger.chosen import Products
 from tesela.ledger.clock import SECONDS_A_DAY, now_mjd
 from tesela.ledger.parts import followed_by_index
 from tesela.ledger.queries import status as lists
@@ -63,6 +64,7 @@ def overview(conn: Connection, steps: Mapping[str, staleness.Now] | None = None)
             "waiting": _waiting(tally),
             "flagged": flagged(conn),
             "refused": _rows(conn, lists.REFUSED),
+            "causes": _causes(tally),
             "ended_badly": [{**row, "do": advice(row["key"])} for row in ended_badly(conn)],
             "warnings": _warnings(tally),
             "stale": _stale(tally, staleness.now(conn) if steps is None else steps),
@@ -166,6 +168,17 @@ def _quick_looks(conn: Connection, tally: Tally) -> list[dict[str, Any]]:
     return found
 
 
+def _causes(tally: Tally) -> list[dict[str, Any]]:
+    """Why tasks are dead or were skipped, the most frequent first."""
+    found = []
+    for one in tally.of("ended"):
+        state, step = one.kind.split(" ", 1)
+        found.append(
+            {"state": state, "step": step, "reason": one.state, "n": one.n, "example": one.example}
+        )
+    return sorted(found, key=lambda row: (row["state"], -int(row["n"]), row["step"]))
+
+
 def _alerts(conn: Connection) -> list[dict[str, Any]]:
     """What was raised in the latest nights with values, alarms first."""
     latest = amp_quality.nights(conn, limit=_ALERT_NIGHTS)
@@ -237,7 +250,10 @@ def waiting(conn: Connection) -> list[dict[str, Any]]:
 
 def stale(conn: Connection) -> list[dict[str, Any]]:
     """Return every product that a newer choice, other code or other settings left behind."""
-    return staleness.products(conn)
+    return [
+        {name: row[name] for name in ("kind", "key", "version", "why")}
+        for row in Products(tuple(staleness.now(conn)), only_stale=True).every(conn)
+    ]
 
 
 def stale_groups(conn: Connection) -> list[dict[str, Any]]:

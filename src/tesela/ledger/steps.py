@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 from tesela.ledger import events, frames, queries, schema
 from tesela.ledger.insert import insert_once
 from tesela.ledger.keys import MasterKey, Scope
+from tesela.ledger.stale import ASKED
 from tesela.products.masterkind import DETRENDED, FULL, KINDS, QUICK
 
 
@@ -34,7 +35,10 @@ def declared(conn: Connection) -> dict[str, float]:
 
 
 def is_outdated(conn: Connection, product: Mapping[str, Any]) -> bool:
-    """Whether a product was made by other code or settings than its step has now in its scope."""
+    """Whether a product was made by other code or settings than its step has now in its scope, or
+    somebody asked for another one all the same."""
+    if product["stale"] == ASKED:
+        return True
     wanted = {"kind": product["kind"], "scope": product["scope"]}
     row = conn.execute(queries.SETTINGS_NOW, wanted).first()
     made = (product["code_version"], product["settings_hash"])

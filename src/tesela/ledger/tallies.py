@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from sqlalchemy.engine import Connection
 
 from tesela.ledger import exposures
+from tesela.ledger.causes import alike
 from tesela.ledger.clock import SECONDS_A_DAY, now_mjd
 from tesela.ledger.engine import Ledger
 from tesela.ledger.parts import followed_by_index
@@ -29,7 +30,7 @@ GROUPS = 100
 """Of reasons, warnings and the like: the most frequent."""
 
 _LEAST_S, _SHARE = 60.0, 30.0
-_TEXTS = 1000
+_TEXTS, _ENDED = 1000, 200_000
 
 
 @dataclass(frozen=True)
@@ -112,9 +113,10 @@ def count(conn: Connection) -> Tally:
 
     The sorts of numbers, with kind and state: `product` (kind), `task` (step, state), `made by`
     (kind; scope, code and settings as JSON), `stale` and `warned` (kind, text), `waiting` and
-    `waiting served` (kind, reason), `flagged` (kind, reason), `refused`; of the latest nights
-    `frames` and `exposures` (night, type), `reduced` (night), `incomplete` (night; CCDs that are
-    missing, as JSON) and `quick look` (night; passed or rejected).
+    `waiting served` (kind, reason), `flagged` (kind, reason), `ended` (state and step, reason),
+    `refused`; of the latest nights `frames` and `exposures` (night, type), `reduced` (night),
+    `incomplete` (night; CCDs that are missing, as JSON) and `quick look` (night; passed or
+    rejected).
     """
     at = now_mjd()
     with followed_by_index(conn):
@@ -158,6 +160,10 @@ def _work(conn: Connection) -> Iterator[Count]:
         yield Count("task", row.step, row.state, row.n)
     for row in conn.execute(queries.FLAGGED, {"limit": GROUPS}):
         yield Count("flagged", row.kind, row.reason, row.n, row.example)
+    ended = conn.execute(queries.ENDED_BADLY, {"limit": _ENDED}).mappings()
+    for group in alike((dict(row) for row in ended), "state", "step")[:GROUPS]:
+        kind = f"{group['state']} {group['step']}"
+        yield Count("ended", kind, group["reason"], group["n"], group["example"])
     yield Count("refused", "", "", int(conn.scalar(queries.REFUSED) or 0))
 
 

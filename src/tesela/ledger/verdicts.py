@@ -57,7 +57,7 @@ def set_bad(
     at = now_mjd() if at is None else at
     conn.execute(schema.verdict.insert(), [{**same, "key": key, "set_mjd": at} for key in chosen])
     detail = f"{reason}: {comment}" if comment else reason
-    events.record_each(conn, "flagged", kind=kind, keys=chosen, detail=detail, who=who)
+    events.record_each(conn, "flagged", ((kind, key, detail) for key in chosen), who=who)
 
 
 def withdraw(conn: Connection, kind: str, keys: str | Collection[str], *, who: str) -> None:
@@ -70,7 +70,7 @@ def withdraw(conn: Connection, kind: str, keys: str | Collection[str], *, who: s
     for some in parts(chosen):
         values = {"kind": kind, "keys": some, "now": now_mjd(), "who": who}
         conn.execute(judging.WITHDRAW_OF_KEYS, values)
-    events.record_each(conn, "unflagged", kind=kind, keys=chosen, who=who)
+    events.record_each(conn, "unflagged", ((kind, key, "") for key in chosen), who=who)
 
 
 def judged_at_once(conn: Connection, kind: str, head: dict[str, Any]) -> list[str]:

@@ -2,43 +2,89 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from sqlalchemy.engine import Connection
 
 from tesela.errors import NotFound
 from tesela.flow.plan import downstream
-from tesela.ledger import events, tasks
+from tesela.ledger import chosen, events, tasks
+from tesela.ledger.engine import Ledger
+from tesela.ledger.keys import MasterKey
+from tesela.ledger.parts import ask, parts
+from tesela.ledger.queries import judging
+from tesela.ledger.where import Condition
+
+STATES = ("dead", "skipped")
+
+PART = 5000
+"""Tasks of one transaction."""
+
+Told = Callable[[int], None]
+"""Is told how many tasks are ready again."""
 
 
 def choose(
-    conn: Connection, keys: Collection[str], states: Collection[str]
+    conn: Connection,
+    keys: Collection[str],
+    states: Collection[str],
+    steps: Collection[str] = (),
+    where: Condition | None = None,
 ) -> list[dict[str, Any]]:
-    """Return the tasks that ended badly and have one of the keys or one of the states.
+    """Return the tasks that ended badly and have one of the keys or one of the states; of these
+    those of some steps and that meet a condition, where such are given.
 
-    Raises `NotFound` if a key has no such task.
+    Raises `NotFound` if a key has no such task, or nothing is left.
     """
-    failed = tasks.ended_badly(conn)
-    known = {row["key"] for row in failed}
-    for key in keys:
-        if key not in known:
-            raise NotFound(
-                key,
-                found="no skipped or dead task",
-                expected="a key that `tesela status` lists as skipped or dead",
-                do="see `tesela why` for what it waits for",
-            )
-    return [row for row in failed if row["key"] in keys or row["state"] in states]
+    found = {}
+    if keys:
+        of_keys = chosen.failed_tasks(conn, STATES, where, keys=keys, steps=steps)
+        found = {(row["kind"], row["key"]): row for row in of_keys}
+        known = {key for _, key in found}
+        for key in keys:
+            if key not in known:
+                raise NotFound(
+                    key,
+                    found="no skipped or dead task",
+                    expected="a key that `tesela status` lists as skipped or dead",
+                    do="see `tesela why` for what it waits for",
+                )
+    if states:
+        of_states = chosen.failed_tasks(conn, states, where, steps=steps)
+        found |= {(row["kind"], row["key"]): row for row in of_states}
+    return sorted(found.values(), key=lambda row: (row["state"], row["step"], row["key"]))
 
 
-def retry(conn: Connection, chosen: list[dict[str, Any]], who: str) -> None:
+def retry(conn: Connection, some: Sequence[dict[str, Any]], who: str) -> None:
     """Make tasks ready again; the planner looks first whether they are still wanted."""
-    for row in chosen:
-        kind, key = row["kind"], row["key"]
-        if tasks.retry(conn, kind, key):
-            tasks.mark_dirty(conn, [(kind, key)], "to be tried again")
-            if kind == "master":  # who waits in vain has something to hope for
+    by_kind: dict[str, list[str]] = {}
+    for row in some:
+        by_kind.setdefault(row["kind"], []).append(row["key"])
+    for kind, keys in by_kind.items():
+        wanted = list(ask(conn, judging.RETRIABLE, keys, kind=kind))
+        for part in parts([row["key"] for row in wanted]):
+            conn.execute(judging.RETRY, {"kind": kind, "keys": part})
+        tasks.mark_dirty(conn, ((kind, row["key"]) for row in wanted), "to be tried again")
+        if kind == "master":  # who waits in vain has something to hope for
+            for key in _one_of_each_detector(row["key"] for row in wanted):
                 downstream.awaited(conn, key)
-            detail = f"it was {row['state']}: {row['reason']}"
-            events.record(conn, "retry", kind=kind, key=key, detail=detail, who=who)
+        said = ((kind, row["key"], f"it was {row['state']}: {row['reason']}") for row in wanted)
+        events.record_each(conn, "retry", said, who=who)
+
+
+def _one_of_each_detector(keys: Iterable[str]) -> list[str]:
+    return list({MasterKey.parse(key).configuration.detector: key for key in keys}.values())
+
+
+def retry_all(
+    ledger: Ledger, some: Sequence[dict[str, Any]], who: str, told: Told | None = None
+) -> None:
+    """Do it in transactions of `PART` tasks; interrupted, it is finished by doing it again."""
+    done = 0
+    for part in parts(some, PART):
+        with ledger.write() as conn:
+            retry(conn, part, who)
+        done += len(part)
+        if told is not None:
+            told(done)

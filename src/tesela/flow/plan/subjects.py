@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from tesela.errors import LedgerError, NotFound
 from tesela.ledger import chosen, exposures, frames, verdicts
-from tesela.ledger.parts import ask
+from tesela.ledger.parts import ask, followed_by_index
 from tesela.ledger.queries import judging
 from tesela.ledger.verdicts import EXPOSURE, NIGHT, WHERE
 from tesela.ledger.where import Condition, parse
@@ -153,7 +153,8 @@ def _group_keys(conn: Connection, kind: str, names: Collection[str]) -> list[str
 def _members(conn: Connection, kind: str, keys: Collection[str]) -> list[Mapping[str, Any]]:
     """Frames of exposures or nights: name, and who, reason and set_mjd of the verdict, or None."""
     query = judging.FRAMES_OF_EXPOSURES if kind == EXPOSURE else judging.FRAMES_OF_NIGHTS
-    return list(ask(conn, query, keys))
+    with followed_by_index(conn):
+        return list(ask(conn, query, keys))
 
 
 # ---------------------------------------------------------------- conditions

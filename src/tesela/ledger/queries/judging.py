@@ -125,3 +125,19 @@ SIZES_OF_TILES = _of_keys("""
     FROM frame_tile t JOIN frame f ON f.product_id = t.frame_id
     WHERE t.tile IN :keys GROUP BY t.tile, t.band
 """)
+
+NOTE_ASKED = text("""
+    UPDATE product SET stale = :asked WHERE id IN :ids AND stale = ''
+""").bindparams(bindparam("ids", expanding=True))
+
+# Tasks that ended badly, and whether they are wanted still.
+RETRIABLE = _of_keys("""
+    SELECT kind, key, state, reason FROM task
+    WHERE kind = :kind AND key IN :keys AND state IN ('dead', 'skipped') AND wanted_hash <> ''
+    ORDER BY key
+""")
+RETRY = _of_keys("""
+    UPDATE task SET state = 'ready', faults = 0, interruptions = 0, memory_faults = 0,
+                    not_before = 0.0, reason = ''
+    WHERE kind = :kind AND key IN :keys AND state IN ('dead', 'skipped') AND wanted_hash <> ''
+""")

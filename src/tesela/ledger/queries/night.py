@@ -73,6 +73,7 @@ SAMPLE = text("""
       AND f.name = r.key
 """)
 
+# The last version of each, and one that serves still.
 MASTERS = text("""
     SELECT m.master_kind, CASE WHEN v.id IS NULL THEN m.state ELSE 'flagged' END AS state,
            CASE WHEN v.id IS NULL THEN m.reason ELSE v.reason END AS reason,
@@ -81,7 +82,9 @@ MASTERS = text("""
     CROSS JOIN product p
     LEFT JOIN verdict v ON v.kind = 'master' AND v.key = p.key AND v.withdrawn_mjd IS NULL
     WHERE m.night = :night AND p.id = m.product_id
-      AND (p.is_current OR m.state = 'certified')
+      AND (m.state = 'certified'
+           OR p.version = (SELECT MAX(l.version) FROM product l
+                           WHERE l.kind = 'master' AND l.key = p.key))
     GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 """)
 # Masters that were not made. Their keys end with the night.

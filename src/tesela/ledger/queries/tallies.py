@@ -52,6 +52,11 @@ FLAGGED = text("""
     FROM verdict WHERE withdrawn_mjd IS NULL
     GROUP BY kind, reason ORDER BY n DESC, kind, reason LIMIT :limit
 """)
+# Reasons name their keys, so the database cannot group them.
+ENDED_BADLY = text("""
+    SELECT state, step, key AS example, reason
+    FROM task WHERE state IN ('dead', 'skipped') ORDER BY state, step, key LIMIT :limit
+""")
 REFUSED = text("SELECT COUNT(*) FROM refused")
 
 LATEST_NIGHTS = text("SELECT DISTINCT night FROM exposure ORDER BY night DESC LIMIT :limit")
