@@ -88,7 +88,9 @@ def _lines(data: dict[str, list[dict[str, Any]]], key: str) -> Iterator[str]:
     for row in data["attempts"]:
         how = row["outcome"] + (f" ({row['fault_class']})" if row["fault_class"] else "")
         took = f", {row['seconds']:.1f} s" if row["seconds"] is not None else ""
-        yield f"attempt {row['number']} of {row['step']} on {row['host']}: {how}{took}"
+        said = row["log"].partition("\n")[0] if row["outcome"] == "failed" else ""
+        why = f": {said}" if said else ""
+        yield f"attempt {row['number']} of {row['step']} on {row['host']}: {how}{took}{why}"
     for row in data["verdicts"]:
         ended = f", withdrawn by {row['withdrawn_by']}" if row["withdrawn_mjd"] else ""
         of = "" if row["key"] == key else f" on {row['kind']} {row['key']}"

@@ -32,6 +32,8 @@ _QUIET = {
     # Until one of its kind has run, a task counts as long: so that jobs are asked for at once.
     "distributed.scheduler.unknown-task-duration": "60s",
     "distributed.scheduler.worker-ttl": "60s",
+    # One at a time: what waits, waits here, and does not die with a pilot.
+    "distributed.scheduler.worker-saturation": 1.0,
     "distributed.scheduler.work-stealing": False,
     "distributed.worker.daemon": False,
     "distributed.comm.timeouts.connect": "30s",
@@ -98,7 +100,8 @@ def _hand_over(theirs: cf.Future[Report], ours: cf.Future[Report], order: Order)
     if error is None:
         ours.set_result(theirs.result())
     elif type(error).__module__.partition(".")[0] in ("distributed", "dask", "concurrent"):
-        ours.set_exception(WorkerDied(f"the pilot of {order.step} {order.key}: {error}"))
+        who = getattr(getattr(error, "last_worker", None), "address", type(error).__name__)
+        ours.set_exception(WorkerDied(f"the pilot that had {order.step} {order.key}, {who}"))
     else:
         ours.set_exception(error)
 
@@ -134,7 +137,7 @@ class _Pool:
             "walltime": settings.walltime,
             "queue": settings.queue or None,
             "job_script_prologue": list(settings.prologue),
-            "worker_extra_args": ["--resources", "step=1", "--no-dashboard", *_of_worker(settings)],
+            "worker_extra_args": ["--nthreads", "1", "--no-dashboard", *_of_worker(settings)],
             "security": True,
             "shared_temp_directory": str(secret),
             "scheduler_options": {
@@ -156,7 +159,7 @@ class _Pool:
             target_duration="5s",
             wait_count=max(1, round(settings.idle_s / 2)),
         )
-        executor = client.get_executor(pure=False, retries=0, resources={"step": 1})
+        executor = client.get_executor(pure=False, retries=0)
         return cls(cluster, client, executor)
 
     def submit(self, run: Run, order: Order) -> cf.Future[Report]:
