@@ -28,6 +28,7 @@ from tesela.cli.watching import ends_quietly
 from tesela.errors import ConfigError, TransferError
 
 if TYPE_CHECKING:
+    from tesela.flow.run.alerts import Alerts
     from tesela.sites.installation import Installation
     from tesela.sites.keep import Keeper
     from tesela.sites.receive import Told
@@ -95,9 +96,28 @@ def send(
         _send_for_ever(here, senders, every, verify, as_json)
         return
     rows, failed = _send_once(here, senders, verify)
+    with alerts_of(here) as alerts:
+        for row in rows:
+            if row["error"]:
+                alerts.tell("transfer failed", f"to {row['to']}: {row['error']}")
     emit({"sent": rows}, as_json, lambda: _sent_lines(rows))
     if failed:
         raise typer.Exit(1)
+
+
+@contextlib.contextmanager
+def alerts_of(here: Installation) -> Iterator[Alerts]:
+    """Tell whom site.toml names that a person is needed."""
+    from tesela.flow.run.alerts import Alerts
+    from tesela.flow.run.journal import Journal
+    from tesela.products import paths
+
+    journal = Journal(paths.log_folder(here.folder))
+    alerts = Alerts(here.settings.alerts, here.settings.name, journal)
+    try:
+        yield alerts
+    finally:
+        alerts.close()
 
 
 def _senders(here: Installation, to: list[str] | tuple[str, ...]) -> list[Sender]:
@@ -192,6 +212,7 @@ def _send_for_ever(
     from tesela.sites.rounds import rounds
 
     with ends_quietly() as stopped, contextlib.ExitStack() as held:
+        alerts = held.enter_context(alerts_of(here))
         for sender in senders:
             held.enter_context(sender.at_work())
             if verify:
@@ -201,6 +222,9 @@ def _send_for_ever(
         for one in rounds(here, senders, every, stopped=stopped.is_set):
             if one.is_news:
                 _say_round(one, as_json)
+                if one.error:
+                    alerts.tell("transfer failed", f"to {one.to}: {one.error}")
+            alerts.flush()
 
 
 def _say_round(one: Round, as_json: bool) -> None:
