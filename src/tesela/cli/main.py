@@ -33,6 +33,7 @@ VERBS = (
     "retry",
     "reprocess",
     "pause",
+    "resume",
     "query",
     "release",
     "serve",
