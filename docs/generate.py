@@ -29,6 +29,7 @@ def pages() -> dict[str, str]:
         "mask.md": _mask(),
         "settings.md": _settings(),
         "commands.md": _commands(),
+        "conditions.md": _conditions(),
     }
 
 
@@ -142,6 +143,56 @@ names them, so a file explains itself.
     return _page(
         "Mask codes", introduction, _table(("code", "name", "meaning", "light usable"), rows)
     )
+
+
+# -- conditions ---------------------------------------------------------------------------------
+
+
+def _conditions() -> str:
+    from tesela.ledger import where_columns
+
+    tables = {
+        "frames": where_columns.ABOUT_FRAMES,
+        "products": where_columns.ABOUT_PRODUCTS,
+        "tasks": where_columns.ABOUT_TASKS,
+    }
+    names = dict.fromkeys(name for table in tables.values() for name in table)
+    rows = [
+        (
+            f"`{name}`",
+            next(table[name].type for table in tables.values() if name in table),
+            *("yes" if name in table else "" for table in tables.values()),
+        )
+        for name in names
+    ]
+    introduction = """
+A condition after `--where` is comparisons joined by `and`:
+
+```
+night = 2017-07-03 and band = rSDSS and fwhm_arcsec > 2.5
+night in (2017-07-01..2017-07-05, 2017-07-09) and obstype = science
+name ~ 'j02-*' and passed = no
+```
+
+| comparison | meets it |
+|---|---|
+| `=` `!=` `<` `<=` `>` `>=` | equal, and so on |
+| `= a..b` | from a to b, both included: nights, times and numbers |
+| `in (a, b, c..d)` | any of these |
+| `~ pattern` | text like the pattern: `*` is anything, `?` one letter; capitals matter |
+
+A value with spaces or signs stands in quotes, single or double. A date after `made` is its whole
+day, UTC. What has no value, such as the seeing of an image that was not measured, meets no
+comparison at all.
+
+`flag` and `unflag` ask frames, or products with `--kind master`, `detrended`, `reduced` or `coadd`;
+`reprocess` asks products, `retry` tasks. What is made and measured of a frame (`version` to
+`passed`) is that of the reduced image which is served. Products and tasks of whole tiles, and
+masters, have no frame: of these `band`, `night` and the like are not known, and `key ~ '*.rSDSS'`
+says it.
+"""
+    head = ("column", "is", *tables)
+    return _page("Conditions", introduction, _table(head, rows))
 
 
 # -- settings -----------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from tesela.flow.run.bodies import steps_of
 from tesela.flow.run.site import open_site
 from tesela.ledger import products, steps
 from tesela.ledger.engine import Ledger
+from tesela.ledger.keys import Scope
 from tesela.products import paths
 from verbs import SMALL_SURVEY, new_site, tesela, well
 
@@ -66,3 +67,29 @@ def test_an_edit_makes_stale_at_once_what_was_made_before(site: Path) -> None:
         assert not steps.is_outdated(conn, products.by_id(conn, 1)), "looking writes nothing"
     assert "stale: 1 coadd: made with other settings" in well("plan", "--site", site).out
     ledger.close()
+
+
+def test_an_edited_override_makes_stale_what_it_concerns(site: Path) -> None:
+    """What the settings come to is kept between two looks, for each scope in which something was
+    made, and asked anew when the survey changes."""
+    ours, theirs = (Scope("mini80", project, "science") for project in ("ours", "theirs"))
+    spec = steps_of(open_site(site))["reduce"]
+    ledger = Ledger.open(paths.ledger_file(site))
+    with ledger.write() as conn:
+        for name, scope in (("f1", ours), ("f2", theirs)):
+            made = products.NewProduct(
+                "reduced", name, 1, code_version=spec.code_version,
+                settings_hash=spec.settings_hash_in(scope), scope=str(scope),
+            )  # fmt: skip
+            products.insert(conn, made)
+            steps.note_settings(conn, "reduce", scope, spec.settings_hash_in(scope))
+    ledger.close()
+    well("run", "--site", site)
+    assert "stale" not in well("status", "--site", site).out
+    edit(
+        site,
+        '[[overrides]]\nstep = "reduce"\nproject = "theirs"\nsettings.cosmics.sigclip = 6.5\n',
+    )
+    for _ in range(2):
+        (group,) = well("status", "--site", site, "--json").data["stale"]
+        assert (group["kind"], group["n"], group["example"]) == ("reduced", 1, "f2")

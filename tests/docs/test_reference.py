@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = ("columns.md", "mask.md", "settings.md", "commands.md")
+PAGES = ("columns.md", "mask.md", "settings.md", "commands.md", "conditions.md")
 
 
 @pytest.fixture(scope="module")

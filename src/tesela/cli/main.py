@@ -38,6 +38,7 @@ VERBS = (
     "drop",
     "restore",
     "pause",
+    "resume",
     "query",
     "release",
     "serve",

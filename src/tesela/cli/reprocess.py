@@ -61,8 +61,6 @@ def reprocess(
     only those that meet it, such as `--step reduce --where 'night = 2017-07-03'`.
     """
     from tesela.flow.plan import reprocess as again
-    from tesela.flow.run.bodies import steps_of
-    from tesela.flow.run.controller import register_steps
     from tesela.flow.run.settings_now import settings_now
     from tesela.flow.run.site import open_site
     from tesela.ledger import stale, steps
@@ -84,6 +82,9 @@ def reprocess(
         targets = again.consequences(conn, chosen)
     total = sum(one.tasks for one in work)
     if not dry_run:
+        from tesela.flow.run.bodies import steps_of
+        from tesela.flow.run.controller import register_steps
+
         confirm(total, opened.survey.flow.confirm_above, yes)
         with opened.ledger.write() as conn:
             register_steps(conn, steps_of(opened))

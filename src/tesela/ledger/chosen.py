@@ -113,22 +113,39 @@ class Products:
         return f"SELECT {columns} FROM ({source}) p {joined} WHERE {which}", values
 
     def _source(self, conn: Connection) -> tuple[str, dict[str, Any]]:
-        """The products to choose from; the stale ones by the groups that are stale as a whole."""
+        """The products to choose from, each with why it is stale.
+
+        Where keys or a condition lead to them they are looked at one by one, else all that are
+        stale are read from the indexes of the groups that are stale as a whole.
+        """
         if not self.only_stale:
             return "SELECT product.*, '' AS why FROM product WHERE is_current", {}
-        parts = ["SELECT product.*, stale AS why FROM product WHERE is_current AND stale <> ''"]
+        every = stale.stale_groups(conn, self.steps)
+        groups = [(group, why) for group, why in every if group.kind in self.kinds]
         values: dict[str, Any] = {}
-        for i, (group, why) in enumerate(stale.stale_groups(conn, self.steps)):
-            if group.kind in self.kinds:
-                parts.append(
-                    f"SELECT product.*, CAST(:why{i} AS TEXT) AS why FROM product"
-                    f" WHERE is_current AND stale = '' AND kind = :kind_{i} AND scope = :scope{i}"
-                    f" AND code_version = :code{i} AND settings_hash = :set{i}"
-                )
-                values |= {
-                    f"why{i}": why, f"kind_{i}": group.kind, f"scope{i}": group.scope,
-                    f"code{i}": group.code, f"set{i}": group.settings,
-                }  # fmt: skip
+        for i, (group, why) in enumerate(groups):
+            values |= {
+                f"why{i}": why, f"kind_{i}": group.kind, f"scope{i}": group.scope,
+                f"code{i}": group.code, f"set{i}": group.settings,
+            }  # fmt: skip
+        alike = [
+            f"kind = :kind_{i} AND scope = :scope{i} AND code_version = :code{i}"
+            f" AND settings_hash = :set{i}"
+            for i in range(len(groups))
+        ]
+        if self.keys or self.condition is not None:
+            whys = "".join(f" WHEN {is_so} THEN :why{i}" for i, is_so in enumerate(alike))
+            any_of = "".join(f" OR ({is_so})" for is_so in alike)
+            return (
+                f"SELECT product.*, CASE WHEN stale <> '' THEN stale{whys} END AS why"
+                f" FROM product WHERE is_current AND (stale <> ''{any_of})"
+            ), values
+        parts = ["SELECT product.*, stale AS why FROM product WHERE is_current AND stale <> ''"]
+        parts += [
+            f"SELECT product.*, CAST(:why{i} AS TEXT) AS why FROM product"
+            f" WHERE is_current AND stale = '' AND {is_so}"
+            for i, is_so in enumerate(alike)
+        ]
         return " UNION ALL ".join(parts), values
 
 

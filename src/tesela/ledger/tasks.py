@@ -347,12 +347,6 @@ def ended_badly(conn: Connection) -> list[dict[str, Any]]:
     return [dict(row) for row in conn.execute(queries.ENDED_BADLY).mappings()]
 
 
-def failed_users(conn: Connection, kind: str, key: str) -> list[tuple[str, str]]:
-    """Return (kind, key) of the dead and skipped tasks that were to use a product."""
-    rows = conn.execute(queries.FAILED_USERS, {"kind": kind, "key": key})
-    return [(row.kind, row.key) for row in rows]
-
-
 def retry(conn: Connection, kind: str, key: str) -> bool:
     """Make a dead or skipped task ready again; returns whether there was one."""
     table = schema.task
