@@ -1,0 +1,138 @@
+"""How the benchmark of the ledger measures, and what a measurement is."""
+
+from __future__ import annotations
+
+import contextlib
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from tesela.ledger.engine import Ledger
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One number beside what is asked of it."""
+
+    what: str
+    database: str
+    frames: int
+    value: float
+    unit: str
+    at_most: float | None = None
+    at_least: float | None = None
+    note: str = ""
+    is_right: bool = True
+    """Whether what was to be checked besides held: sets, double claims, plans."""
+
+    @property
+    def is_met(self) -> bool | None:
+        """Whether it is as asked; None where nothing is."""
+        if not self.is_right:
+            return False
+        if self.at_most is None and self.at_least is None:
+            return None
+        low = -float("inf") if self.at_least is None else self.at_least
+        high = float("inf") if self.at_most is None else self.at_most
+        return low <= self.value <= high
+
+    @property
+    def asked(self) -> str:
+        """What is asked, in words."""
+        if self.at_most is not None:
+            return f"at most {self.at_most:g} {self.unit}"
+        return f"at least {self.at_least:g} {self.unit}" if self.at_least is not None else ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {**asdict(self), "is_met": self.is_met}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A ledger that is measured."""
+
+    database: str
+    """PostgreSQL or SQLite."""
+    frames: int
+    ledger: Ledger
+
+    def measured(self, what: str, value: float, unit: str, **rest: Any) -> Measured:
+        """A measurement of it, said at once."""
+        found = Measured(what, self.database, self.frames, value, unit, **rest)
+        verdict = {True: "met", False: "NOT MET", None: ""}[found.is_met]
+        say(f"{self.database} {self.frames}: {what}: {value:.3g} {unit} {verdict} {found.note}")
+        return found
+
+
+def say(what: str) -> None:
+    """Tell how far it is."""
+    print(f"... {what}", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def stopwatch() -> Iterator[list[float]]:
+    """Give a list that holds the seconds when it ends."""
+    found: list[float] = []
+    started = time.perf_counter()
+    yield found
+    found.append(time.perf_counter() - started)
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A statement that was run."""
+
+    sql: str
+    parameters: Any
+    seconds: float
+
+
+@contextlib.contextmanager
+def listening(ledger: Ledger) -> Iterator[list[Statement]]:
+    """Give the statements that are run while this lasts, each with its time."""
+    found: list[Statement] = []
+    begun: list[float] = []
+
+    def before(*_: Any) -> None:
+        begun.append(time.perf_counter())
+
+    def after(_conn: Any, _cursor: Any, sql: str, parameters: Any, *_: Any) -> None:
+        found.append(Statement(sql, parameters, time.perf_counter() - begun.pop()))
+
+    sa.event.listen(ledger.engine, "before_cursor_execute", before)
+    sa.event.listen(ledger.engine, "after_cursor_execute", after)
+    try:
+        yield found
+    finally:
+        sa.event.remove(ledger.engine, "before_cursor_execute", before)
+        sa.event.remove(ledger.engine, "after_cursor_execute", after)
+
+
+def explained(ledger: Ledger, statement: Statement) -> str:
+    """How the database goes about a statement; what it changes is taken back."""
+    how = "EXPLAIN (ANALYZE, BUFFERS)" if ledger.is_shared else "EXPLAIN QUERY PLAN"
+    with ledger.rehearse() as conn:
+        rows = conn.exec_driver_sql(f"{how} {statement.sql}", statement.parameters).all()
+    return "\n".join(str(row[-1]) for row in rows)
+
+
+def slowest(statements: list[Statement], most: int = 5) -> list[tuple[float, int, str]]:
+    """(seconds in all, times run, SQL) of the statements that cost most."""
+    seconds: dict[str, float] = {}
+    times: dict[str, int] = {}
+    for one in statements:
+        seconds[one.sql] = seconds.get(one.sql, 0.0) + one.seconds
+        times[one.sql] = times.get(one.sql, 0) + 1
+    order = sorted(seconds, key=lambda sql: -seconds[sql])[:most]
+    return [(seconds[sql], times[sql], " ".join(sql.split())) for sql in order]
+
+
+def median_of(repeats: int, action: Callable[[], float]) -> float:
+    """The median of what an action says, run several times."""
+    return statistics.median(action() for _ in range(repeats))
