@@ -15,6 +15,7 @@ three kills. With --write the table goes to docs/benchmarks.md, between the mark
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import platform
@@ -44,20 +45,31 @@ _PICTURE = pages.ROOT / "docs" / "pictures" / "ledger_cost.svg"
 class Plan:
     """What is measured, and how thoroughly."""
 
-    nights: int = 3
-    exposures: int = survey.EXPOSURES
-    kills: int = 20
-    kill_exposures: int = 255
-    a_night: int = 5000
-    load: ledger_queue.Load = ledger_queue.Load()
+    nights: int
+    share: survey.Share
+    """Of each night that comes."""
+    kills: int
+    killed: survey.Share
+    """Of the night during which controllers are killed."""
+    a_night: int
+    """Frames that are flagged at once."""
+    load: ledger_queue.Load
     parts: tuple[str, ...] = ("flags", "nights", "kills", "queue")
 
 
-FULL = Plan()
+FULL = Plan(3, survey.Share(), 20, survey.Share(192, 10), 5000, ledger_queue.Load())
 QUICK = Plan(
-    nights=1, exposures=127, kills=3, kill_exposures=95,
-    load=ledger_queue.Load(claims=20_000, seconds=8.0),
-)  # fmt: skip
+    1, survey.Share(64), 3, survey.Share(64, 5), 5000, ledger_queue.Load(20_000, seconds=8.0)
+)
+TINY = Plan(
+    1,
+    survey.Share(16, 5, 2),
+    1,
+    survey.Share(16, 5, 3),
+    200,
+    ledger_queue.Load(600, 2, seconds=1.0),
+)
+"""So that a test can run everything that is here."""
 
 
 def measure_one(case: Case, place: Path | str, plan: Plan) -> Iterator[Measured]:
@@ -66,10 +78,10 @@ def measure_one(case: Case, place: Path | str, plan: Plan) -> Iterator[Measured]
         yield from ledger_flags.measure(case, plan.a_night)
     if "nights" in plan.parts:
         yield ledger_nights.status(case)
-        yield from ledger_nights.measure(case, plan.nights, plan.exposures)
+        yield from ledger_nights.measure(case, plan.nights, plan.share)
         yield ledger_nights.status(case)
     if "kills" in plan.parts:
-        yield from ledger_kills.measure(case, place, plan.kills, plan.kill_exposures)
+        yield from ledger_kills.measure(case, place, plan.kills, plan.killed)
     if "queue" in plan.parts:
         yield from ledger_queue.measure(case, place, plan.load)
 
@@ -113,15 +125,35 @@ def _built(
     edges = built.rows["edge"]
     yield case.measured(
         "built", built.seconds, "s",
-        note=f"{built.bytes / 1e9:.1f} GB, {edges / 1e6:.1f} M edges, {built.rows['product'] / 1e6:.1f} M products",
+        note=f"{built.bytes / 1e9:.1f} GB, {edges / 1e6:.1f} M edges,"
+        f" {built.rows['product'] / 1e6:.1f} M products",
     )  # fmt: skip
+    yield ledger_nights.again(case)
     yield from measure_one(case, place, plan)
     ledger.close()
 
 
+def flatness(found: list[Measured]) -> list[Measured]:
+    """How much more the next work costs in the largest ledger than in the smallest."""
+    costs = [
+        one for one in found if one.what.startswith("next work") and one.database == "PostgreSQL"
+    ]
+    sizes = sorted({one.frames for one in costs})
+    if len(sizes) < 2:
+        return []
+    small = max(one.value for one in costs if one.frames == sizes[0])
+    large = max(one.value for one in costs if one.frames == sizes[-1])
+    note = f"from {sizes[0]:,} to {sizes[-1]:,} frames, each before and after the claims"
+    what = "next work, the largest against the smallest"
+    return [Measured(what, "PostgreSQL", sizes[-1], large / small, "times", at_most=2.0, note=note)]
+
+
 def table(found: list[Measured]) -> str:
     """What was asked and measured, as Markdown."""
-    lines = ["| database | frames | what | asked | measured | met | note |", "|---|--:|---|---|--:|---|---|"]
+    lines = [
+        "| database | frames | what | asked | measured | met | note |",
+        "|---|--:|---|---|--:|---|---|",
+    ]
     words = {True: "yes", False: "**no**", None: ""}
     for one in found:
         value = f"{one.value:,.3g}" if one.value < 1000 else f"{one.value:,.0f}"
@@ -136,9 +168,9 @@ def table(found: list[Measured]) -> str:
 def main() -> int:
     """Measure, print, and write if asked to."""
     options = _options()
-    plan = QUICK if options.quick else FULL
-    if options.parts:
-        plan = Plan(**{**plan.__dict__, "parts": tuple(options.parts.split(","))})
+    plan = TINY if options.tiny else QUICK if options.quick else FULL
+    chosen = {name: getattr(options, name) for name in ("nights", "kills", "parts")}
+    plan = dataclasses.replace(plan, **{name: v for name, v in chosen.items() if v is not None})
     found: list[Measured] = []
     if options.sqlite:
         found += on_sqlite(options.sqlite, options.folder, plan)
@@ -147,12 +179,14 @@ def main() -> int:
         say("no PostgreSQL server here: install postgresql to measure with it")
     elif sizes:
         found += on_postgresql(sizes, options.folder, options.shared_buffers, plan)
+    found += flatness(found)
     text = table(found)
     print(text)
     if options.json:
         options.json.write_text(json.dumps([one.as_dict() for one in found], indent=1))
+    if options.plot or options.write:
+        ledger_plot.draw(found, options.plot or _PICTURE)
     if options.write:
-        ledger_plot.draw(found, _PICTURE)
         pages.write("ledger", text)
     return int(any(one.is_met is False for one in found))
 
@@ -160,16 +194,24 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--frames", help="sizes on PostgreSQL, 0 for none")
-    parser.add_argument("--sqlite", type=int, default=200_000, help="size on SQLite, 0 for none")
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--parts", help="of flags,nights,kills,queue")
+    parser.add_argument("--sqlite", type=int, help="size on SQLite, 0 for none")
+    parser.add_argument("--quick", action="store_true", help="sizes for every change")
+    parser.add_argument("--tiny", action="store_true", help="so little that it says nothing")
+    parser.add_argument(
+        "--parts", type=lambda text: tuple(text.split(",")), help="of flags,nights,kills,queue"
+    )
+    parser.add_argument("--nights", type=int, help="that are scheduled to the end")
+    parser.add_argument("--kills", type=int, help="of controllers")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
     parser.add_argument("--shared-buffers", default="2GB")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--plot", type=Path, help="draw what it costs against size")
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
-    if options.frames is None:
-        options.frames = "200000" if options.quick else "160000,1000000,8000000"
+    frames = "1" if options.tiny else "200000" if options.quick else "160000,1000000,8000000"
+    options.frames = frames if options.frames is None else options.frames
+    if options.sqlite is None:
+        options.sqlite = 1 if options.tiny else 200_000
     return options
 
 

@@ -93,7 +93,7 @@ def _definitions(conn: Connection) -> dict[str, str]:
         " SELECT oid::regclass::text, reloptions::text FROM pg_class"
         " WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
     )
-    return {name: sql for name, sql in rows}
+    return dict(map(tuple, rows))
 
 
 def _check(conn: Connection, before: dict[str, str], rows: dict[str, int]) -> None:

@@ -16,7 +16,7 @@ import ledger_survey as survey
 import numpy as np
 import sqlalchemy as sa
 from ledger_calls import Target
-from ledger_measure import Case, Measured, listening, say, slowest
+from ledger_measure import Case, Measured, listening, say, tell_slowest
 from sqlalchemy.engine import Connection
 
 from tesela.flow.plan.rules import STEPS
@@ -35,7 +35,7 @@ class Chosen:
     """Flagged before they were in any coadd."""
 
 
-def measure(case: Case, a_night: int = 5000) -> Iterator[Measured]:
+def measure(case: Case, a_night: int) -> Iterator[Measured]:
     """Yield the measurements; the ledger is the same afterwards, but for the verdicts' history."""
     say("edges are read into memory")
     brute = BruteForce.read(case)
@@ -106,8 +106,7 @@ def _night(case: Case, brute: BruteForce, chosen: Chosen) -> Iterator[Measured]:
             f"{what} a night of {len(names)}", seconds, "s", at_most=5.0, is_right=right,
             note=f"{_same(right)}; {len(targets)} targets",
         )  # fmt: skip
-    for seconds, times, sql in slowest(statements):
-        say(f"{seconds:.1f} s in {times} of: {sql}")
+    tell_slowest(case, statements)
 
 
 def _unused(case: Case, brute: BruteForce, chosen: Chosen) -> Measured:
@@ -218,9 +217,7 @@ def _in(sql: str) -> sa.TextClause:
 def _by_keys(conn: Connection, kind: str, names: list[str]) -> list[sa.Row]:
     query = _in("SELECT id, key FROM product WHERE kind = :kind AND key IN :those")
     return [
-        row
-        for some in _slices(names)
-        for row in conn.execute(query, {"kind": kind, "those": some})
+        row for some in _slices(names) for row in conn.execute(query, {"kind": kind, "those": some})
     ]
 
 

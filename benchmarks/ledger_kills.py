@@ -30,13 +30,13 @@ _WORKERS, _DELAY_S = 2, 0.02
 _FULL, _PATIENCE_S = "all workers are busy", 300.0
 
 
-def measure(case: Case, place: Path | str, kills: int, exposures: int = 160) -> Iterator[Measured]:
+def measure(case: Case, place: Path | str, kills: int, share: survey.Share) -> Iterator[Measured]:
     """Kill controllers at seeded moments while they make a night that follows the survey."""
     moments = random.Random(kills)  # noqa: S311 - moments, no secrets
     number = survey.nights_of(case.frames) + 3
     rules = survey.rules()
     before = _last_product(case.ledger)
-    for facts in survey.facts_of_night(number, exposures):
+    for facts in survey.facts_of_night(number, share):
         calls.take_in(case.ledger, rules, facts)
     with tempfile.TemporaryDirectory() as folder:
         site = Path(folder)
@@ -46,19 +46,19 @@ def measure(case: Case, place: Path | str, kills: int, exposures: int = 160) -> 
             at = moments.uniform(0.0, 3.0)
             busy_after, left = _killed(place, site, at)
             if not left:
-                raise RuntimeError(f"the work was done after {kill} kills: ask for more exposures")
+                raise RuntimeError(f"the work was done after {kill} kills: ask for more of a night")
             again.append(busy_after)
             say(f"kill {kill + 1}: busy after {busy_after:.1f} s, killed {at:.1f} s later")
         started = time.perf_counter()
         subprocess.run(_command(place, site), check=True, stdout=subprocess.DEVNULL)
         say(f"the rest took {time.perf_counter() - started:.0f} s")
-        wrong = _wrong(case.ledger, site, before, number, exposures)
+        wrong = _wrong(case.ledger, site, before, number, share)
     yield case.measured(
         f"lost or doubled after {kills} kills", len(wrong), "products, tasks or files", at_most=0,
         note="; ".join(wrong[:3]),
     )  # fmt: skip
     yield case.measured(
-        "full work again after a kill, the worst", max(again[1:], default=0.0), "s", at_most=30.0,
+        "full work again after a kill, the worst", max(again[1:] or again), "s", at_most=30.0,
         note="from the start of the next controller until all its workers are busy",
     )  # fmt: skip
 
@@ -90,9 +90,9 @@ def _last_product(ledger: Ledger) -> int:
         return int(conn.scalar(sa.text("SELECT MAX(id) FROM product")))
 
 
-def _wrong(ledger: Ledger, site: Path, before: int, number: int, exposures: int) -> list[str]:
+def _wrong(ledger: Ledger, site: Path, before: int, number: int, share: survey.Share) -> list[str]:
     """What is missing of the night, there twice, open, or a file without a row."""
-    frames = list(survey.facts_of_night(number, exposures))
+    frames = list(survey.facts_of_night(number, share))
     with ledger.read() as conn:
         rows = conn.execute(
             sa.text("SELECT kind, key, path FROM product WHERE id > :before"), {"before": before}

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -93,6 +92,10 @@ class Statement:
     seconds: float
 
 
+_SLOW_S = 0.02
+"""A statement that took longer is explained."""
+
+
 @contextlib.contextmanager
 def listening(ledger: Ledger) -> Iterator[list[Statement]]:
     """Give the statements that are run while this lasts, each with its time."""
@@ -122,17 +125,14 @@ def explained(ledger: Ledger, statement: Statement) -> str:
     return "\n".join(str(row[-1]) for row in rows)
 
 
-def slowest(statements: list[Statement], most: int = 5) -> list[tuple[float, int, str]]:
-    """(seconds in all, times run, SQL) of the statements that cost most."""
-    seconds: dict[str, float] = {}
-    times: dict[str, int] = {}
+def tell_slowest(case: Case, statements: list[Statement], most: int = 5) -> None:
+    """Say which statements cost most in all, and how the database goes about the slow ones."""
+    same: dict[str, list[Statement]] = {}
     for one in statements:
-        seconds[one.sql] = seconds.get(one.sql, 0.0) + one.seconds
-        times[one.sql] = times.get(one.sql, 0) + 1
-    order = sorted(seconds, key=lambda sql: -seconds[sql])[:most]
-    return [(seconds[sql], times[sql], " ".join(sql.split())) for sql in order]
-
-
-def median_of(repeats: int, action: Callable[[], float]) -> float:
-    """The median of what an action says, run several times."""
-    return statistics.median(action() for _ in range(repeats))
+        same.setdefault(one.sql, []).append(one)
+    spent = {sql: sum(one.seconds for one in found) for sql, found in same.items()}
+    for sql in sorted(spent, key=lambda sql: -spent[sql])[:most]:
+        say(f"{spent[sql]:.2f} s in {len(same[sql])} of: {' '.join(sql.split())}")
+        worst = max(same[sql], key=lambda one: one.seconds)
+        if worst.seconds > _SLOW_S and sql.lstrip().startswith(("SELECT", "WITH")):
+            say(f"the worst took {worst.seconds * 1e3:.0f} ms:\n{explained(case.ledger, worst)}")

@@ -52,7 +52,8 @@ def measure(case: Case, place: Path | str, load: Load) -> Iterator[Measured]:
     claimed = 0
     controllers = load.controllers if case.ledger.is_shared else 1
     for mode, what in (("attempts", "claim and end"), ("results", "claim, order and commit")):
-        done = run_controllers(place, controllers, load.seconds, mode)
+        most = load.claims // 3 // controllers
+        done = run_controllers(place, controllers, mode, load.seconds, most)
         claimed += len(done.tasks)
         yield _rate(case, what, controllers, done)
     say(f"{load.claims - claimed} claims more")
@@ -140,14 +141,16 @@ def _rate(case: Case, what: str, controllers: int, done: Done) -> Measured:
     )
 
 
-def run_controllers(place: Path | str, controllers: int, seconds: float, mode: str) -> Done:
-    """Let several processes claim and commit beside each other for a while."""
+def run_controllers(
+    place: Path | str, controllers: int, mode: str, seconds: float, most: int
+) -> Done:
+    """Let several processes claim and commit beside each other for a while, or so many tasks."""
     ledger = Ledger.open(place)
     before = _last_attempt(ledger)
     begin, results = _SPAWN.Barrier(controllers), _SPAWN.SimpleQueue()
     with tempfile.TemporaryDirectory() as folder:
         paths.work_folder(Path(folder)).mkdir(parents=True)
-        arguments = (place, Path(folder), seconds, mode, begin, results)
+        arguments = (place, Path(folder), mode, seconds, most, begin, results)
         running = [_SPAWN.Process(target=_control, args=arguments) for _ in range(controllers)]
         for process in running:
             process.start()
@@ -174,16 +177,22 @@ def _last_attempt(ledger: Ledger) -> int:
 
 
 def _control(
-    place: Path | str, site: Path, seconds: float, mode: str, begin: Any, results: SimpleQueue[Any]
+    place: Path | str,
+    site: Path,
+    mode: str,
+    seconds: float,
+    most: int,
+    begin: Any,
+    results: SimpleQueue[Any],
 ) -> None:
     try:
-        results.put(_work(Ledger.open(place), site, seconds, mode, begin))
+        results.put(_work(Ledger.open(place), site, mode, seconds, most, begin))
     except Exception as error:  # noqa: BLE001 - who waits for the result must hear of it
         results.put(f"{type(error).__name__}: {error}")
 
 
 def _work(
-    ledger: Ledger, site: Path, seconds: float, mode: str, begin: Any
+    ledger: Ledger, site: Path, mode: str, seconds: float, most: int, begin: Any
 ) -> tuple[list[int], int, float, float]:
     """Claim in batches and commit one by one; (tasks, commits, seconds, the worst wait)."""
     rules = survey.rules()
@@ -193,7 +202,7 @@ def _work(
     started = time.perf_counter()
     claimed: list[int] = []
     committed, worst = 0, 0.0
-    while time.perf_counter() - started < seconds:
+    while time.perf_counter() - started < seconds and len(claimed) < most:
         with stopwatch() as waited, calls.claiming(ledger) as conn:
             claims = calls.claim(conn, BATCH)
             work = [(one, None) for one in claims]

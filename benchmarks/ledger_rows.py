@@ -106,8 +106,9 @@ _WORK = """
 """
 
 _PRODUCTS = """
-    SELECT {refcat} AS id, 'refcat' AS kind, '{refcat_name}' AS key, 'refcat/{refcat_name}.v1' AS path,
-           '' AS scope, false AS is_warned, 57388.0 AS made_mjd, false AS is_ours
+    SELECT {refcat} AS id, 'refcat' AS kind, '{refcat_name}' AS key,
+           'refcat/{refcat_name}.v1' AS path, '' AS scope, false AS is_warned,
+           57388.0 AS made_mjd, false AS is_ours
     UNION ALL
     SELECT id, 'raw', name, printf('raw/%s/%s.fits', night, name), '', false, noon + 1, false
     FROM frames
@@ -198,7 +199,9 @@ def prepare(made: duckdb.DuckDBPyConnection, ids: Ids) -> None:
 
 def tables(ids: Ids) -> Iterator[tuple[str, str]]:
     """Yield (table, query) of every table with rows; the query's columns are the table's."""
-    yield "product", f"""
+    yield (
+        "product",
+        f"""
         SELECT id, kind, key, 1 AS version, 'valid' AS state, true AS is_current, path,
                CASE path WHEN '' THEN '[]'
                     ELSE '[["' || path || '", "' || {_A_SHA} || '", 9437184]]' END AS files_json,
@@ -209,10 +212,13 @@ def tables(ids: Ids) -> Iterator[tuple[str, str]]:
                CASE WHEN is_ours THEN id END AS attempt_id, made_mjd,
                CASE WHEN is_warned THEN '["the sky is bright"]' ELSE '[]' END AS warnings_json,
                '[]' AS operations_json
-        FROM made"""
+        FROM made""",
+    )
     yield "edge", "SELECT product, source, role FROM edges"
     yield "project", "SELECT 'survey' AS name"
-    yield "exposure", f"""
+    yield (
+        "exposure",
+        f"""
         SELECT n * {survey.EXPOSURES} + x + 1 AS id, 'JST.jpcam.' || exposure AS key,
                exposure AS name, 'JST' AS telescope, 'jpcam' AS camera,
                '["{'", "'.join(f"{c + 1:02d}" for c in range(CCDS))}"]' AS ccds_json, night,
@@ -223,47 +229,75 @@ def tables(ids: Ids) -> Iterator[tuple[str, str]]:
                CASE obstype WHEN 'science' THEN 1.2 END AS airmass,
                CASE obstype WHEN 'science' THEN 'F' || field ELSE '' END AS object,
                'survey' AS project
-        FROM frames WHERE c = 0"""
-    yield "frame", f"""
+        FROM frames WHERE c = 0""",
+    )
+    yield (
+        "frame",
+        f"""
         SELECT id AS product_id, n * {survey.EXPOSURES} + x + 1 AS exposure_id, name, ccd, band,
                serial AS filter_serial, configuration, 9600 AS nx, 9600 AS ny,
                sha256(name) AS sha256, sha256('pixels of ' || name) AS data_sha256,
                {survey.FOOTPRINT} AS footprint_json
-        FROM frames"""
-    yield "tile", f"""
+        FROM frames""",
+    )
+    yield (
+        "tile",
+        f"""
         SELECT printf('T%05d', t) AS name, (t % {COLUMNS} + 0.5) * {survey.WIDTH_DEG} AS ra_deg,
                {survey.SOUTH_DEG} + (t // {COLUMNS} + 0.5) * {survey.HEIGHT_DEG} AS dec_deg
-        FROM range({survey.TILES}) r(t)"""
-    yield "frame_tile", """
+        FROM range({survey.TILES}) r(t)""",
+    )
+    yield (
+        "frame_tile",
+        """
         SELECT id AS frame_id, printf('T%05d', touches) AS tile, band, 'wcs' AS source
-        FROM touched"""
-    yield "refcat", f"""
-        SELECT {ids.refcat} AS product_id, '{REFCAT}' AS name, 1000000 AS "rows", 'gaia' AS origin"""
-    yield "master", """
+        FROM touched""",
+    )
+    yield (
+        "refcat",
+        f"""
+        SELECT {ids.refcat} AS product_id, '{REFCAT}' AS name, 1000000 AS "rows",
+               'gaia' AS origin""",
+    )
+    yield (
+        "master",
+        """
         SELECT id AS product_id, kind AS master_kind, configuration, night, noon AS valid_begin,
                noon + 1 AS valid_end, noon + 1 AS natural_end, 'certified' AS state, n_frames
-        FROM masters"""
-    yield "quality", f"""
+        FROM masters""",
+    )
+    yield (
+        "quality",
+        f"""
         SELECT p.id AS product_id, passed, CASE WHEN passed THEN '' ELSE 'fwhm' END AS reason,
                0.8 + p.id % 97 / 100.0 AS fwhm_arcsec, 0.05 AS ellipticity, 120.5 AS sky_e,
-               11.0 AS sky_rms_e, 24 + p.id % 31 / 100.0 AS zeropoint_mag, 0.01 AS zeropoint_err_mag,
-               22.5 AS depth_psf_mag, 0.03 AS astrometry_rms_ra_arcsec,
+               11.0 AS sky_rms_e, 24 + p.id % 31 / 100.0 AS zeropoint_mag,
+               0.01 AS zeropoint_err_mag, 22.5 AS depth_psf_mag, 0.03 AS astrometry_rms_ra_arcsec,
                0.03 AS astrometry_rms_dec_arcsec, 200 + p.id % 50 AS n_psf_stars,
                json_object({_QUALITY}) AS metrics_json, 20.0 AS seconds, 900.0 AS peak_memory_mb
         FROM (SELECT image_id AS id, passed FROM science WHERE NOT is_skipped
               UNION ALL SELECT id, true FROM masters
-              UNION ALL SELECT id, true FROM tile_bands) p(id, passed)"""
-    yield "amp_quality", """
+              UNION ALL SELECT id, true FROM tile_bands) p(id, passed)""",
+    )
+    yield (
+        "amp_quality",
+        """
         SELECT configuration AS detector, metric, '-' AS filter, 'BIAS' AS source, night, amp,
                3.0 + amp / 100.0 AS value, 0.01 AS error, 23 AS n, 0 AS level, id AS product_id,
                noon + 1 AS at_mjd
         FROM masters, range(1, 17) a(amp), (VALUES ('read_noise_e'), ('bias_adu')) v(metric)
-        WHERE kind = 'BIAS'"""
-    yield "verdict", """
+        WHERE kind = 'BIAS'""",
+    )
+    yield (
+        "verdict",
+        """
         SELECT row_number() OVER (ORDER BY i) AS id, 'raw' AS kind, name AS key, 'bad' AS value,
                'trailed' AS reason, 'ana' AS who, noon + 1 AS set_mjd
-        FROM science WHERE is_flagged"""
-    yield "event", f"""
+        FROM science WHERE is_flagged""",
+    )
+    yield (
+        "event",
+        """
         SELECT row_number() OVER () AS id, * FROM (
             SELECT noon + 1 AS at_mjd, 'ingested' AS what, 'raw' AS kind, name AS key,
                    printf('raw/%s/%s.fits', night, name) AS detail FROM frames
@@ -273,12 +307,16 @@ def tables(ids: Ids) -> Iterator[tuple[str, str]]:
             SELECT noon + 1, 'flagged', 'raw', name, 'trailed' FROM science WHERE is_flagged
             UNION ALL
             SELECT 57388.0, 'calendar read', '', 'calibration',
-                   '{{"interventions": [], "validity_days": {{}}}}')"""
+                   '{"interventions": [], "validity_days": {}}')""",
+    )
     yield "step", "SELECT * FROM steps"
-    yield "step_settings", f"""
+    yield (
+        "step_settings",
+        f"""
         SELECT step, scope, '{SETTINGS}' AS settings_hash
         FROM (VALUES ('reduce', 'jpcam.survey.science'), ('master', 'jpcam.-.bias'),
-                     ('master', 'jpcam.-.flat')) v(step, scope)"""
+                     ('master', 'jpcam.-.flat')) v(step, scope)""",
+    )
     yield from _work_done(ids)
 
 
@@ -286,7 +324,9 @@ def _work_done(ids: Ids) -> Iterator[tuple[str, str]]:
     """What was to be done, and how it went."""
     # The planner knows a task that failed by what it was to be made from.
     wanted = f"left(sha256(id || ',{ids.refcat},' || calset_id), 16)"
-    yield "task", f"""
+    yield (
+        "task",
+        f"""
         SELECT p.id, s.name AS step, p.kind, p.key, 'done' AS state, 0 AS priority,
                left(md5(p.key), 16) AS wanted_hash, 'frame ingested' AS why, 92.16 AS megapixels,
                0.0 AS not_before, 1 AS attempts, 0 AS faults, '' AS reason
@@ -294,12 +334,18 @@ def _work_done(ids: Ids) -> Iterator[tuple[str, str]]:
         UNION ALL
         SELECT image_id, 'reduce', 'reduced', name, 'skipped', 0, {wanted},
                'frame ingested', 92.16, 0.0, 1, 0, '3 stars found, 8 expected'
-        FROM science WHERE is_skipped"""
-    yield "task_input", f"""
+        FROM science WHERE is_skipped""",
+    )
+    yield (
+        "task_input",
+        f"""
         SELECT image_id AS task_id, unnest([id, calset_id, {ids.refcat}]) AS source,
                'input' AS role
-        FROM science WHERE is_skipped"""
-    yield "attempt", """
+        FROM science WHERE is_skipped""",
+    )
+    yield (
+        "attempt",
+        """
         SELECT id, id AS task_id, 1 AS number, 'node' || id % 16 AS host, made_mjd AS started_mjd,
                made_mjd + 0.001 AS ended_mjd, 'done' AS outcome, '' AS fault_class,
                20.0 + id % 10 AS seconds, 900.0 AS peak_memory_mb
@@ -307,4 +353,5 @@ def _work_done(ids: Ids) -> Iterator[tuple[str, str]]:
         UNION ALL
         SELECT image_id, image_id, 1, 'node1', noon + 1, noon + 1.001, 'failed', 'quality', 20.0,
                900.0
-        FROM science WHERE is_skipped"""
+        FROM science WHERE is_skipped""",
+    )

@@ -44,7 +44,9 @@ class Server:
         if self._as:  # the server refuses to be run by root
             user = pwd.getpwnam("postgres")
             os.chown(self.folder, user.pw_uid, user.pw_gid)
-        self._run("initdb", "-D", self._data, "-A", "trust", "-U", "tesela", "--no-sync", "-E", "UTF8")
+        self._run(
+            "initdb", "-D", self._data, "-A", "trust", "-U", "tesela", "--no-sync", "-E", "UTF8"
+        )
 
     @property
     def _data(self) -> Path:
@@ -62,7 +64,9 @@ class Server:
         }
         words = [f"-c {name}={value}" for name, value in {**common, **settings}.items()]
         options = f"-k {self.folder} -p {self._port} {' '.join(words)}"
-        self._run("pg_ctl", "-D", self._data, "-w", "-t", "300", "-l", self.log, "-o", options, "start")
+        self._run(
+            "pg_ctl", "-D", self._data, "-w", "-t", "300", "-l", self.log, "-o", options, "start"
+        )
 
     def stop(self) -> None:
         """Stop, if it runs."""
@@ -71,7 +75,9 @@ class Server:
 
     def new_database(self, name: str) -> str:
         """Make an empty database and return its URL."""
-        self._run("createdb", "-h", self.folder, "-p", self._port, "-U", "tesela", "-T", "template0", name)
+        self._run(
+            "createdb", "-h", self.folder, "-p", self._port, "-U", "tesela", "-T", "template0", name
+        )
         return f"postgresql://tesela@127.0.0.1:{self._port}/{name}"
 
     def drop_database(self, name: str) -> None:

@@ -1,4 +1,4 @@
-"""A synthetic survey like J-PAS, as tables of DuckDB: what the ledgers of the benchmark are built of.
+"""A synthetic survey like J-PAS in DuckDB: what the ledgers of the benchmark are built of.
 
 14 CCDs, 59 bands, a grid of 25,200 tiles. A night has 511 exposures: 23 biases, 10 flats in each of
 four filter trays, and 28 pointings seen four times through each of these trays. Fifteen nights take
@@ -51,7 +51,7 @@ _FRAMES = f"""
            x % 4 AS dither,
            strftime(DATE '2016-01-01' + n::INTEGER, '%Y-%m-%d') AS night,
            strftime(DATE '2016-01-01' + n::INTEGER, '%Y%m%d') AS ymd,
-           (DATE '2016-01-01' + n::INTEGER) - DATE '1858-11-17' + 0.5 AS noon
+           ((DATE '2016-01-01' + n::INTEGER) - DATE '1858-11-17' + 0.5)::DOUBLE AS noon
     FROM numbered;
 
     CREATE VIEW frames AS
@@ -82,8 +82,9 @@ FOOTPRINT = "CASE obstype WHEN 'science' THEN '[' || {} || ']' ELSE 'null' END".
     )
 )
 POINTING = {
-    "ra_deg": f"CASE obstype WHEN 'science' THEN field * {CCDS} % {COLUMNS} * {WIDTH_DEG} END",
-    "dec_deg": f"CASE obstype WHEN 'science' THEN {SOUTH_DEG}"
+    "ra_deg": "CASE obstype WHEN 'science'"
+    f" THEN field * {CCDS} % {COLUMNS} * {WIDTH_DEG}::DOUBLE END",
+    "dec_deg": f"CASE obstype WHEN 'science' THEN {SOUTH_DEG}::DOUBLE"
     f" + field * {CCDS} // {COLUMNS} * {HEIGHT_DEG} END",
 }
 
@@ -103,17 +104,35 @@ def open_survey(nights: int, folder: Path, first: int = 0) -> duckdb.DuckDBPyCon
     return made
 
 
-def facts_of_night(night: int, exposures: int = EXPOSURES) -> Iterator[FrameFacts]:
-    """Yield the frames of a night in their order, as ingest describes them.
+@dataclasses.dataclass(frozen=True)
+class Share:
+    """How much of a night is observed."""
 
-    With fewer exposures there are fewer pointings; biases and flats stay.
-    """
+    science: int = EXPOSURES - BIASES - FLATS
+    """Exposures of the sky; 16 are a pointing in four bands."""
+    calibrations: int = BIASES
+    """Biases, and flats in each tray, at the most."""
+    ccds: int = CCDS
+
+    @property
+    def condition(self) -> str:
+        """It, said of the view `frames`."""
+        return (
+            f"c < {self.ccds} AND (x < {min(self.calibrations, BIASES)} OR x >= {BIASES + FLATS}"
+            f" AND x < {BIASES + FLATS + self.science}"
+            f" OR x >= {BIASES} AND x < {BIASES + FLATS} AND (x - {BIASES}) % 10"
+            f" < {self.calibrations})"
+        )
+
+
+def facts_of_night(night: int, share: Share) -> Iterator[FrameFacts]:
+    """Yield the frames of a night in their order, as ingest describes them."""
     made = open_survey(1, Path("/nonexistent"), night)
     rows = made.execute(
         f"SELECT *, {FOOTPRINT} AS footprint, sha256(name) AS sha256,"
         f" sha256('pixels of ' || name) AS data_sha256,"
         f" {', '.join(f'{sql} AS {name}' for name, sql in POINTING.items())}"
-        f" FROM frames WHERE x < {exposures} ORDER BY i"
+        f" FROM frames WHERE {share.condition} ORDER BY i"
     )
     names = [column[0] for column in rows.description]
     for values in rows.fetchall():
@@ -144,14 +163,6 @@ def _facts(row: dict[str, object]) -> FrameFacts:
     )
 
 
-def moved(facts: FrameFacts, letter: str) -> FrameFacts:
-    """The same frame as another one, of another name and content."""
-    renamed = f"{facts.name}{letter}"
-    return dataclasses.replace(
-        facts, name=renamed, exposure=f"{facts.exposure}{letter}", sha256=f"{letter}{facts.sha256}"
-    )
-
-
 def tile_name(number: int) -> str:
     """A tile of the grid."""
     return f"T{number:05d}"
@@ -172,7 +183,7 @@ def _cells(low: float, high: float, size: float, most: int) -> range:
 
 
 def rules(quiet_s: float = 3600.0) -> Rules:
-    """How the survey plans: biases and flats of each night, tiles an hour after their last frame."""
+    """How the survey plans: masters of each night, tiles an hour after their last frame."""
     return Rules(
         calibration=Calibration(
             unused=tuple(set(KINDS) - {"BIAS", "FLAT"}),
