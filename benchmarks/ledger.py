@@ -61,14 +61,8 @@ FULL = Plan(3, survey.Share(), 20, survey.Share(192, 10), 5000, ledger_queue.Loa
 QUICK = Plan(
     1, survey.Share(64), 3, survey.Share(64, 5), 5000, ledger_queue.Load(20_000, seconds=8.0)
 )
-TINY = Plan(
-    1,
-    survey.Share(16, 5, 2),
-    1,
-    survey.Share(16, 5, 3),
-    200,
-    ledger_queue.Load(600, 2, seconds=1.0),
-)
+_LITTLE = survey.Share(16, 5, ccds=2)
+TINY = Plan(1, _LITTLE, 1, _LITTLE, 200, ledger_queue.Load(600, 2, seconds=1.0))
 """So that a test can run everything that is here."""
 
 
@@ -171,6 +165,8 @@ def main() -> int:
     plan = TINY if options.tiny else QUICK if options.quick else FULL
     chosen = {name: getattr(options, name) for name in ("nights", "kills", "parts")}
     plan = dataclasses.replace(plan, **{name: v for name, v in chosen.items() if v is not None})
+    if options.science is not None:
+        plan = dataclasses.replace(plan, share=survey.Share(options.science))
     found: list[Measured] = []
     if options.sqlite:
         found += on_sqlite(options.sqlite, options.folder, plan)
@@ -201,6 +197,7 @@ def _options() -> argparse.Namespace:
         "--parts", type=lambda text: tuple(text.split(",")), help="of flags,nights,kills,queue"
     )
     parser.add_argument("--nights", type=int, help="that are scheduled to the end")
+    parser.add_argument("--science", type=int, help="exposures of the sky in each of them")
     parser.add_argument("--kills", type=int, help="of controllers")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
     parser.add_argument("--shared-buffers", default="2GB")

@@ -83,13 +83,16 @@ def stopwatch() -> Iterator[list[float]]:
     found.append(time.perf_counter() - started)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Statement:
-    """A statement that was run."""
+    """One text of SQL, and what it cost as often as it was run."""
 
     sql: str
-    parameters: Any
-    seconds: float
+    times: int = 0
+    seconds: float = 0.0
+    worst_s: float = 0.0
+    parameters: Any = None
+    """Of the worst."""
 
 
 _SLOW_S = 0.02
@@ -97,16 +100,21 @@ _SLOW_S = 0.02
 
 
 @contextlib.contextmanager
-def listening(ledger: Ledger) -> Iterator[list[Statement]]:
-    """Give the statements that are run while this lasts, each with its time."""
-    found: list[Statement] = []
+def listening(ledger: Ledger) -> Iterator[dict[str, Statement]]:
+    """Give the statements that are run while this lasts, by their text."""
+    found: dict[str, Statement] = {}
     begun: list[float] = []
 
     def before(*_: Any) -> None:
         begun.append(time.perf_counter())
 
     def after(_conn: Any, _cursor: Any, sql: str, parameters: Any, *_: Any) -> None:
-        found.append(Statement(sql, parameters, time.perf_counter() - begun.pop()))
+        spent = time.perf_counter() - begun.pop()
+        known = found.setdefault(sql, Statement(sql))
+        known.times += 1
+        known.seconds += spent
+        if spent >= known.worst_s:
+            known.worst_s, known.parameters = spent, parameters
 
     sa.event.listen(ledger.engine, "before_cursor_execute", before)
     sa.event.listen(ledger.engine, "after_cursor_execute", after)
@@ -125,14 +133,9 @@ def explained(ledger: Ledger, statement: Statement) -> str:
     return "\n".join(str(row[-1]) for row in rows)
 
 
-def tell_slowest(case: Case, statements: list[Statement], most: int = 5) -> None:
+def tell_slowest(case: Case, statements: dict[str, Statement], most: int = 5) -> None:
     """Say which statements cost most in all, and how the database goes about the slow ones."""
-    same: dict[str, list[Statement]] = {}
-    for one in statements:
-        same.setdefault(one.sql, []).append(one)
-    spent = {sql: sum(one.seconds for one in found) for sql, found in same.items()}
-    for sql in sorted(spent, key=lambda sql: -spent[sql])[:most]:
-        say(f"{spent[sql]:.2f} s in {len(same[sql])} of: {' '.join(sql.split())}")
-        worst = max(same[sql], key=lambda one: one.seconds)
-        if worst.seconds > _SLOW_S and sql.lstrip().startswith(("SELECT", "WITH")):
-            say(f"the worst took {worst.seconds * 1e3:.0f} ms:\n{explained(case.ledger, worst)}")
+    for one in sorted(statements.values(), key=lambda one: -one.seconds)[:most]:
+        say(f"{one.seconds:.2f} s in {one.times} of: {' '.join(one.sql.split())}")
+        if one.worst_s > _SLOW_S and one.sql.lstrip().startswith(("SELECT", "WITH")):
+            say(f"the worst took {one.worst_s * 1e3:.0f} ms:\n{explained(case.ledger, one)}")

@@ -96,7 +96,7 @@ def _next_work(case: Case, what: str) -> Measured:
         with listening(case.ledger) as statements, case.ledger.rehearse() as conn:
             claimed = calls.claim(conn, BATCH)
         assert len(claimed) == BATCH
-        asked = [one for one in statements if _finds_work(one)]
+        asked = [one for one in statements.values() if _finds_work(one)]
         times.append(sum(one.seconds for one in asked))
         last = asked[0]
     assert last is not None
