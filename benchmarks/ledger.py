@@ -19,6 +19,7 @@ import dataclasses
 import json
 import os
 import platform
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -127,6 +128,17 @@ def _built(
     ledger.close()
 
 
+def measure(options: argparse.Namespace, plan: Plan) -> Iterator[Measured]:
+    """Yield everything that is asked for."""
+    if options.sqlite:
+        yield from on_sqlite(options.sqlite, options.folder, plan)
+    sizes = [int(size) for size in options.frames.split(",") if int(size)]
+    if sizes and ledger_server.binary("initdb") is None:
+        say("no PostgreSQL server here: install postgresql to measure with it")
+    elif sizes:
+        yield from on_postgresql(sizes, options.folder, options.shared_buffers, plan)
+
+
 def flatness(found: list[Measured]) -> list[Measured]:
     """How much more the next work costs in the largest ledger than in the smallest."""
     costs = [
@@ -168,13 +180,12 @@ def main() -> int:
     if options.science is not None:
         plan = dataclasses.replace(plan, share=survey.Share(options.science))
     found: list[Measured] = []
-    if options.sqlite:
-        found += on_sqlite(options.sqlite, options.folder, plan)
-    sizes = [int(size) for size in options.frames.split(",") if int(size)]
-    if sizes and ledger_server.binary("initdb") is None:
-        say("no PostgreSQL server here: install postgresql to measure with it")
-    elif sizes:
-        found += on_postgresql(sizes, options.folder, options.shared_buffers, plan)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        found.extend(measure(options, plan))
+    except KeyboardInterrupt:
+        print(table(found))  # the server and its folder are gone by now
+        return 130
     found += flatness(found)
     text = table(found)
     print(text)
