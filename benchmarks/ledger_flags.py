@@ -21,6 +21,7 @@ from sqlalchemy.engine import Connection
 
 from tesela.flow.plan.rules import STEPS
 
+_LINES = 100_000
 _TILE_KINDS = ("dual", "zeropoints", "valueadded", "science")
 
 
@@ -187,22 +188,24 @@ def _edges(conn: Connection) -> tuple[np.ndarray, np.ndarray]:
     query = "SELECT product, source FROM edge WHERE role = 'input'"
     parts = []
     if conn.dialect.name == "postgresql":
+        lines: list[bytes] = []
         with conn.connection.cursor() as cursor, cursor.copy(f"COPY ({query}) TO STDOUT") as copy:
-            rest = b""
-            for block in copy:
-                text = rest + bytes(block)
-                whole, _, rest = text.rpartition(b"\n")
-                if len(whole) > 1 << 22:
-                    parts.append(np.fromstring(whole.decode(), np.int32, sep=" "))
-                else:
-                    rest = text
-            parts.append(np.fromstring(rest.decode(), np.int32, sep=" "))
+            for line in copy:
+                lines.append(bytes(line))
+                if len(lines) == _LINES:
+                    parts.append(_numbers(lines))
+                    lines.clear()
+        parts.append(_numbers(lines))
     else:
         found = conn.exec_driver_sql(query)
         while some := found.fetchmany(1_000_000):
             parts.append(np.array([tuple(row) for row in some], np.int32).ravel())
     pairs = np.concatenate(parts).reshape(-1, 2)
     return pairs[:, 0].copy(), pairs[:, 1].copy()
+
+
+def _numbers(lines: list[bytes]) -> np.ndarray:
+    return np.fromstring(b"".join(lines).decode(), np.int32, sep=" ")
 
 
 def _slices(names: list[str], most: int = 500) -> Iterator[list[str]]:
