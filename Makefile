@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
 
-.PHONY: assets demo test test-web test-services test-cluster check bench format clean help
+.PHONY: assets demo test test-web test-services test-cluster check bench bench-ledger format clean help
 
 help:
 	@echo "make demo    a simulated 12-filter night, from raw frames to a published release (in ./$(DEMO))"
@@ -14,6 +14,7 @@ help:
 	@echo "make test-cluster   the engines on a real Grid Engine and Slurm, which it brings up"
 	@echo "make check   ruff, mypy and the import contract"
 	@echo "make bench   the benchmarks of docs/benchmarks.md"
+	@echo "make bench-ledger  the ledger with 8 million frames: hours, and 35 GB of disk"
 
 $(BIN)/python:
 	@python="$$(bash tools/find-python)" || exit 1; \
@@ -69,6 +70,11 @@ format: $(VENV)/.test
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/run.py $(WRITE)
 	$(BIN)/python benchmarks/frame.py $(WRITE)
+
+# QUICK=--quick measures one size of each database, in minutes. PostgreSQL is a server of its own.
+bench-ledger: $(VENV)/.test
+	@bash tools/install-services
+	$(BIN)/python benchmarks/ledger.py $(QUICK) $(WRITE)
 
 clean:
 	rm -rf $(VENV) $(DEMO) build dist .coverage* .mypy_cache .ruff_cache .pytest_cache

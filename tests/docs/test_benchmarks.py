@@ -46,6 +46,7 @@ def test_the_page_has_every_mark(demo_table: ModuleType) -> None:
         "votable",
         "sources",
         "quicklook",
+        "ledger",
         "bench",
     )
     masters = ("masters", "monitors", "combine", "illumination", "fringe")
