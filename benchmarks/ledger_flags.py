@@ -177,7 +177,8 @@ class BruteForce:
         return {(kind, key) for kind, key, current in reached if current and kind in STEPS} - own
 
     def of_unflag(self, names: list[str]) -> set[Target]:
-        """Everything of the tiles that these raw science frames touch."""
+        """Everything of the tiles that these raw science frames touch, but for frames whose image
+        did not pass: nothing used it, and nothing will."""
         with self.case.ledger.read() as conn:
             rows = [row for some in _slices(names) for row in _tiles(conn, some)]
         bands = {(kind, f"{tile}.{band}") for tile, band in rows for kind in ("coadd", "catalogue")}
@@ -236,6 +237,8 @@ def _by_ids(conn: Connection, ids: np.ndarray) -> list[tuple[str, str, bool]]:
 def _tiles(conn: Connection, names: list[str]) -> list[tuple[str, str]]:
     query = _in(
         "SELECT DISTINCT t.tile, t.band FROM frame f JOIN frame_tile t ON t.frame_id = f.product_id"
-        " WHERE f.name IN :those"
+        " LEFT JOIN product r ON r.kind = 'reduced' AND r.key = f.name AND r.is_current"
+        " LEFT JOIN quality q ON q.product_id = r.id"
+        " WHERE f.name IN :those AND (q.passed IS NULL OR q.passed)"
     )
     return [(row.tile, row.band) for row in conn.execute(query, {"those": names})]
