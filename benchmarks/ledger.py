@@ -9,7 +9,8 @@ own, with settings that lose nothing in a power cut; 8 million frames need 35 GB
 asked stands beside what was measured, and the exit code is 1 if anything asked was not met.
 
 --quick is for a machine that checks every change: one size of each database, parts of a night,
-three kills. With --write the table goes to docs/benchmarks.md, between the marks `ledger`.
+three kills, and the exit code is 1 only if something is wrong, or four times slower
+than asked. With --write the table goes to docs/benchmarks.md, between the marks `ledger`.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from ledger_measure import Case, Measured, say
 
 from tesela.ledger.engine import Ledger
 
+_GRACE = 4.0
 _PICTURE = pages.ROOT / "docs" / "pictures" / "ledger_cost.svg"
 
 
@@ -195,7 +197,9 @@ def main() -> int:
         ledger_plot.draw(found, options.plot or _PICTURE)
     if options.write:
         pages.write("ledger", text)
-    return int(any(one.is_met is False for one in found))
+    # How fast a machine is that checks every change nobody knows; what is wrong is wrong on it too.
+    factor = _GRACE if options.quick or options.tiny else 1.0
+    return int(any(one.is_within(factor) is False for one in found))
 
 
 def _options() -> argparse.Namespace:

@@ -32,12 +32,16 @@ class Measured:
     @property
     def is_met(self) -> bool | None:
         """Whether it is as asked; None where nothing is."""
+        return self.is_within(1.0)
+
+    def is_within(self, factor: float) -> bool | None:
+        """Whether it is as asked, or worse by at most a factor; what is wrong never is."""
         if not self.is_right:
             return False
         if self.at_most is None and self.at_least is None:
             return None
-        low = -float("inf") if self.at_least is None else self.at_least
-        high = float("inf") if self.at_most is None else self.at_most
+        low = -float("inf") if self.at_least is None else self.at_least / factor
+        high = float("inf") if self.at_most is None else self.at_most * factor
         return low <= self.value <= high
 
     @property
