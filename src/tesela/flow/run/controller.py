@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import concurrent.futures as cf
 import contextlib
-import os
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +19,7 @@ from sqlalchemy.engine import Connection
 from tesela.errors import LedgerLost
 from tesela.flow.plan import calendar_change, planner
 from tesela.flow.plan.rules import Rules
-from tesela.flow.run import commit
+from tesela.flow.run import commit, gate
 from tesela.flow.run.alerts import Alerts
 from tesela.flow.run.clockwatch import ClockWatch
 from tesela.flow.run.engines.engine import Engine
@@ -41,7 +39,6 @@ _REPLAN_S = 5.0
 _CHORES_S = 20.0
 _LONGEST_WAIT_S = 15.0
 _COUNT_S = 1.0
-_GIB = 2.0**30
 
 Chore = Callable[[], None]
 """Something that is done now and then while the controller runs: new frames, counts."""
@@ -317,24 +314,12 @@ class Controller:
         }
 
     def _is_held_up(self) -> bool:
-        """Whether the disk is too full, or read-only, so that nothing is begun."""
-        before, self._note = self._note, ""
-        free = shutil.disk_usage(self.site).free / _GIB
-        closed = [part for part in ("products", "work") if _is_read_only(self.site / part)]
-        if closed:
-            self._note = (
-                f"{' and '.join(closed)} may only be read: nothing is begun until that ends"
-            )
-            if not before:
-                self.alerts.tell("archive read-only", self._note)
-        elif free < self.manner.keep_free_gb:
-            self._note = (
-                f"{free:.1f} GiB free on the disk of the site, {self.manner.keep_free_gb:g} are"
-                " kept (keep_free_gb): nothing is begun until there is room"
-            )
-            if not before:
-                self.alerts.tell("disk low", self._note)
-        return bool(self._note)
+        """Whether nothing may be begun; somebody is told when that begins."""
+        found = gate.closed(self.site, self.manner.keep_free_gb)
+        if found is not None and not self._note:
+            self.alerts.tell(*found)
+        self._note = "" if found is None else found[1]
+        return found is not None
 
     # ------------------------------------------------------------ taking in
 
@@ -382,14 +367,6 @@ class Controller:
         waiting = max(self._open, len(self._flying))
         running = tuple(f"{claim.step} {claim.key}" for claim, _ in self._flying.values())
         return Progress(self.summary.done, waiting, running, self._note)
-
-
-def _is_read_only(folder: Path) -> bool:
-    """Whether nothing can be written: a disk that the system mounted so after an error, say."""
-    try:
-        return bool(os.statvfs(folder).f_flag & os.ST_RDONLY) or not os.access(folder, os.W_OK)
-    except OSError:
-        return False  # not there yet
 
 
 def _report_of(future: cf.Future[Report]) -> Report:
