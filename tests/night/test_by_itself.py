@@ -91,6 +91,11 @@ def test_what_is_dropped_is_restored_with_the_same_data(done: Path, tmp_path: Pa
     assert said["put_back"]
     assert (site / path).is_file()
     assert said["data_hash"] == current(done, "data_hash")["reduced", key]
+    which = ("--kind", "reduced", "--where", "band = rSDSS")
+    some = well("drop", *which, "--site", site, "--dry-run", "--json").data
+    of_band = "SELECT 1 FROM frame f JOIN product p ON p.kind = 'reduced' AND p.key = f.name"
+    n = len(ask(site, f"{of_band} WHERE p.is_current AND f.band = 'rSDSS'"))
+    assert len(some["dropped"]) == n
     coadd = ask(site, "SELECT key FROM product WHERE kind = 'coadd' LIMIT 1")[0][0]
     # Of a file that is there it is a test, which changes nothing.
     assert not well("restore", coadd, "--kind", "coadd", "--site", site, "--json").data["put_back"]

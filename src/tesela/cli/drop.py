@@ -12,6 +12,7 @@ from tesela.cli.common import (
     DryRunOption,
     JsonOption,
     SiteOption,
+    WhereOption,
     YesOption,
     confirm,
     emit,
@@ -43,6 +44,7 @@ def drop(
     old: Annotated[
         bool, typer.Option("--old", help="All versions of the kind that are served no more.")
     ] = False,
+    where: WhereOption = "",
     site: SiteOption = HERE,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
@@ -59,15 +61,15 @@ def drop(
     from tesela.flow.run.bodies import steps_of
     from tesela.flow.run.site import open_site
 
-    if not keys and not (old and kind):
+    if not keys and not (kind and (old or where)):
         raise ConfigError(
-            "drop", found="nothing named", expected="KEYs, or --kind KIND --old",
+            "drop", found="nothing named", expected="KEYs, or --kind KIND with --old or --where",
             do="see with --dry-run what would go",
         )  # fmt: skip
     opened = open_site(site)
     steps = steps_of(opened)
     with opened.ledger.read() as conn:
-        rows = _rows(conn, keys or [], kind, old)
+        rows = _rows(conn, keys or [], kind, where if not old else "")
         found = list(files.candidates(conn, opened, steps, rows))
     going = [one for one in found if not one.why_not]
     if not dry_run:
@@ -82,13 +84,20 @@ def drop(
     emit(data, as_json, lambda: _lines(data))
 
 
-def _rows(conn: Connection, keys: list[str], kind: str, old: bool) -> list[dict[str, Any]]:
+def _rows(conn: Connection, keys: list[str], kind: str, where: str) -> list[dict[str, Any]]:
+    """The versions that are named, that meet a condition, or that are served no more."""
     from tesela.flow.run.drop import version_of
     from tesela.ledger import products
+    from tesela.ledger.chosen import Products
+    from tesela.ledger.where import parse
+    from tesela.ledger.where_columns import ABOUT_PRODUCTS
 
     if keys:
         return [version_of(conn, key, kind, 0) for key in keys]
-    return products.all_past(conn, kind) if old else []
+    if not where:
+        return products.all_past(conn, kind)
+    meant = Products((kind,), condition=parse(where, ABOUT_PRODUCTS))
+    return [products.by_id(conn, row["id"]) for row in meant.every(conn)]
 
 
 def _plain(one: Any) -> dict[str, Any]:
