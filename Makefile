@@ -51,7 +51,7 @@ test-web: $(VENV)/.test
 
 # The same tests as on SQLite, on a private PostgreSQL; skipped with a sentence where there is none.
 test-services: $(VENV)/.test
-	TESELA_TEST_LEDGER=postgresql $(BIN)/python -m pytest tests/ledger tests/flow $(PYTEST)
+	TESELA_TEST_LEDGER=postgresql $(BIN)/python -m pytest tests/ledger tests/flow tests/sites $(PYTEST)
 
 # Skipped with a sentence where Grid Engine or Slurm cannot be had.
 test-cluster: $(VENV)/.test
