@@ -42,6 +42,7 @@ GROUPS = {
     "masters": ("list",),
     "release": ("build",),
     "serve": ("setup",),
+    "user": ("list",),
 }
 """Verbs that are groups of verbs, and one of each."""
 
@@ -350,7 +351,8 @@ def test_the_work_ahead_is_said_in_fitting_units(seconds: float, said: str) -> N
 
 def test_history_prints_why_a_version_was_made_and_its_warnings() -> None:
     version = {"kind": "coadd", "is_current": True, "master_state": None, "path": "p"}
-    version |= {"passed": None, "quality_reason": ""}
+    version |= {"passed": None, "quality_reason": "", "differences": [], "libraries": None}
+    version |= {"code_version": "", "settings_hash": "", "environment": ""}
     rows = [
         {**version, "version": 1, "changes": [], "warnings": ["only 2 frames"]},
         {**version, "version": 2, "changes": ["without reduced a"], "warnings": []},
