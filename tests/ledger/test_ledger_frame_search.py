@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from flow import toys
 from plans import read_whole
@@ -200,6 +201,25 @@ def test_much_that_does_not_fit_is_looked_through_in_parts(
     assert set(names(found)) == expected
 
 
+@pytest.mark.parametrize("words", ASKED, ids=lambda words: "+".join(words) or "nothing")
+def test_no_mark_tells_of_an_exposure_of_another_project(
+    filled: Ledger, monkeypatch: pytest.MonkeyPatch, words: dict[str, str]
+) -> None:
+    """However short the parts are that are looked through."""
+    monkeypatch.setattr(frame_search, "_LARGEST_PART", 2)
+    monkeypatch.setattr(frame_search, "_PARTS", 1)
+    with filled.read() as conn:
+        own = set(conn.scalars(sa.text("SELECT id FROM exposure WHERE project = 'third'")))
+        after, n = None, 0
+        while True:
+            page = frame_search.find(conn, Search(words), ("third",), after=after, limit=1)
+            after, n = page.after, n + 1
+            if after is None:
+                break
+            assert after.exposure_id in own
+    assert n >= 1
+
+
 def test_the_facts_of_a_frame(filled: Ledger) -> None:
     with filled.read() as conn:
         (row,) = frame_search.find(conn, Search({"name": "e04-02"}), None).rows
@@ -248,7 +268,7 @@ def test_no_table_is_read_from_end_to_end(filled: Ledger, asked: tuple[str, ...]
     with filled.read() as conn:
         for statement in (
             queries.frames_found(frozenset(asked)),
-            queries.edge_of_part(queries.leading(asked)),
+            queries.edge_of_part(frozenset(asked)),
         ):
             assert read_whole(conn, statement, VALUES) == set()
         assert read_whole(conn, queries.RAW_FILE, VALUES) == set()
@@ -256,8 +276,6 @@ def test_no_table_is_read_from_end_to_end(filled: Ledger, asked: tuple[str, ...]
 
 
 def test_reading_from_end_to_end_is_noticed(filled: Ledger) -> None:
-    import sqlalchemy as sa
-
     with filled.read() as conn:
         for where in ("airmass = 3", "mjd_start + 0 > 3"):
             statement = sa.text(f"SELECT * FROM exposure WHERE {where}")

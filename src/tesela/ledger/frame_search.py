@@ -132,7 +132,7 @@ def _stream(
 ) -> Found:
     """The next frames of one project, or of all."""
     asked = frozenset((*words, *(("cone",) if search.cone else ())))
-    statement, lead = queries.frames_found(asked), queries.leading(asked)
+    statement, edge_of_part = queries.frames_found(asked), queries.edge_of_part(asked)
     rows: list[Row] = []
     mark, window = begin, limit + 1
     for _ in range(_PARTS):
@@ -145,7 +145,7 @@ def _stream(
         if len(found) == batch:
             mark = _mark_of(found[-1])
         else:
-            edge = conn.execute(queries.edge_of_part(lead), values).first()
+            edge = conn.execute(edge_of_part, values).first()
             if edge is None and len(rows) <= limit:
                 return Found(rows, None)
             if edge is not None:

@@ -122,8 +122,8 @@ def fitted(lineage: Lineage, most: int = _PICTURE) -> Grouped:
     """Take as few siblings together as a picture of so many boxes allows; sets of masters are
     opened."""
     lineage = opened(lineage)
-    found = group(lineage, 0 if len(lineage.nodes) <= _FEW else _TREE)
-    for least, whole in ((3, False), (2, False), (2, True)):
+    found = group(lineage, 0 if len(lineage.nodes) <= _FEW else 3)
+    for least, whole in ((2, False), (2, True)):
         if len(found.groups) <= most:
             break
         found = group(lineage, least, whole=whole)

@@ -52,13 +52,16 @@ def leading(asked: Collection[str]) -> str:
     return next(name for name in _LEADS if name in asked or not name)
 
 
-def _part(lead: str) -> str:
+def _part(asked: Collection[str]) -> str:
+    lead = leading(asked)
     # With a sign before it the column is no column to the planner: it cannot be tempted to go
     # through all exposures in the order of time where another index leads to the few in question.
     at = "x.mjd_start" if lead in ("project", "") else "+x.mjd_start"
+    # What is not of the project has no part in it: where a page ends would tell that it exists.
+    own = "AND x.project || '' = :project" if "project" in asked and lead != "project" else ""
     return f"""
     SELECT x.id, x.mjd_start FROM exposure x
-    WHERE {_LEADS[lead]}
+    WHERE {_LEADS[lead]} {own}
       AND {at} >= :start AND {at} < :until AND ({at} > :start OR x.id >= :exposure_id)
     ORDER BY {at}, x.id
     """
@@ -69,7 +72,7 @@ def frames_found(asked: frozenset[str]) -> TextClause:
     """The statement that gives the next frames: what is asked for, by the names of its parts."""
     checks = "".join(f"\n      AND {_CHECKS[one]}" for one in CHECKED if one in asked)
     return text(f"""
-    WITH part AS ({_part(leading(asked))} LIMIT :window)
+    WITH part AS ({_part(asked)} LIMIT :window)
     SELECT part.mjd_start, part.id AS exposure_id, f.product_id, f.name, f.ccd, f.band,
            f.filter_serial, f.nx, f.ny, f.sha256, f.footprint_json, x.key AS exposure_key,
            x.name AS exposure, x.telescope, x.camera, x.night, x.obstype, x.flat_kind,
@@ -89,9 +92,9 @@ def frames_found(asked: frozenset[str]) -> TextClause:
 
 
 @cache
-def edge_of_part(lead: str) -> TextClause:
+def edge_of_part(asked: frozenset[str]) -> TextClause:
     """The statement that gives the last exposure of a full part; nothing if it was the last one."""
-    return text(f"{_part(lead)} LIMIT 1 OFFSET :window - 1")
+    return text(f"{_part(asked)} LIMIT 1 OFFSET :window - 1")
 
 
 RAW_FILE = text("""

@@ -43,7 +43,7 @@ _OTHERS: Final = ("table", "catalogues and tables")
 _PAST: Final = ("past", "superseded", "proposed")
 _BAD: Final = ("invalid", "rejected")
 _COLOUR = re.compile(r"--([\w-]+): light-dark\((#\w+), (#\w+)\)")
-_WIDTHS: Final = {"title": 8.0, "name": 7.1, "note": 6.4}
+_WIDTHS: Final = {"title": 8.0, "name": 7.6, "note": 6.4}
 """Mean widths of letters, generous."""
 
 
