@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from tesela.ledger import events, exposures, products, queries, schema, verdicts
 from tesela.ledger.clock import now_mjd, to_unix
 from tesela.ledger.insert import insert_once
 from tesela.ledger.keys import NO_FILTER, Configuration
+from tesela.ledger.parts import ask
 from tesela.products.frame import FrameFacts
 from tesela.products.rawfile import frame_name
 
@@ -32,8 +33,15 @@ def configuration_of(facts: FrameFacts) -> Configuration:
 def by_name(conn: Connection, name: str) -> dict[str, Any] | None:
     """Return a frame with its exposure's facts, or None."""
     row = conn.execute(queries.FRAME_BY_NAME, {"name": name}).mappings().first()
-    if row is None:
-        return None
+    return None if row is None else _read(dict(row))
+
+
+def several(conn: Connection, names: Collection[str]) -> dict[str, dict[str, Any]]:
+    """Return frames by their names, as `by_name` does; those that are not known are left out."""
+    return {row["name"]: _read(row) for row in ask(conn, queries.FRAMES_BY_NAME, names)}
+
+
+def _read(row: Mapping[str, Any]) -> dict[str, Any]:
     found = dict(row)
     found["footprint"] = json.loads(found.pop("footprint_json"))
     found["ccds"] = json.loads(found.pop("ccds_json"))
@@ -187,6 +195,12 @@ def refuse(conn: Connection, path: str, sha256: str, reason: str, log: str = "")
     row = {"path": path, "sha256": sha256, "reason": reason, "at_mjd": now_mjd()}
     insert_once(conn, schema.refused, row, ["path", "sha256"], update=["reason", "at_mjd"])
     events.record(conn, "ingest refused", kind="raw", key=path, detail=f"{reason}\n{log}".strip())
+
+
+def bands_made(conn: Connection, tile: str) -> list[dict[str, Any]]:
+    """Return each band that was observed of a tile: band, coadd and catalogue (ids of what is
+    served, or None), megapixels of its coadd's frames, is_pending."""
+    return [dict(row) for row in conn.execute(queries.BANDS_MADE, {"tile": tile}).mappings()]
 
 
 def count_good(conn: Connection, tile: str, band: str) -> int:

@@ -23,7 +23,7 @@ def parts(keys: Collection[Key], most: int = MOST) -> Iterator[list[Key]]:
 
 
 def ask(
-    conn: Connection, query: TextClause, keys: Collection[str], **values: Any
+    conn: Connection, query: TextClause, keys: Collection[Any], **values: Any
 ) -> Iterator[dict[str, Any]]:
     """Give the rows that a statement with `:keys` finds for any number of keys."""
     for some in parts(keys):

@@ -286,6 +286,12 @@ def quality_of(conn: Connection, product_id: int) -> dict[str, Any] | None:
     return None if row is None else dict(row)
 
 
+def metrics_of(conn: Connection, ids: Collection[int]) -> dict[int, dict[str, Any]]:
+    """Return what was measured on versions, by their ids; of others nothing was."""
+    rows = ask(conn, queries.METRICS_OF, ids)
+    return {row["product_id"]: json.loads(row["metrics_json"]) for row in rows}
+
+
 def is_any(conn: Connection) -> bool:
     """Whether there is any product, raw frames included."""
     return conn.execute(schema.product.select().limit(1)).first() is not None

@@ -13,7 +13,6 @@ from tesela.flow.plan.reference import reference
 from tesela.flow.plan.rules import Rules
 from tesela.flow.plan.wanted import Wanted
 from tesela.ledger import frames, products, tasks
-from tesela.ledger.keys import coadd_key
 from tesela.ledger.tasks import Due
 
 KINDS = ("dual", "zeropoints", "valueadded", "science")
@@ -89,18 +88,13 @@ def of_tile(conn: Connection, tile: str) -> Bands:
     catalogues: dict[str, int] = {}
     awaited: list[str] = []
     megapixels = 0.0
-    for band in frames.bands_of(conn, tile):
-        key = coadd_key(tile, band)
-        if tasks.is_pending(conn, "coadd", key) or tasks.is_pending(conn, "catalogue", key):
+    for row in frames.bands_made(conn, tile):
+        band = row["band"]
+        if row["is_pending"]:
             awaited.append(band)
-            continue
-        coadd = products.current(conn, "coadd", key)
-        catalogue = products.current(conn, "catalogue", key)
-        if coadd is None or catalogue is None:
-            continue
-        coadds[band], catalogues[band] = coadd["id"], catalogue["id"]
-        task = tasks.get(conn, "coadd", key)
-        megapixels += task["megapixels"] if task else 1.0
+        elif row["coadd"] is not None and row["catalogue"] is not None:
+            coadds[band], catalogues[band] = row["coadd"], row["catalogue"]
+            megapixels += row["megapixels"] if row["megapixels"] is not None else 1.0
     return Bands(coadds, catalogues, megapixels or 1.0, _sentence(awaited))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -128,32 +127,60 @@ class Scribe:
             mjd = mjd_mid(frames.get(self.conn, key))
         elif kind == "master":
             taken = [r for r in rows if r["kind"] in _TAKEN]
-            starts = [frames.get(self.conn, row["key"])["mjd_start"] for row in taken]
+            found = frames.several(self.conn, [row["key"] for row in taken])
+            starts = [frame["mjd_start"] for frame in found.values()]
             own = MasterKey.parse(key)
             mjd = statistics.median(starts) if starts else self.rules.middle(own)
-        return tuple(self.input_ref(row, mjd) for row in rows)
+        known = _Known.of(self.conn, rows)
+        return tuple(self.input_ref(row, mjd, known) for row in rows)
 
-    def input_ref(self, row: dict[str, Any], mjd: float | None) -> InputRef:
+    def input_ref(
+        self, row: dict[str, Any], mjd: float | None, known: _Known | None = None
+    ) -> InputRef:
         """Describe one input (a row of a product, with its role) of a product of an instant."""
         conn, kind = self.conn, row["kind"]
+        known = known or _Known.of(conn, [row])
         members: tuple[InputRef, ...] = ()
         facts: dict[str, Any] = {}
         if kind == "raw":
-            facts = frame_facts(conn, row["key"])
+            facts = known.frame(row["key"])
         elif kind == "master":
-            facts = _master_facts(conn, self.rules, row["id"], mjd)
+            facts = _master_facts(conn, self.rules, row["id"], mjd, known.metrics_of(row["id"]))
         elif kind == "calset":
             found = calsets.members(conn, row["id"])
-            members = tuple(self.input_ref(member, mjd) for member in found)
+            theirs = _Known.of(conn, found)
+            members = tuple(self.input_ref(member, mjd, theirs) for member in found)
         elif kind in PROFILE_OF:
-            facts = {**frame_facts(conn, row["key"]), "metrics": _metrics(conn, row["id"])}
+            facts = {**known.frame(row["key"]), "metrics": known.metrics_of(row["id"])}
         elif kind == "coadd":
-            facts = {"metrics": _metrics(conn, row["id"])}
+            facts = {"metrics": known.metrics_of(row["id"])}
         path = str(self.site / row["path"]) if row["path"] else ""
         remake = None
         if row.get("dropped_mjd") is not None:
             remake = self.as_recorded(products.by_id(conn, row["id"]))
         return InputRef(kind, row["key"], row["version"], path, row["role"], facts, members, remake)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """Facts of the inputs of an order, looked up together: a coadd may have hundreds."""
+
+    frames: dict[str, dict[str, Any]]
+    metrics: dict[int, dict[str, Any]]
+
+    @classmethod
+    def of(cls, conn: Connection, rows: list[dict[str, Any]]) -> _Known:
+        named = [row["key"] for row in rows if row["kind"] == "raw" or row["kind"] in PROFILE_OF]
+        measured = [row["id"] for row in rows if row["kind"] not in ("raw", "calset", "refcat")]
+        return cls(frames.several(conn, named), products.metrics_of(conn, measured))
+
+    def frame(self, name: str) -> dict[str, Any]:
+        """A frame's facts as `FrameFacts.as_dict` gives them."""
+        return {field: self.frames[name][field] for field in _FACTS}
+
+    def metrics_of(self, product_id: int) -> dict[str, Any]:
+        """What was measured on a version; nothing on one that nobody judged."""
+        return self.metrics.get(product_id, {})
 
 
 def _flat(refs: Iterable[InputRef]) -> Iterator[InputRef]:
@@ -162,19 +189,17 @@ def _flat(refs: Iterable[InputRef]) -> Iterator[InputRef]:
         yield from ref.members
 
 
-def frame_facts(conn: Connection, name: str) -> dict[str, Any]:
-    """Return a frame's facts as `FrameFacts.as_dict` gives them."""
-    frame = frames.get(conn, name)
-    return {field: frame[field] for field in _FACTS}
-
-
 def _master_facts(
-    conn: Connection, rules: Rules, product_id: int, mjd: float | None
+    conn: Connection,
+    rules: Rules,
+    product_id: int,
+    mjd: float | None,
+    metrics: dict[str, Any],
 ) -> dict[str, Any]:
     row = masters.get(conn, product_id)
     names = ("master_kind", "configuration", "night", "valid_begin", "valid_end", "n_frames")
     facts: dict[str, Any] = {name: row[name] for name in names}
-    facts["metrics"] = _metrics(conn, product_id)
+    facts["metrics"] = metrics
     if mjd is not None:
         facts["distance_days"] = Validity(row["valid_begin"], row["valid_end"]).distance(mjd)
         facts["is_older"] = row["valid_begin"] <= mjd
@@ -183,8 +208,3 @@ def _master_facts(
             row["master_kind"], camera, row["valid_begin"], mjd
         )
     return facts
-
-
-def _metrics(conn: Connection, product_id: int) -> dict[str, Any]:
-    quality = products.quality_of(conn, product_id)
-    return {} if quality is None else dict(json.loads(quality["metrics_json"]))

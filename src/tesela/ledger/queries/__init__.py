@@ -7,12 +7,14 @@ know, and booleans never compared with numbers.
 from __future__ import annotations
 
 from tesela.ledger.queries.frames import (
+    BANDS_MADE,
     BANDS_OF_TILE,
     CCDS_OF_NIGHT,
     DETRENDED_OF_PERIOD,
     EVERY_FRAME,
     EXPOSURES_OF_NAME,
     FRAME_BY_NAME,
+    FRAMES_BY_NAME,
     FRAMES_BY_SHA,
     FRAMES_OF_EXPOSURE,
     FRAMES_OF_MASTER,
@@ -69,6 +71,7 @@ from tesela.ledger.queries.products import (
     CURRENT,
     INPUTS,
     LAST_VERSION,
+    METRICS_OF,
     SETTINGS_NOW,
     VERSION,
 )
@@ -110,6 +113,7 @@ __all__ = [
     "AMP_SERIES",
     "ANY_SPEEDS",
     "ATTEMPTS_OF_KEY",
+    "BANDS_MADE",
     "BANDS_OF_TILE",
     "CCDS_OF_NIGHT",
     "CERTIFIED",
@@ -128,6 +132,7 @@ __all__ = [
     "FIRST_CERTIFIED_SINCE",
     "FORGET_AMP_VALUES",
     "FRAMES_AHEAD",
+    "FRAMES_BY_NAME",
     "FRAMES_BY_SHA",
     "FRAMES_OF_EXPOSURE",
     "FRAMES_OF_MASTER",
@@ -150,6 +155,7 @@ __all__ = [
     "MASTERS_PENDING",
     "MASTER_CANDIDATES",
     "MASTER_CONFIGURATIONS",
+    "METRICS_OF",
     "NEXT_READY_ALONE",
     "NEXT_READY_OF_MANY",
     "OBSERVED_TILES",

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from sqlalchemy import text
+from sqlalchemy import bindparam, text
 
-FRAME_BY_NAME = text("""
+_FRAMES = """
     SELECT f.*, x.name AS exposure, x.ccds_json, x.telescope, x.camera, x.night, x.obstype,
            x.flat_kind, x.readout_mode, x.mjd_start, x.exptime_s, x.ra_deg, x.dec_deg, x.airmass,
            x.object, x.project, p.path, p.version
     FROM frame f
     JOIN exposure x ON x.id = f.exposure_id
     JOIN product p ON p.id = f.product_id
-    WHERE f.name = :name
-""")
+"""
+FRAME_BY_NAME = text(_FRAMES + "WHERE f.name = :name")
+FRAMES_BY_NAME = text(_FRAMES + "WHERE f.name IN :keys").bindparams(
+    bindparam("keys", expanding=True)
+)
 
 EXPOSURES_OF_NAME = text("SELECT * FROM exposure WHERE name = :name ORDER BY key")
 
@@ -87,6 +90,21 @@ TILES_OF_FRAME = text("""
 OBSERVED_TILES = text("SELECT DISTINCT tile FROM frame_tile ORDER BY tile")
 
 BANDS_OF_TILE = text("SELECT DISTINCT band FROM frame_tile WHERE tile = :tile ORDER BY band")
+
+# Each band that was observed of a tile: what is served of it, and whether that may still change.
+BANDS_MADE = text("""
+    SELECT b.band, c.id AS coadd, k.id AS catalogue, t.megapixels,
+           EXISTS (SELECT 1 FROM dirty d WHERE d.kind IN ('coadd', 'catalogue') AND d.key = b.key)
+           OR EXISTS (SELECT 1 FROM task o WHERE o.kind IN ('coadd', 'catalogue')
+                      AND o.key = b.key AND o.state IN ('ready', 'running'))
+           OR EXISTS (SELECT 1 FROM waiting w WHERE w.kind IN ('coadd', 'catalogue')
+                      AND w.key = b.key AND w.pending) AS is_pending
+    FROM (SELECT DISTINCT band, tile || '.' || band AS key FROM frame_tile WHERE tile = :tile) b
+    LEFT JOIN product c ON c.kind = 'coadd' AND c.key = b.key AND c.is_current
+    LEFT JOIN product k ON k.kind = 'catalogue' AND k.key = b.key AND k.is_current
+    LEFT JOIN task t ON t.kind = 'coadd' AND t.key = b.key
+    ORDER BY b.band
+""")
 
 FRAMES_OF_TILE = text("""
     SELECT f.name, f.product_id AS raw_id, f.nx, f.ny, x.mjd_start,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import text
+from sqlalchemy import bindparam, text
 
 CURRENT = text("SELECT * FROM product WHERE kind = :kind AND key = :key AND is_current")
 VERSION = text("SELECT * FROM product WHERE kind = :kind AND key = :key AND version = :version")
@@ -12,6 +12,10 @@ ALL_PAST = text("""
     SELECT * FROM product WHERE kind = :kind AND NOT is_current AND dropped_mjd IS NULL
     ORDER BY key, version
 """)
+
+METRICS_OF = text("""
+    SELECT product_id, metrics_json FROM quality WHERE product_id IN :keys
+""").bindparams(bindparam("keys", expanding=True))
 
 LAST_VERSION = text("""
     SELECT COALESCE(MAX(version), 0) FROM product WHERE kind = :kind AND key = :key
