@@ -114,12 +114,12 @@ FRAMES_OF_TILE = text("""
            t.state AS task_state, t.reason AS task_reason,
            d.why AS dirty_why,
            w.reason AS waiting_reason, w.pending AS waiting_pending,
-           (SELECT MIN(mp.key) FROM edge e
-            JOIN product c ON c.id = e.source AND c.kind = 'calset'
-            JOIN edge ce ON ce.product = c.id
-            JOIN master m ON m.product_id = ce.source
-            JOIN product mp ON mp.id = m.product_id
-            WHERE e.product = r.id AND m.state NOT IN ('certified', 'superseded')) AS unsound
+           (SELECT MIN(mp.key)  -- from the image on: CROSS JOIN keeps the order
+            FROM edge e CROSS JOIN product c CROSS JOIN edge ce CROSS JOIN master m
+            CROSS JOIN product mp
+            WHERE e.product = r.id AND c.id = e.source AND c.kind = 'calset'
+              AND ce.product = c.id AND m.product_id = ce.source AND mp.id = m.product_id
+              AND m.state NOT IN ('certified', 'superseded')) AS unsound
     FROM frame_tile ft
     JOIN frame f ON f.product_id = ft.frame_id
     JOIN exposure x ON x.id = f.exposure_id

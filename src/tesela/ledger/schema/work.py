@@ -100,6 +100,13 @@ Index(
     postgresql_where=sa.text("state IN ('dead', 'skipped')"),
 )
 Index("ix_task_kind_key", task.c.kind, task.c.key)
+Index(
+    "ix_task_open",
+    task.c.kind,
+    task.c.key,
+    sqlite_where=sa.text("state IN ('ready', 'running')"),
+    postgresql_where=sa.text("state IN ('ready', 'running')"),
+)
 
 task_input = Table(
     "task_input",

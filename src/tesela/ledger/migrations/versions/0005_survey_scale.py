@@ -39,6 +39,7 @@ _PARTIAL = {
     "ix_product_stale": ("product", ["kind", "key"], "is_current AND stale <> ''"),
     "ix_product_warned": ("product", ["kind", "key"], "is_current AND warnings_json <> '[]'"),
     "ix_product_dropped": ("product", ["id"], "dropped_mjd IS NOT NULL"),
+    "ix_task_open": ("task", ["kind", "key"], "state IN ('ready', 'running')"),
     "ix_task_ended_badly": ("task", ["state", "step", "key"], "state IN ('dead', 'skipped')"),
     "ix_attempt_running": ("attempt", ["controller"], "outcome = 'running'"),
 }
