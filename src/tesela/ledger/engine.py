@@ -290,7 +290,10 @@ def _postgresql_engine(url: str) -> Engine:
         import psycopg  # noqa: F401 - only to say plainly that it is missing
     except ImportError:
         raise LedgerError(
-            url, found="no driver for PostgreSQL", expected="psycopg", do="pip install psycopg"
+            url,
+            found="no driver for PostgreSQL",
+            expected="psycopg",
+            do="pip install 'tesela[cluster]'",
         ) from None
     parts = sa.make_url(url).set(drivername="postgresql+psycopg")
     engine = sa.create_engine(
