@@ -71,11 +71,10 @@ FRAMES_NAMED = _of_keys("""
 # with a master that was condemned since.
 TILES_OF_FRAMES = _of_keys("""
     SELECT f.name, t.tile, t.band, r.id AS image_id, q.passed,
-           EXISTS (SELECT 1 FROM edge e
-                   JOIN product c ON c.id = e.source AND c.kind = 'calset'
-                   JOIN edge ce ON ce.product = c.id
-                   JOIN master m ON m.product_id = ce.source
-                   WHERE e.product = r.id
+           EXISTS (SELECT 1  -- from the image on: CROSS JOIN keeps the order
+                   FROM edge e CROSS JOIN product c CROSS JOIN edge ce CROSS JOIN master m
+                   WHERE e.product = r.id AND c.id = e.source AND c.kind = 'calset'
+                     AND ce.product = c.id AND m.product_id = ce.source
                      AND m.state NOT IN ('certified', 'superseded')) AS is_unsound
     FROM frame f
     LEFT JOIN frame_tile t ON t.frame_id = f.product_id
