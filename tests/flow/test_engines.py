@@ -69,13 +69,16 @@ def test_a_step_that_crashes_hangs_or_eats_memory_is_ended_and_told_of(
     limits: dict[str, float],
     fault_class: str,
     said: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     bad = replace(order(tmp_path, "bad", faults={"bad": how}), **limits)
     started = time.monotonic()
     report = engine.submit(toys.toy_step, bad).result(60)
     assert time.monotonic() - started < 30
     assert (report.outcome, report.fault_class) == (None, fault_class)
     assert said in report.message
+    assert not list(tmp_path.glob("core*"))
     assert engine.submit(toys.toy_step, order(tmp_path, "good")).result(30).outcome is not None
 
 

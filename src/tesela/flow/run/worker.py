@@ -38,8 +38,10 @@ _KIB_A_MB = 1024.0
 
 
 def initialise(controller_pid: int) -> None:
-    """Make this process die with its controller and leave Ctrl-C to it."""
+    """Make this process die with its controller, leave Ctrl-C to it, and write no core if it
+    crashes: that would be gigabytes of pixels wherever the controller was started."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != controller_pid:  # it died before the request took effect
