@@ -142,85 +142,10 @@ INPUTS_OF_TASK = text("""
     ORDER BY i.role DESC, p.kind, p.key, p.version
 """)
 
-# Tasks under way that are to use a product, also through a calset.
+# Tasks under way that are to use a product.
 OPEN_USERS = text("""
     SELECT t.id FROM task_input i JOIN task t ON t.id = i.task_id
     WHERE i.source = :id AND t.state IN ('ready', 'running') LIMIT 1
-""")
-
-RUNNING = text("""
-    SELECT step, COUNT(*) AS n FROM task WHERE state = 'running' GROUP BY step
-""")
-
-RENEW = text("""
-    UPDATE task SET lease_until = :until
-    WHERE state = 'running' AND attempt_id IN (
-        SELECT id FROM attempt WHERE controller = :controller AND outcome = 'running')
-""")
-
-# Leases that ran out although the database was there to renew them.
-LOST = text("""
-    SELECT id, attempt_id, step, key FROM task
-    WHERE state = 'running' AND lease_until < :now ORDER BY id
-""")
-
-OF_CONTROLLER = text("""
-    SELECT t.id, t.attempt_id FROM task t JOIN attempt a ON a.id = t.attempt_id
-    WHERE t.state = 'running' AND a.controller = :controller AND a.outcome = 'running'
-    ORDER BY t.id
-""")
-
-RUNNING_CONTROLLERS = text("""
-    SELECT c.id, c.host, c.pid, c.engine, c.started_mjd, c.seen_mjd,
-           (SELECT COUNT(*) FROM attempt a
-            WHERE a.controller = c.id AND a.outcome = 'running') AS n
-    FROM controller c WHERE c.ended_mjd IS NULL ORDER BY c.started_mjd, c.id
-""")
-
-# After the clock was set back: what should have been due long ago would wait for that long.
-UNDO_CLOCK_TASKS = text("""
-    UPDATE task SET not_before = :latest WHERE state = 'ready' AND not_before > :latest
-""")
-UNDO_CLOCK_DIRTY = text("UPDATE dirty SET not_before = :latest WHERE not_before > :latest")
-
-CLAIM = text("""
-    UPDATE task SET state = 'running', attempt_id = :attempt_id, attempts = attempts + 1,
-                    lease_until = :lease_until
-    WHERE id = :task_id AND state = 'ready'
-""")
-
-# The fence: nothing happens if another attempt holds the task by now.
-END_TASK = text("""
-    UPDATE task SET state = :state, reason = :reason, not_before = :not_before,
-                    faults = faults + :fault, interruptions = interruptions + :interruption,
-                    memory_faults = memory_faults + :memory, lease_until = NULL, attempt_id = NULL
-    WHERE id = :task_id AND attempt_id = :attempt_id AND state = 'running'
-""")
-
-INPUTS_OF_TASK = text("""
-    SELECT i.role, p.id, p.kind, p.key, p.version, p.path, p.data_hash, p.dropped_mjd
-    FROM task_input i JOIN product p ON p.id = i.source
-    WHERE i.task_id = :task_id
-    ORDER BY i.role DESC, p.kind, p.key, p.version
-""")
-
-# Tasks under way that are to use a product, also through a calset.
-OPEN_USERS = text("""
-    SELECT t.id FROM task_input i JOIN task t ON t.id = i.task_id
-    WHERE i.source = :id AND t.state IN ('ready', 'running') LIMIT 1
-""")
-
-# Tasks that ended badly and were to use, directly or not, a product of this kind and key.
-FAILED_USERS = text("""
-    WITH RECURSIVE used(id) AS (
-        SELECT id FROM product WHERE kind = :kind AND key = :key
-      UNION
-        SELECT e.product FROM edge e JOIN used u ON e.source = u.id WHERE e.role = 'input'
-    )
-    SELECT DISTINCT t.kind, t.key
-    FROM used u JOIN task_input i ON i.source = u.id JOIN task t ON t.id = i.task_id
-    WHERE t.state IN ('dead', 'skipped')
-    ORDER BY t.kind, t.key
 """)
 
 RUNNING = text("SELECT id, attempt_id, step, key FROM task WHERE state = 'running' ORDER BY id")
