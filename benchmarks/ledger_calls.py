@@ -39,7 +39,7 @@ def take_in(ledger: Ledger, rules: Rules, facts: FrameFacts) -> None:
     tiles = rules.tiles_touching(facts.footprint, rules.margin_deg) if facts.footprint else []
     with ledger.write() as conn:
         frames.add(conn, facts, tiles)
-        downstream.frame_arrived(conn, rules, facts.name)
+        downstream.frame_arrived(conn, rules, facts)
 
 
 def plan(ledger: Ledger, rules: Rules, *, at_once: bool = False) -> planner.Report:
@@ -88,7 +88,8 @@ def orders(
 ) -> list[tuple[tasks.Claim, Order]]:
     """Write what a worker gets."""
     scribe = Scribe(conn, rules, site, registry())
-    return [(one, scribe.of_claim(one)) for one in claims]
+    claims = list(claims)
+    return list(zip(claims, scribe.of_claims(claims)))
 
 
 def deliver(ledger: Ledger, rules: Rules, site: Path, claimed: tasks.Claim, order: Order) -> None:
@@ -157,7 +158,7 @@ class Timed:
 _PARTS = (
     ("plan", planner, "plan"),
     ("claim", tasks, "claim"),
-    ("order", Scribe, "of_claim"),
+    ("order", Scribe, "of_claims"),
     ("commit", commit, "commit"),
 )
 

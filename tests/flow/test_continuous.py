@@ -137,7 +137,7 @@ def test_waiting_keeps_the_priority(ledger: Ledger, site: Path) -> None:
     )
     planner.plan(ledger, toys.rules())
     with ledger.write() as conn:
-        assert tasks.wake(conn, "reduced", "new", "its biases came")
+        tasks.wake(conn, [("reduced", "new")], "its biases came")
         found = next(item for item in tasks.due(conn, now_mjd(), 10) if item.kind == "reduced")
     assert found.priority == tasks.TONIGHT
 

@@ -11,6 +11,7 @@ from tesela.config import Calibration, Intervention, SkyFrames
 from tesela.flow.plan import downstream, flags, planner, proposals
 from tesela.flow.plan.choice import choose
 from tesela.flow.plan.rules import Rules
+from tesela.flow.plan.shelf import Shelf
 from tesela.flow.plan.why import explain
 from tesela.ledger import calsets, masters, products, queries, schema, status, tasks
 from tesela.ledger.engine import Ledger
@@ -510,8 +511,8 @@ def test_nobody_waits_for_a_flat_of_another_epoch(site: Path) -> None:
     own = Configuration("JAST80", "toycam", "01", "r_R1", "fast")
     with ledger.read() as conn:
         mjd = the_rules.calendar.noon("toycam", "2017-07-10") + 0.4
-        assert choose(conn, the_rules, "FLAT", own, mjd).waits_for == ()
-        assert choose(conn, the_rules, "FLAT", own, mjd - 1.0).waits_for != ()
+        assert choose(Shelf(conn), the_rules, "FLAT", own, mjd).waits_for == ()
+        assert choose(Shelf(conn), the_rules, "FLAT", own, mjd - 1.0).waits_for != ()
 
 
 def test_no_frame_is_detrended_for_a_master_that_has_enough(site: Path) -> None:
@@ -614,7 +615,7 @@ def test_a_master_that_is_made_beyond_reach_is_not_waited_for(site: Path) -> Non
     own = Configuration("JAST80", "toycam", "01", "r_R1", "fast")
     mjd = rules().calendar.noon("toycam", "2027-07-03")
     with ledger.read() as conn:
-        assert choose(conn, rules(), "FLAT", own, mjd).waits_for == ()
+        assert choose(Shelf(conn), rules(), "FLAT", own, mjd).waits_for == ()
 
 
 def test_why_says_which_frames_the_builder_left_out(site: Path) -> None:

@@ -12,7 +12,7 @@ from tesela.errors import LedgerError, ProductError
 from tesela.flow.run import drop
 from tesela.flow.run.site import Site
 from tesela.flow.run.steps import Registry
-from tesela.ledger import products, schema
+from tesela.ledger import products, schema, tasks
 from tesela.ledger.engine import Ledger
 
 from . import toys
@@ -171,8 +171,11 @@ def test_what_was_made_from_something_that_is_gone_is_kept(ledger: Ledger, site:
 
 def test_what_a_task_waits_for_is_kept(ledger: Ledger, site: Path) -> None:
     with ledger.write() as conn:
-        table = schema.task
-        conn.execute(table.update().where(table.c.kind == "coadd").values(state="ready"))
+        image = products.current(conn, "reduced", "sci1")["id"]
+        coadd = tasks.get(conn, "coadd", "T10.r")["id"]
+        source = schema.task_input.insert().values(task_id=coadd, source=image, role="input")
+        conn.execute(source)
+        conn.execute(schema.task.update().where(schema.task.c.id == coadd).values(state="ready"))
     assert "a task that is ready or runs needs it" in why_not(ledger, site, "reduced", "sci1")
 
 

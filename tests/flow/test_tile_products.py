@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tesela.flow.plan import downstream, tile_products
+from tesela.flow.plan.batch import Batch
 from tesela.flow.plan.rules import Rules
 from tesela.flow.plan.wanted import Wanted
 from tesela.ledger import products, tasks
@@ -34,7 +35,9 @@ def ledger(tmp_path: Path) -> Ledger:
 
 def _wanted(ledger: Ledger, kind: str, the_rules: Rules | None = None) -> Wanted:
     with ledger.write() as conn:
-        return PLANS[kind](conn, the_rules or rules(), Due(kind, "T10", "a test", False))
+        item = Due(kind, "T10", "a test", False)
+        known = Batch(conn, [item]).known(item)
+        return PLANS[kind](conn, the_rules or rules(), item, known)
 
 
 def _sources(ledger: Ledger, found: Wanted) -> set[str]:

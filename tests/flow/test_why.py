@@ -10,6 +10,7 @@ import pytest
 from tesela.errors import NotFound
 from tesela.flow.plan import flags
 from tesela.flow.plan.choice import choose
+from tesela.flow.plan.shelf import Shelf
 from tesela.flow.plan.why import explain
 from tesela.ledger import history, products, status
 from tesela.ledger.engine import Ledger
@@ -109,7 +110,7 @@ def test_the_nearest_master_within_reach_is_chosen(
     toys.controller(ledger, site).run()
     begin, _ = night_span("2017-07-03", 0.0)
     with ledger.read() as conn:
-        choice = choose(conn, toys.rules(), "FLAT", CCD, begin + day)
+        choice = choose(Shelf(conn), toys.rules(), "FLAT", CCD, begin + day)
     assert (choice.master["night"] if choice.master else None) == chosen
     assert choice.distance_days == pytest.approx(distance)
 

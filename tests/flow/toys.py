@@ -122,7 +122,7 @@ def add_frames(ledger: Ledger, site: Path, new: Sequence[FrameFacts], the_rules:
         tiles = the_rules.tiles_touching(frame.footprint, 0.0) if frame.footprint else ()
         with ledger.write() as conn:
             frames.add(conn, frame, tiles)
-            downstream.frame_arrived(conn, the_rules, frame.name)
+            downstream.frame_arrived(conn, the_rules, frame)
 
 
 def of_tiles(*numbers: int) -> set[tuple[str, str]]:

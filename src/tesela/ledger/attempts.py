@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from tesela.errors import LedgerError
-from tesela.ledger import schema
+from tesela.ledger import queries, schema
 from tesela.ledger.clock import now_mjd
 
 
@@ -28,9 +28,11 @@ def open_attempt(
     conn: Connection, task_id: int, number: int, at: float, controller: str = ""
 ) -> int:
     """Begin an attempt; returns its id."""
-    row = {"task_id": task_id, "number": number, "host": socket.gethostname()}
-    row["controller"] = controller
-    result = conn.execute(schema.attempt.insert().values(**row, started_mjd=at))
+    row = {
+        "task_id": task_id, "number": number, "host": socket.gethostname(),
+        "controller": controller, "started_mjd": at,
+    }  # fmt: skip
+    result = conn.execute(schema.attempt.insert(), row)
     key = result.inserted_primary_key
     if key is None:
         raise LedgerError(f"task {task_id}", found="no row after insert", expected="an attempt")
@@ -45,16 +47,6 @@ def running(conn: Connection) -> list[int]:
 
 def close(conn: Connection, attempt_id: int, ending: Ending) -> None:
     """Write down how an attempt ended, once."""
-    table = schema.attempt
     conn.execute(
-        table.update()
-        .where(table.c.id == attempt_id, table.c.outcome == "running")
-        .values(
-            ended_mjd=now_mjd(),
-            outcome=ending.outcome,
-            fault_class=ending.fault_class,
-            seconds=ending.seconds,
-            peak_memory_mb=ending.peak_memory_mb,
-            log=ending.log,
-        )
+        queries.CLOSE_ATTEMPT, {"id": attempt_id, "ended_mjd": now_mjd(), **asdict(ending)}
     )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from tesela.ledger import products
+from tesela.ledger import products, queries
 from tesela.ledger.keys import Configuration, calset_key
+from tesela.ledger.parts import ask
 
 
 def ensure(
@@ -31,6 +32,14 @@ def ensure(
         return int(found["id"])
     new = products.NewProduct(kind="calset", key=key, version=1)
     return products.insert(conn, new, [(m["product_id"], "input") for m in chosen])
+
+
+def members_of(conn: Connection, ids: Collection[int]) -> dict[int, list[dict[str, Any]]]:
+    """Return the masters of calsets, by the ids of these."""
+    found: dict[int, list[dict[str, Any]]] = {one: [] for one in ids}
+    for row in ask(conn, queries.INPUTS_OF_MANY, ids):
+        found[row.pop("product")].append(row)
+    return found
 
 
 def members(conn: Connection, calset_id: int) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ _PRAGMAS = (
 _WRITERS = 7_355_608
 """Number of the advisory lock on PostgreSQL by which a writer is alone."""
 _CONNECT_TIMEOUT_S = 10
+_TRUSTED_S, _RESTS_SINCE = 1.0, "tesela rests since"
+"""A connection that rested for longer is tried before it is used."""
 _SQLITE_LOST = ("locked", "full", "unable to open", "disk I/O")
 
 HEAD_REVISION = "0005"
@@ -287,7 +290,7 @@ def _sqlite_engine(path: Path) -> Engine:
 
 def _postgresql_engine(url: str) -> Engine:
     try:
-        import psycopg  # noqa: F401 - only to say plainly that it is missing
+        import psycopg
     except ImportError:
         raise LedgerError(
             url,
@@ -298,7 +301,6 @@ def _postgresql_engine(url: str) -> Engine:
     parts = sa.make_url(url).set(drivername="postgresql+psycopg")
     engine = sa.create_engine(
         parts,
-        pool_pre_ping=True,
         connect_args={
             "connect_timeout": _CONNECT_TIMEOUT_S,
             "application_name": "tesela",
@@ -308,6 +310,20 @@ def _postgresql_engine(url: str) -> Engine:
             "keepalives_count": 3,
         },
     )
+
+    @sa.event.listens_for(engine, "checkin")
+    def _rest(_: Any, record: Any) -> None:
+        record.info[_RESTS_SINCE] = time.monotonic()
+
+    @sa.event.listens_for(engine, "checkout")
+    def _look(dbapi_connection: Any, record: Any, _: Any) -> None:
+        """One that rested may have been cut by a restart of the server: it is made anew."""
+        now = time.monotonic()
+        if now - record.info.get(_RESTS_SINCE, now) > _TRUSTED_S:
+            try:
+                engine.dialect.do_ping(dbapi_connection)
+            except psycopg.Error as error:
+                raise sa.exc.DisconnectionError(str(error)) from error
 
     @sa.event.listens_for(engine, "begin")
     def _begin(conn: Connection) -> None:

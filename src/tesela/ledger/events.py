@@ -16,7 +16,7 @@ def record(
 ) -> None:
     """Append one event."""
     row = {"at_mjd": now_mjd(), "what": what, "kind": kind, "key": key}
-    conn.execute(schema.event.insert().values(**row, detail=detail, who=who))
+    conn.execute(schema.event.insert(), {**row, "detail": detail, "who": who})
 
 
 def record_each(

@@ -42,6 +42,10 @@ def key_of(facts: FrameFacts) -> str:
 def put(conn: Connection, facts: FrameFacts) -> int:
     """Return the id of a frame's exposure, made by the first of its frames."""
     key = key_of(facts)
+    here = _by_key(conn, key)
+    if here is not None:
+        return int(here["id"])
+    insert_once(conn, schema.project, {"name": facts.project}, ["name"])
     row = {
         "key": key,
         "name": facts.exposure or facts.name,
@@ -183,12 +187,10 @@ def incomplete(conn: Connection, night: str) -> list[dict[str, Any]]:
 
 def take_verdict(conn: Connection, facts: FrameFacts) -> None:
     """Flag a frame that comes after its exposure, or its night, was flagged."""
-    for kind, key in ((KIND, key_of(facts)), (verdicts.NIGHT, facts.night)):
-        judged = verdicts.standing(conn, kind, key)
-        if judged is not None:
-            same = {name: judged[name] for name in ("reason", "comment", "who")}
-            verdicts.set_bad(conn, "raw", facts.name, **same)
-            return
+    judged = verdicts.of_groups(conn, key_of(facts), facts.night)
+    if judged is not None:
+        same = {name: judged[name] for name in ("reason", "comment", "who")}
+        verdicts.set_bad(conn, "raw", facts.name, **same)
 
 
 def _by_key(conn: Connection, key: str) -> dict[str, Any] | None:

@@ -13,9 +13,9 @@ from sqlalchemy.engine import Connection
 from tesela.errors import Duplicate, NotFound
 from tesela.ledger import events, exposures, products, queries, schema, verdicts
 from tesela.ledger.clock import now_mjd, to_unix
-from tesela.ledger.insert import insert_once
+from tesela.ledger.insert import insert_each_once, insert_once
 from tesela.ledger.keys import NO_FILTER, Configuration
-from tesela.ledger.parts import ask
+from tesela.ledger.parts import ask, each
 from tesela.products.frame import FrameFacts
 from tesela.products.rawfile import frame_name
 
@@ -56,15 +56,13 @@ def get(conn: Connection, name: str) -> dict[str, Any]:
     return found
 
 
-def by_sha(conn: Connection, sha256: str, data_sha256: str) -> list[dict[str, Any]]:
-    """Return name and hashes of the frames with this file or these pixels."""
-    wanted = {"sha256": sha256, "data_sha256": data_sha256}
-    return [dict(row) for row in conn.execute(queries.FRAMES_BY_SHA, wanted).mappings()]
-
-
 def is_known(conn: Connection, facts: FrameFacts) -> bool:
     """Whether this very file is here already; raise `Duplicate` if name and content disagree."""
-    for row in by_sha(conn, facts.sha256, facts.data_sha256):
+    asked = {name: getattr(facts, name) for name in ("name", "sha256", "data_sha256")}
+    alike = conn.execute(queries.FRAMES_LIKE, asked).mappings().all()
+    for row in alike:
+        if row["sha256"] != facts.sha256 and row["data_sha256"] != facts.data_sha256:
+            continue  # of the same name alone
         if row["name"] == facts.name and row["sha256"] == facts.sha256:
             return True
         if row["sha256"] != facts.sha256 and verdicts.standing(conn, "raw", row["name"]):
@@ -77,7 +75,7 @@ def is_known(conn: Connection, facts: FrameFacts) -> bool:
                 do="keep one name; if that frame's header is wrong, `tesela flag` it and ingest "
                 "the corrected file under a new name; nothing was taken in",
             )
-    known = by_name(conn, facts.name)
+    known = next((row for row in alike if row["name"] == facts.name), None)
     if known is not None:
         raise Duplicate(
             facts.name,
@@ -118,25 +116,23 @@ def add(
             data_hash=facts.data_sha256,
         ),
     )
-    insert_once(conn, schema.project, {"name": facts.project}, ["name"])
     exposure_id = exposures.put(conn, facts)
-    conn.execute(
-        schema.frame.insert().values(
-            product_id=product_id,
-            exposure_id=exposure_id,
-            name=facts.name,
-            ccd=str(facts.ccd),
-            band=facts.band,
-            filter_serial=facts.filter_serial,
-            configuration=str(configuration_of(facts)),
-            nx=facts.nx,
-            ny=facts.ny,
-            sha256=facts.sha256,
-            data_sha256=facts.data_sha256,
-            footprint_json=json.dumps(facts.footprint),
-        )
-    )
-    set_tiles(conn, product_id, facts.band, tiles, source="pointing")
+    row = {
+        "product_id": product_id,
+        "exposure_id": exposure_id,
+        "name": facts.name,
+        "ccd": str(facts.ccd),
+        "band": facts.band,
+        "filter_serial": facts.filter_serial,
+        "configuration": str(configuration_of(facts)),
+        "nx": facts.nx,
+        "ny": facts.ny,
+        "sha256": facts.sha256,
+        "data_sha256": facts.data_sha256,
+        "footprint_json": json.dumps(facts.footprint),
+    }
+    conn.execute(schema.frame.insert(), row)
+    _add_tiles(conn, product_id, facts.band, tiles, "pointing")
     events.record(conn, "ingested", kind="raw", key=facts.name, detail=facts.path)
     exposures.take_verdict(conn, facts)
     return product_id
@@ -148,10 +144,18 @@ def set_tiles(
     """Replace the tiles that a frame touches (`source`: pointing, wcs)."""
     table = schema.frame_tile
     conn.execute(table.delete().where(table.c.frame_id == frame_id))
-    for name in sorted(set(tiles)):
-        insert_once(conn, schema.tile, {"name": name}, ["name"])
-        row = {"frame_id": frame_id, "tile": name, "band": band, "source": source}
-        conn.execute(table.insert().values(**row))
+    _add_tiles(conn, frame_id, band, tiles, source)
+
+
+def _add_tiles(
+    conn: Connection, frame_id: int, band: str, tiles: Iterable[str], source: str
+) -> None:
+    names = sorted(set(tiles))
+    if not names:
+        return
+    insert_each_once(conn, schema.tile, [{"name": name} for name in names], ["name"])
+    same = {"frame_id": frame_id, "band": band, "source": source}
+    each(conn, schema.frame_tile.insert(), [{**same, "tile": name} for name in names])
 
 
 def tiles_of(conn: Connection, frame_id: int) -> list[str]:
@@ -209,12 +213,10 @@ def count_good(conn: Connection, tile: str, band: str) -> int:
     return int(conn.scalar(queries.GOOD_FRAMES, wanted) or 0)
 
 
-def planned(conn: Connection, tile: str, band: str) -> int:
-    """Return how many frames are planned for a tile and band; 0 where that is not said."""
-    table = schema.planned
-    query = table.select().where(table.c.tile == tile, table.c.band == band)
-    row = conn.execute(query).first()
-    return 0 if row is None else int(row.frames)
+def planned(conn: Connection, tiles: Collection[str], band: str) -> dict[str, int]:
+    """Return how many frames are planned for each tile in a band of which that is said."""
+    rows = ask(conn, queries.PLANNED_OF_TILES, tiles, band=band)
+    return {row["tile"]: row["frames"] for row in rows}
 
 
 def set_planned(conn: Connection, rows: Iterable[tuple[str, str, int]]) -> int:

@@ -7,7 +7,7 @@ never on the order in which they were.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection
 
 from tesela.ledger import events, queries, schema
 from tesela.ledger.keys import Configuration, MasterKey
+from tesela.ledger.parts import ask
 
 _A_MOMENT = 1e-6
 """Days; shorter than any night."""
@@ -65,6 +66,11 @@ def get(conn: Connection, product_id: int) -> dict[str, Any]:
     table = schema.master
     row = conn.execute(table.select().where(table.c.product_id == product_id)).mappings().one()
     return dict(row)
+
+
+def several(conn: Connection, ids: Collection[int]) -> dict[int, dict[str, Any]]:
+    """Return the rows of masters, by their ids."""
+    return {row["product_id"]: row for row in ask(conn, queries.MASTERS_OF_IDS, ids)}
 
 
 def certify(conn: Connection, product_id: int, natural_end: float | None = None) -> list[int]:

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Collection, Iterator
 from typing import Any, TypeVar
 
-from sqlalchemy import TextClause, text
+from sqlalchemy import Executable, TextClause, text
 from sqlalchemy.engine import Connection
 
 Key = TypeVar("Key")
@@ -29,6 +29,12 @@ def ask(
     for some in parts(keys):
         for row in conn.execute(query, {**values, "keys": some}).mappings():
             yield dict(row)
+
+
+def each(conn: Connection, query: Executable, rows: list[dict[str, Any]]) -> None:
+    """Execute a statement with every row; of one without the round trips that many take."""
+    if rows:
+        conn.execute(query, rows if len(rows) > 1 else rows[0])
 
 
 @contextlib.contextmanager

@@ -49,32 +49,32 @@ def insert(conn: Connection, new: NewProduct, sources: Iterable[tuple[int, str]]
     Returns its id.
     """
     table = schema.product
-    conn.execute(
-        table.update()
-        .where(table.c.kind == new.kind, table.c.key == new.key, table.c.is_current)
-        .values(is_current=False)
-    )
-    result = conn.execute(
-        table.insert().values(
-            kind=new.kind,
-            key=new.key,
-            version=new.version,
-            state="valid",
-            is_current=True,
-            path=new.path,
-            files_json=json.dumps(new.files),
-            checksum=new.checksum,
-            data_hash=new.data_hash,
-            code_version=new.code_version,
-            settings_hash=new.settings_hash,
-            scope=new.scope,
-            environment=new.environment,
-            attempt_id=new.attempt_id,
-            made_mjd=now_mjd(),
-            warnings_json=json.dumps(new.warnings),
-            operations_json=json.dumps(new.operations),
+    if new.version > 1:
+        conn.execute(
+            table.update()
+            .where(table.c.kind == new.kind, table.c.key == new.key, table.c.is_current)
+            .values(is_current=False)
         )
-    )
+    row = {
+        "kind": new.kind,
+        "key": new.key,
+        "version": new.version,
+        "state": "valid",
+        "is_current": True,
+        "path": new.path,
+        "files_json": json.dumps(new.files),
+        "checksum": new.checksum,
+        "data_hash": new.data_hash,
+        "code_version": new.code_version,
+        "settings_hash": new.settings_hash,
+        "scope": new.scope,
+        "environment": new.environment,
+        "attempt_id": new.attempt_id,
+        "made_mjd": now_mjd(),
+        "warnings_json": json.dumps(new.warnings),
+        "operations_json": json.dumps(new.operations),
+    }
+    result = conn.execute(table.insert(), row)
     key = result.inserted_primary_key
     if key is None:
         raise LedgerError(f"{new.kind} {new.key}", found="no row after insert")
@@ -89,6 +89,13 @@ def current(conn: Connection, kind: str, key: str) -> dict[str, Any] | None:
     """Return the version that is served, or None."""
     row = conn.execute(queries.CURRENT, {"kind": kind, "key": key}).mappings().first()
     return None if row is None else dict(row)
+
+
+def several_current(
+    conn: Connection, kind: str, keys: Collection[str]
+) -> dict[str, dict[str, Any]]:
+    """Return the versions of a kind that are served, by their keys."""
+    return {row["key"]: row for row in ask(conn, queries.CURRENT_OF_KEYS, keys, kind=kind)}
 
 
 def by_id(conn: Connection, product_id: int) -> dict[str, Any]:
@@ -120,6 +127,20 @@ def all_past(conn: Connection, kind: str) -> list[dict[str, Any]]:
 def next_version(conn: Connection, kind: str, key: str) -> int:
     """Return the number the next version will carry."""
     return int(conn.scalar(queries.LAST_VERSION, {"kind": kind, "key": key}) or 0) + 1
+
+
+def last_versions(
+    conn: Connection, targets: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], int]:
+    """Return the number of the last version of each (kind, key) of which there is one."""
+    keys: dict[str, list[str]] = {}
+    for kind, key in targets:
+        keys.setdefault(kind, []).append(key)
+    return {
+        (kind, row["key"]): row["last"]
+        for kind, some in keys.items()
+        for row in ask(conn, queries.LAST_VERSIONS, some, kind=kind)
+    }
 
 
 def inputs(conn: Connection, product_id: int) -> list[dict[str, Any]]:
@@ -258,17 +279,16 @@ def add_quality(
     """
     reasons = tuple(rejections)
     typed = {name: _number(metrics[name]) for name in MEASURED if name in metrics}
-    conn.execute(
-        schema.quality.insert().values(
-            product_id=product_id,
-            passed=not reasons,
-            reason="; ".join(reasons),
-            metrics_json=json.dumps(dict(metrics), sort_keys=True, default=float),
-            seconds=seconds,
-            peak_memory_mb=peak_memory_mb,
-            **typed,
-        )
-    )
+    row = {
+        "product_id": product_id,
+        "passed": not reasons,
+        "reason": "; ".join(reasons),
+        "metrics_json": json.dumps(dict(metrics), sort_keys=True, default=float),
+        "seconds": seconds,
+        "peak_memory_mb": peak_memory_mb,
+        **typed,
+    }
+    conn.execute(schema.quality.insert(), row)
 
 
 def _number(value: Any) -> float | None:

@@ -50,9 +50,15 @@ def settings_of(conn: Connection, digest: str) -> dict[str, Any] | None:
 
 
 def _put(conn: Connection, table: Any, digest: str, content: Mapping[str, Any]) -> None:
+    # What this connection once found is there for good; a new database has a new connection.
+    found = conn.info.setdefault(f"tesela {table.name}", set())
+    if digest in found:
+        return
     if conn.execute(table.select().where(table.c.hash == digest)).first() is None:
         text = json.dumps(dict(content), sort_keys=True)
         insert_once(conn, table, {"hash": digest, "content_json": text}, ["hash"])
+    else:
+        found.add(digest)
 
 
 def _content(conn: Connection, table: Any, digest: str) -> dict[str, Any] | None:

@@ -57,7 +57,13 @@ def scope_of(conn: Connection, kind: str, key: str) -> Scope | None:
 
 
 def note_settings(conn: Connection, step: str, scope: Scope, settings_hash: str) -> None:
-    """Write down which settings a step has in a scope in which it made something."""
+    """Write down which settings a step has in a scope in which it made something.
+
+    Looked at first: an update would have all who commit at once wait for each other.
+    """
+    wanted = {"step": step, "scope": str(scope)}
+    if conn.scalar(queries.SETTINGS_NOTED, wanted) == settings_hash:
+        return
     row = {"step": step, "scope": str(scope), "settings_hash": settings_hash}
     insert_once(conn, schema.step_settings, row, ["step", "scope"], update=["settings_hash"])
 

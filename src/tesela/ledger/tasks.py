@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection, RowMapping
 from tesela.errors import LedgerError
 from tesela.ledger import attempts, leases, pauses, queries, schema
 from tesela.ledger.clock import SECONDS_A_DAY, now_mjd
+from tesela.ledger.parts import ask, each
 
 TONIGHT, INVALIDATION, BULK = 20, 10, 0
 """Priorities: what the observers wait for, then what stands on bad data, then the rest."""
@@ -62,8 +63,7 @@ def mark_dirty(
         # In one order, so that two who mark the same keys never wait for each other.
         for kind, key in sorted(set(targets))
     ]
-    if rows:
-        conn.execute(queries.MARK_DIRTY, rows)
+    each(conn, queries.MARK_DIRTY, rows)
 
 
 def due(conn: Connection, now: float, limit: int) -> list[Due]:
@@ -72,10 +72,20 @@ def due(conn: Connection, now: float, limit: int) -> list[Due]:
     return [Due(row.kind, row.key, row.why, bool(row.fresh), row.priority) for row in rows]
 
 
-def clear(conn: Connection, kind: str, key: str, *, waiting: bool = True) -> None:
-    """The planner has looked: the key is no longer dirty, nor waiting unless said so."""
-    for table in (schema.dirty, schema.waiting) if waiting else (schema.dirty,):
-        conn.execute(table.delete().where(table.c.kind == kind, table.c.key == key))
+def clear(conn: Connection, kind: str, key: str) -> None:
+    """The planner looks at a key now: it is dirty no more."""
+    conn.execute(queries.CLEAR_DIRTY, {"kind": kind, "key": key})
+
+
+def stop_waiting(conn: Connection, kind: str, key: str) -> None:
+    """A key waits no more."""
+    table = schema.waiting
+    conn.execute(table.delete().where(table.c.kind == kind, table.c.key == key))
+
+
+def waiting_among(conn: Connection, kind: str, keys: Collection[str]) -> set[str]:
+    """Return those keys of a kind that wait."""
+    return {row["key"] for row in ask(conn, queries.WAITING_OF_KEYS, keys, kind=kind)}
 
 
 def set_waiting(
@@ -108,10 +118,11 @@ def dirty(conn: Connection, kind: str, key: str) -> dict[str, Any] | None:
     return None if row is None else dict(row)
 
 
-def wake(conn: Connection, kind: str, key: str, why: str, *, not_before: float = 0.0) -> bool:
-    """Look again at a key if it waits; returns whether it did."""
-    wanted = {"kind": kind, "key": key, "why": why, "not_before": not_before}
-    return conn.execute(queries.WAKE_KEY, wanted).rowcount > 0
+def wake(conn: Connection, targets: Iterable[tuple[str, str]], why: str) -> None:
+    """Look again at (kind, key) of each target that waits."""
+    same = {"why": why, "not_before": 0.0}
+    rows = [{"kind": kind, "key": key, **same} for kind, key in sorted(set(targets))]
+    each(conn, queries.WAKE_KEY, rows)
 
 
 def wake_family(conn: Connection, family: str, why: str, *, pending_only: bool) -> None:
@@ -146,6 +157,11 @@ def get(conn: Connection, kind: str, key: str) -> dict[str, Any] | None:
     query = table.select().where(table.c.kind == kind, table.c.key == key)
     row = conn.execute(query).mappings().first()
     return None if row is None else dict(row)
+
+
+def several(conn: Connection, kind: str, keys: Collection[str]) -> dict[str, dict[str, Any]]:
+    """Return the tasks that make products of a kind, by their keys."""
+    return {row["key"]: row for row in ask(conn, queries.TASKS_OF_KEYS, keys, kind=kind)}
 
 
 @dataclass(frozen=True)
@@ -262,10 +278,20 @@ def _next_ready(
     return sorted(found, key=lambda row: (-row["priority"], row["id"]))[:limit]
 
 
-def inputs_of(conn: Connection, task_id: int) -> list[dict[str, Any]]:
-    """Return the inputs chosen for a task: role, id, kind, key, version, path, data_hash."""
-    rows = conn.execute(queries.INPUTS_OF_TASK, {"task_id": task_id}).mappings()
-    return [dict(row) for row in rows]
+def inputs_of(conn: Connection, ids: Collection[int]) -> dict[int, list[dict[str, Any]]]:
+    """Return the inputs chosen for tasks, by their ids: role, id, kind, key, version, path,
+    data_hash."""
+    found: dict[int, list[dict[str, Any]]] = {one: [] for one in ids}
+    for row in ask(conn, queries.INPUTS_OF_TASKS, ids):
+        found[row["task_id"]].append(row)
+    return found
+
+
+def hand_over_inputs(conn: Connection, task_id: int, product_id: int) -> None:
+    """The inputs that a task was given become the edges of what it made."""
+    conn.execute(queries.EDGES_OF_TASK, {"task_id": task_id, "product": product_id})
+    table = schema.task_input
+    conn.execute(table.delete().where(table.c.task_id == task_id))
 
 
 def end(
@@ -300,13 +326,8 @@ def end(
 
 def is_held(conn: Connection, claim: Claim) -> bool:
     """Whether an attempt still holds its task."""
-    table = schema.task
-    query = table.select().where(
-        table.c.id == claim.task_id,
-        table.c.attempt_id == claim.attempt_id,
-        table.c.state == "running",
-    )
-    return conn.execute(query).first() is not None
+    held = {"task_id": claim.task_id, "attempt_id": claim.attempt_id}
+    return conn.execute(queries.IS_HELD, held).first() is not None
 
 
 def running_by_step(conn: Connection) -> dict[str, int]:

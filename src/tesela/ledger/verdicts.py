@@ -29,6 +29,13 @@ def standing(conn: Connection, kind: str, key: str) -> dict[str, Any] | None:
     return None if row is None else dict(row)
 
 
+def of_groups(conn: Connection, exposure: str, night: str) -> dict[str, Any] | None:
+    """Return the verdict in force on an exposure (its key), else that on its night, or None."""
+    asked = {"exposure": exposure, "night": night}
+    row = conn.execute(judging.STANDING_OF_GROUPS, asked).mappings().first()
+    return None if row is None else dict(row)
+
+
 def standing_of(conn: Connection, kind: str, keys: Collection[str]) -> dict[str, dict[str, Any]]:
     """Return the verdicts in force on any of the keys, by key."""
     return {row["key"]: dict(row) for row in ask(conn, judging.STANDING_OF_KEYS, keys, kind=kind)}

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from sqlalchemy.engine import Connection
 
+from tesela.flow.plan.batch import Known
 from tesela.flow.plan.rules import Rules
 from tesela.flow.plan.wanted import Wanted
 from tesela.ledger import products, tasks
 from tesela.ledger.tasks import Due
 
 
-def wanted(conn: Connection, _rules: Rules, item: Due) -> Wanted:
+def wanted(conn: Connection, _rules: Rules, item: Due, _known: Known) -> Wanted:
     """Say what the catalogue of one tile and band should be made from."""
     if tasks.is_pending(conn, "coadd", item.key):
         return Wanted(missing=f"coadd {item.key} being made", pending=True)

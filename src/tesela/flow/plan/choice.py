@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from tesela.flow.plan.rules import Need, Rules
+from tesela.flow.plan.shelf import Shelf
 from tesela.ledger import calsets, masters, products
 from tesela.ledger.keys import Configuration, MasterKey, is_of_profile
 from tesela.products.masterkind import IMAGES, KINDS, MASTERS, RAW, STANDS_IN
@@ -45,7 +46,7 @@ class Choice:
 
 
 def choose(
-    conn: Connection, rules: Rules, master_kind: str, configuration: Configuration, mjd: float
+    shelf: Shelf, rules: Rules, master_kind: str, configuration: Configuration, mjd: float
 ) -> Choice:
     """Choose the certified master whose interval holds `mjd`, else the nearest within reach.
 
@@ -53,10 +54,10 @@ def choose(
     not cross an intervention at all. Of two equally near the earlier is taken. Where there is
     none, the kind that stands in is looked for in the same way.
     """
-    found = _choose_one(conn, rules, master_kind, configuration, mjd)
+    found = _choose_one(shelf, rules, master_kind, configuration, mjd)
     other = STANDS_IN.get(master_kind)
     if found.master is None and other and rules.is_made(other, configuration):
-        second = _choose_one(conn, rules, other, configuration, mjd)
+        second = _choose_one(shelf, rules, other, configuration, mjd)
         if second.master is not None or (second.waits_for and not found.waits_for):
             waits_for = found.waits_for + second.waits_for
             return replace(second, master_kind=master_kind, stands_in=True, waits_for=waits_for)
@@ -64,19 +65,19 @@ def choose(
 
 
 def _choose_one(
-    conn: Connection, rules: Rules, master_kind: str, configuration: Configuration, mjd: float
+    shelf: Shelf, rules: Rules, master_kind: str, configuration: Configuration, mjd: float
 ) -> Choice:
     own = configuration.for_kind(master_kind)
     reach = rules.fallback_days(master_kind)
     best, best_rank, crosses = None, (True, reach), ""
-    for row in masters.around(conn, master_kind, own, mjd):
+    for row in shelf.around(master_kind, own, mjd):
         away = Validity(row["valid_begin"], row["valid_end"]).distance(mjd)
         between = rules.calendar.crossed(master_kind, own.camera, row["valid_begin"], mjd)
         if away > reach or (between and not KINDS[master_kind].crosses_interventions):
             continue
         if best is None or (bool(between), away) < best_rank:
             best, best_rank, crosses = row, (bool(between), away), between
-    pending = masters.pending(conn, master_kind, own)
+    pending = shelf.pending(master_kind, own)
     ranked = [
         (rank, key)
         for key in pending
@@ -87,7 +88,7 @@ def _choose_one(
     # Of several under way only the best is waited for: should it fail, all look again.
     coming = tuple(key for rank, key in ranked if rank == nearest and rank <= best_rank)
     if best is None and not coming:
-        given_up = masters.given_up(conn, master_kind, own)
+        given_up = masters.given_up(shelf.conn, master_kind, own)
         near = [
             (k, why)
             for k, why in given_up
@@ -140,7 +141,7 @@ class Chosen:
 
 
 def choose_calset(
-    conn: Connection,
+    shelf: Shelf,
     rules: Rules,
     needs: Iterable[Need],
     configuration: Configuration,
@@ -154,10 +155,10 @@ def choose_calset(
     A better master alone never replaces a recorded choice: it makes it stale.
     """
     needs = tuple(needs)
-    choices = [choose(conn, rules, need.master_kind, configuration, mjd) for need in needs]
+    choices = [choose(shelf, rules, need.master_kind, configuration, mjd) for need in needs]
     rows = [choice.master for choice in choices if choice.master is not None]
-    if recorded is not None and is_sound(conn, recorded):
-        used = {row["id"] for row in calsets.members(conn, recorded)}
+    if recorded is not None and is_sound(shelf.conn, recorded):
+        used = {row["id"] for row in calsets.members(shelf.conn, recorded)}
         better = [row for row in rows if row["product_id"] not in used]
         complete = all(
             choice.is_ready or not (need.is_required or choice.waits_for)
@@ -165,7 +166,7 @@ def choose_calset(
         )
         names = ", ".join(f"{row['key']} version {row['version']}" for row in better)
         stale = f"nearer master: {names}" if better and complete else ""
-        return Chosen(recorded, stale=stale or _of_another_epoch(conn, rules, recorded, mjd))
+        return Chosen(recorded, stale=stale or _of_another_epoch(shelf.conn, rules, recorded, mjd))
     lacking = [
         (need.is_required and choice.master is None and not choice.waits_for, sentence)
         for need, choice in zip(needs, choices)
@@ -178,7 +179,7 @@ def choose_calset(
     if lacking:
         said = hopeless or [sentence for _, sentence in lacking]
         return Chosen(missing="; ".join(said), pending=not hopeless)
-    return Chosen(calsets.ensure(conn, configuration, profile, rows) if rows else None)
+    return Chosen(shelf.calset(configuration, profile, rows) if rows else None)
 
 
 def _of_another_epoch(conn: Connection, rules: Rules, calset_id: int, mjd: float) -> str:

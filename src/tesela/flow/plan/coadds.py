@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
+from tesela.flow.plan.batch import Known
 from tesela.flow.plan.rules import Rules
 from tesela.flow.plan.wanted import Wanted
 from tesela.ledger import queries
@@ -28,7 +29,7 @@ class Candidate:
     megapixels: float = 0.0
 
 
-def wanted(conn: Connection, _rules: Rules, item: Due) -> Wanted:
+def wanted(conn: Connection, _rules: Rules, item: Due, _known: Known) -> Wanted:
     """Say what the coadd of one tile and band should be made from."""
     found = candidates(conn, item.key)
     awaited = [c for c in found if c.awaited]

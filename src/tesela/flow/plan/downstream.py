@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy.engine import Connection
@@ -12,7 +13,7 @@ from tesela.flow.plan.rules import PROFILE_OF, Rules
 from tesela.ledger import frames, masters, products, queries, schema, tasks
 from tesela.ledger.clock import SECONDS_A_DAY, now_mjd
 from tesela.ledger.keys import Configuration, MasterKey, coadd_key, split_coadd_key
-from tesela.products.frame import night_of
+from tesela.products.frame import FrameFacts, night_of
 from tesela.products.masterkind import KINDS, MASTERS, RAW
 
 PLANNED = (
@@ -32,9 +33,10 @@ _FOLLOWERS = {
 """What is made from the products of a tile."""
 
 
-def frame_arrived(conn: Connection, rules: Rules, name: str) -> None:
+def frame_arrived(conn: Connection, rules: Rules, facts: FrameFacts) -> None:
     """A raw frame was taken in: its image at once, its masters when no more of them come."""
-    frame = frames.get(conn, name)
+    name, configuration = facts.name, str(frames.configuration_of(facts))
+    frame = {**facts.as_dict(), "configuration": configuration}
     targets = first_products(rules, frame)
     why = "frame ingested" if ("reduced", name) in targets else f"frame {name} ingested"
     fresh = now_mjd() - frame["mjd_start"] < _TONIGHT_DAYS
@@ -90,25 +92,46 @@ def refcat_arrived(conn: Connection, name: str) -> None:
     tasks.mark_dirty(conn, users, why)
 
 
-def reduced_changed(conn: Connection, rules: Rules, name: str, tiles_before: list[str]) -> None:
-    """A reduced image was made, skipped or retired: its coadds, old tiles and new."""
+@dataclass(frozen=True)
+class Touched:
+    """The tiles of the image of a frame."""
+
+    band: str
+    now: tuple[str, ...]
+    before: tuple[str, ...] = ()
+    """Those of the version before, or of the pointing."""
+
+    @property
+    def coadds(self) -> list[tuple[str, str]]:
+        """What it goes into."""
+        return [("coadd", coadd_key(tile, self.band)) for tile in self.now]
+
+
+def touched(conn: Connection, name: str) -> Touched:
+    """Return the tiles of a frame as they are known."""
     frame = frames.get(conn, name)
-    tiles = sorted({*tiles_before, *frames.tiles_of(conn, frame["product_id"])})
-    targets = [("coadd", coadd_key(tile, frame["band"])) for tile in tiles]
+    return Touched(frame["band"], tuple(frames.tiles_of(conn, frame["product_id"])))
+
+
+def reduced_changed(conn: Connection, rules: Rules, name: str, where: Touched) -> None:
+    """A reduced image was made, skipped or retired: its coadds, old tiles and new."""
+    tiles = sorted({*where.before, *where.now})
+    targets = [("coadd", coadd_key(tile, where.band)) for tile in tiles]
     why = f"reduced image {name}"
+    planned = frames.planned(conn, tiles, where.band) if rules.quiet_s else {}
     complete = [
         target
         for target, tile in zip(targets, tiles)
-        if rules.quiet_s and _is_complete(conn, rules, tile, frame["band"])
+        if rules.quiet_s and _is_complete(conn, rules, tile, where.band, planned.get(tile, 0))
     ]
     tasks.mark_dirty(conn, complete, f"{why}: the tile is complete")
     rest = [target for target in targets if target not in complete]
     tasks.mark_dirty(conn, rest, why, not_before=quiet_until(rules))
 
 
-def _is_complete(conn: Connection, rules: Rules, tile: str, band: str) -> bool:
+def _is_complete(conn: Connection, rules: Rules, tile: str, band: str, planned: int) -> bool:
     """Whether a tile has as many good frames of a band as are planned."""
-    wanted = frames.planned(conn, tile, band) or rules.complete.get(band, 0)
+    wanted = planned or rules.complete.get(band, 0)
     return wanted > 0 and frames.count_good(conn, tile, band) >= wanted
 
 
@@ -164,28 +187,28 @@ def awaited(conn: Connection, key: str) -> None:
     tasks.wake_family(conn, family, f"master {key} is tried again", pending_only=False)
 
 
-def settled(conn: Connection, rules: Rules, kind: str, key: str) -> None:
-    """A key ended without a new version: whoever waited for it looks again."""
+def settled(
+    conn: Connection, rules: Rules, kind: str, key: str, where: Touched | None = None
+) -> None:
+    """A key ended, with or without a new version: whoever waited for it looks again.
+
+    `where` are the tiles of an image, if the caller knows them.
+    """
     why = f"{kind} {key} is settled"
     if kind == "master":
         family = str(MasterKey.parse(key).configuration.detector)
         tasks.wake_family(conn, family, why, pending_only=True)
     elif kind == "detrended":
-        for _, master in _built_from(conn, rules, key):
-            tasks.wake(conn, "master", master, why)
+        tasks.wake(conn, _built_from(conn, rules, key), why)
     elif kind == "reduced":
-        frame = frames.get(conn, key)
-        for tile in frames.tiles_of(conn, frame["product_id"]):
-            tasks.wake(conn, "coadd", coadd_key(tile, frame["band"]), why)
+        tasks.wake(conn, (where or touched(conn, key)).coadds, why)
     elif kind == "coadd":
-        tasks.wake(conn, "catalogue", key, why)
+        tasks.wake(conn, [("catalogue", key)], why)
     elif kind == "catalogue":
         tile, _ = split_coadd_key(key)
-        for follower in ("dual", "zeropoints", "science"):
-            tasks.wake(conn, follower, tile, why)
+        tasks.wake(conn, [(k, tile) for k in ("dual", "zeropoints", "science")], why)
     else:
-        for follower in _FOLLOWERS.get(kind, ()):
-            tasks.wake(conn, follower, key, why)
+        tasks.wake(conn, [(k, key) for k in _FOLLOWERS.get(kind, ())], why)
 
 
 def _built_from(conn: Connection, rules: Rules, name: str) -> list[tuple[str, str]]:
@@ -196,8 +219,8 @@ def _built_from(conn: Connection, rules: Rules, name: str) -> list[tuple[str, st
     return [("master", str(key)) for key in keys]
 
 
-def made(conn: Connection, rules: Rules, kind: str, key: str, tiles_before: list[str]) -> None:
-    """A new version was committed."""
+def made(conn: Connection, rules: Rules, kind: str, key: str, where: Touched | None = None) -> None:
+    """A new version was committed; `where` are the tiles of an image, if the caller knows them."""
     if kind == "master":
         row = products.current(conn, "master", key)
         if row is not None and masters.get(conn, row["id"])["state"] == "certified":
@@ -207,7 +230,8 @@ def made(conn: Connection, rules: Rules, kind: str, key: str, tiles_before: list
         why = f"detrended image of {key} made"
         tasks.mark_dirty(conn, _built_from(conn, rules, key), why, not_before=quiet_until(rules))
     elif kind == "reduced":
-        reduced_changed(conn, rules, key, tiles_before)
+        where = where or touched(conn, key)
+        reduced_changed(conn, rules, key, where)
     elif kind == "coadd":
         tasks.mark_dirty(conn, [("catalogue", key)], f"coadd {key} made")
     elif kind == "catalogue":
@@ -216,7 +240,7 @@ def made(conn: Connection, rules: Rules, kind: str, key: str, tiles_before: list
         tasks.mark_dirty(conn, targets, f"catalogue {key} made")
     elif kind in _FOLLOWERS:
         tasks.mark_dirty(conn, [(k, key) for k in _FOLLOWERS[kind]], f"{kind} {key} made")
-    settled(conn, rules, kind, key)
+    settled(conn, rules, kind, key, where)
 
 
 def retired(conn: Connection, rules: Rules, kind: str, key: str, reason: str) -> None:
@@ -227,7 +251,7 @@ def retired(conn: Connection, rules: Rules, kind: str, key: str, reason: str) ->
     users = [pair for pair in products.users(conn, kind, key) if pair[0] in PLANNED]
     tasks.mark_dirty(conn, users, why, fresh=True)
     if kind == "reduced":
-        reduced_changed(conn, rules, key, [])
+        reduced_changed(conn, rules, key, touched(conn, key))
 
 
 def everything(conn: Connection, rules: Rules, why: str, *, fresh: bool = False) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
+from tesela.flow.plan.batch import Known
 from tesela.flow.plan.master_images import Sources
 from tesela.flow.plan.rules import Rules
 from tesela.flow.plan.spread import in_turns
@@ -28,9 +29,7 @@ def is_evidence(master_kind: str) -> bool:
     return kind.source == IMAGES or kind.obstype == "science"
 
 
-def sources(
-    conn: Connection, rules: Rules, key: MasterKey, _item: Due, _current: dict[str, Any] | None
-) -> Sources:
+def sources(conn: Connection, rules: Rules, key: MasterKey, _item: Due, _known: Known) -> Sources:
     """Say which raw frames a master is combined from."""
     frames = frames_of(conn, rules, key)
     usable = usable_frames(rules, key, frames)

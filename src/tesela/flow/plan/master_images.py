@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
+from tesela.flow.plan.batch import Known
 from tesela.flow.plan.reference import reference
 from tesela.flow.plan.rules import Rules
 from tesela.flow.plan.spread import spread
@@ -52,9 +53,7 @@ class Candidate:
     mjd: float = 0.0
 
 
-def sources(
-    conn: Connection, rules: Rules, key: MasterKey, item: Due, current: dict[str, Any] | None
-) -> Sources:
+def sources(conn: Connection, rules: Rules, key: MasterKey, item: Due, known: Known) -> Sources:
     """Say which detrended images a master is built from, spread over its period."""
     chosen_frames = rules.sky_frames(key.master_kind)
     most = chosen_frames.most if chosen_frames is not None else 0
@@ -76,7 +75,7 @@ def sources(
     }
     stale = ""
     if key.master_kind == "ILLUMINATION":
-        refcat, _, stale = reference(conn, rules, item, current)
+        refcat, _, stale = reference(known.shelf, rules, item, known.current)
         inputs |= refcat
     return Sources(
         frozenset(inputs),

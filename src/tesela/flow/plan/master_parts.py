@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
+from tesela.flow.plan.batch import Known
 from tesela.flow.plan.master_images import Sources
 from tesela.flow.plan.rules import Rules
 from tesela.ledger import masters, products
@@ -14,9 +15,7 @@ from tesela.ledger.tasks import Due
 from tesela.products.masterkind import KINDS
 
 
-def sources(
-    conn: Connection, rules: Rules, key: MasterKey, _item: Due, _current: dict[str, Any] | None
-) -> Sources:
+def sources(conn: Connection, rules: Rules, key: MasterKey, _item: Due, _known: Known) -> Sources:
     """Return the last certified master of each kind and filter of the period."""
     coming = _coming(conn, rules, key)
     if coming:

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from tesela.flow.plan import master_frames, master_images, master_keep, master_parts
+from tesela.flow.plan.batch import Known
 from tesela.flow.plan.choice import Chosen, choose_calset, recorded_calset
 from tesela.flow.plan.rules import Rules
 from tesela.flow.plan.wanted import Wanted
@@ -19,7 +20,7 @@ from tesela.products.masterkind import IMAGES, KINDS, MASTERS, RAW
 Sources = master_images.Sources
 
 
-def wanted(conn: Connection, rules: Rules, item: Due) -> Wanted:
+def wanted(conn: Connection, rules: Rules, item: Due, known: Known) -> Wanted:
     """Say what the master of one configuration and period should be made from."""
     key = MasterKey.parse(item.key)
     family = str(key.configuration.detector)
@@ -27,7 +28,7 @@ def wanted(conn: Connection, rules: Rules, item: Due) -> Wanted:
     if not rules.is_made(key.master_kind, key.configuration) or period.first != key.night:
         # Nobody makes it any more, or the calendar counts its nights to another period by now.
         return Wanted(keep=True)
-    current = products.current(conn, "master", item.key)
+    current = known.current
     if current is not None and not item.fresh and master_keep.is_kept(conn, rules, key, current):
         stale = master_keep.stale(conn, rules, key, current)
         return Wanted(inputs=products.input_ids(conn, current["id"]), stale=stale, family=family)
@@ -39,10 +40,10 @@ def wanted(conn: Connection, rules: Rules, item: Due) -> Wanted:
     if earlier:
         reason = f"comparison with {earlier[-1]}, being made"
         return Wanted(missing=reason, pending=True, family=family)
-    sources = _SOURCES[KINDS[key.master_kind].source](conn, rules, key, item, current)
+    sources = _SOURCES[KINDS[key.master_kind].source](conn, rules, key, item, known)
     if sources.missing:
         return _without(conn, rules, item, sources, current)
-    chosen = _corrections(conn, rules, key, item, current, sources.mjd)
+    chosen = _corrections(conn, rules, key, item, known, sources.mjd)
     if chosen.missing:
         return Wanted(missing=chosen.missing, pending=chosen.pending, family=family)
     calset = () if chosen.calset_id is None else (chosen.calset_id,)
@@ -82,7 +83,7 @@ def _corrections(
     rules: Rules,
     key: MasterKey,
     item: Due,
-    current: dict[str, Any] | None,
+    known: Known,
     mjd: float | None,
 ) -> Chosen:
     """The masters that its frames are corrected with; those that it joins are no corrections."""
@@ -90,12 +91,12 @@ def _corrections(
         return Chosen()
     profile = key.master_kind.lower()
     return choose_calset(
-        conn,
+        known.shelf,
         rules,
         rules.needs(key.master_kind, key.configuration),
         key.configuration,
         rules.middle(key) if mjd is None else mjd,
-        recorded=None if item.fresh else recorded_calset(conn, current, profile),
+        recorded=None if item.fresh else recorded_calset(conn, known.current, profile),
         profile=profile,
     )
 
@@ -108,9 +109,7 @@ def _compared_with(conn: Connection, rules: Rules, key: MasterKey) -> frozenset[
     return frozenset(i for i in found if i is not None)
 
 
-_SOURCES: dict[
-    str, Callable[[Connection, Rules, MasterKey, Due, dict[str, Any] | None], Sources]
-] = {
+_SOURCES: dict[str, Callable[[Connection, Rules, MasterKey, Due, Known], Sources]] = {
     RAW: master_frames.sources,
     IMAGES: master_images.sources,
     MASTERS: master_parts.sources,

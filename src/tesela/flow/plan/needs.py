@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 
 from tesela.flow.plan.choice import choose, missing_sentence
 from tesela.flow.plan.rules import Rules
+from tesela.flow.plan.shelf import Shelf
 from tesela.ledger import masters, queries
 from tesela.ledger.keys import Configuration
 from tesela.products.masterkind import FULL, KINDS
@@ -62,7 +63,7 @@ def _need(
     is_required: bool,
 ) -> MasterNeed:
     own = configuration.for_kind(kind)
-    choice = choose(conn, rules, kind, configuration, mjd)
+    choice = choose(Shelf(conn), rules, kind, configuration, mjd)
     row = choice.master
     if row is None:
         state = COMING if choice.waits_for else MISSING

@@ -12,14 +12,15 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from tesela.flow.plan import catalogues, coadds, downstream, masters, reduced, tile_products
+from tesela.flow.plan.batch import Batch, Known
 from tesela.flow.plan.rules import STEPS, Rules
 from tesela.flow.plan.wanted import Wanted
 from tesela.ledger import masters as master_rows
-from tesela.ledger import products, steps, tasks, verdicts
+from tesela.ledger import products, steps, tasks
 from tesela.ledger.clock import now_mjd
 from tesela.ledger.engine import Ledger
 
-WANTED: dict[str, Callable[[Connection, Rules, tasks.Due], Wanted]] = {
+WANTED: dict[str, Callable[[Connection, Rules, tasks.Due, Known], Wanted]] = {
     "master": masters.wanted,
     "detrended": reduced.wanted,
     "reduced": reduced.wanted,
@@ -63,21 +64,28 @@ def plan(ledger: Ledger, rules: Rules, *, now: float | None = None) -> Report:
 def plan_batch(conn: Connection, rules: Rules, report: Report, *, now: float | None = None) -> bool:
     """Look at up to `BATCH` dirty keys; False if there was none."""
     items = tasks.due(conn, now_mjd() if now is None else now, BATCH)
+    batch = Batch(conn, items)
     for item in items:
-        # A key of this batch may be made dirty again by one before it: it is looked at again.
-        tasks.clear(conn, item.kind, item.key, waiting=False)
-        _consider(conn, rules, item, report)
+        # Until its turn it is due, and others wait for it. One that is made dirty again by one
+        # after it is looked at again.
+        tasks.clear(conn, item.kind, item.key)
+        retired = len(report.retired)
+        _consider(conn, rules, item, batch.known(item), report)
+        if item.kind != "reduced" or len(report.retired) > retired:
+            batch.forget_masters()
     return bool(items)
 
 
-def _consider(conn: Connection, rules: Rules, item: tasks.Due, report: Report) -> None:
+def _consider(
+    conn: Connection, rules: Rules, item: tasks.Due, known: Known, report: Report
+) -> None:
     """Compare one key's wanted inputs with its current version's, and act."""
-    wanted = _wanted(conn, rules, item)
-    current = products.current(conn, item.kind, item.key)
-    task = tasks.get(conn, item.kind, item.key)
+    wanted = _wanted(conn, rules, item, known)
+    current, task = known.current, known.task
     report.waiting.pop((item.kind, item.key), None)
+    if known.is_waiting and not wanted.missing:
+        tasks.stop_waiting(conn, item.kind, item.key)
     if wanted.nothing or wanted.keep:
-        tasks.clear(conn, item.kind, item.key)
         tasks.withdraw(conn, task, wanted.nothing or "no work wanted")
         if current is not None and wanted.nothing:
             retire(conn, rules, item, current, wanted.nothing)
@@ -87,22 +95,18 @@ def _consider(conn: Connection, rules: Rules, item: tasks.Due, report: Report) -
         tasks.withdraw(conn, task, wanted.missing)
         _wait(conn, rules, item, wanted, report)
     elif task is not None and task["state"] == "running":
-        if task["wanted_hash"] == wanted.digest:
-            tasks.clear(conn, item.kind, item.key)
-        else:
+        if task["wanted_hash"] != wanted.digest:
             again = "a task with other inputs is running; looked at again when it ends"
             waits = Wanted(missing=again, pending=True, family=wanted.family)
             _wait(conn, rules, item, waits, report)
     else:
-        tasks.clear(conn, item.kind, item.key)
         _compare(conn, rules, item, wanted, (current, task), report)
 
 
-def _wanted(conn: Connection, rules: Rules, item: tasks.Due) -> Wanted:
-    flagged = verdicts.standing(conn, item.kind, item.key)
-    if flagged is not None:
-        return Wanted(nothing=f"flagged by {flagged['who']}: {flagged['reason']}")
-    return WANTED[item.kind](conn, rules, item)
+def _wanted(conn: Connection, rules: Rules, item: tasks.Due, known: Known) -> Wanted:
+    if known.flagged is not None:
+        return Wanted(nothing=f"flagged by {known.flagged['who']}: {known.flagged['reason']}")
+    return WANTED[item.kind](conn, rules, item, known)
 
 
 def _wait(conn: Connection, rules: Rules, item: tasks.Due, wanted: Wanted, report: Report) -> None:

@@ -10,22 +10,22 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from tesela.flow.plan import master_images
+from tesela.flow.plan.batch import Known
 from tesela.flow.plan.choice import choose_calset, recorded_calset
 from tesela.flow.plan.reference import reference
 from tesela.flow.plan.rules import PROFILE_OF, Rules
 from tesela.flow.plan.wanted import Wanted
-from tesela.ledger import frames, products, verdicts
+from tesela.ledger import frames
 from tesela.ledger.keys import Configuration
 from tesela.ledger.tasks import Due
 
 SECONDS_A_DAY = 86400.0
 
 
-def wanted(conn: Connection, rules: Rules, item: Due) -> Wanted:
+def wanted(conn: Connection, rules: Rules, item: Due, known: Known) -> Wanted:
     """Say what the image of one frame, of the profile `item.kind`, should be made from."""
-    frame = frames.get(conn, item.key)
-    current = products.current(conn, item.kind, item.key)
-    flagged = verdicts.standing(conn, "raw", item.key)
+    frame, current = known.frame or frames.get(conn, item.key), known.current
+    flagged = frame["flagged"]
     if flagged is not None:
         reason = f"flagged by {flagged['who']}: {flagged['reason']}"
         return Wanted(keep=True) if current is not None else Wanted(nothing=reason)
@@ -36,7 +36,7 @@ def wanted(conn: Connection, rules: Rules, item: Due) -> Wanted:
     family = str(configuration.detector)
     profile = PROFILE_OF[item.kind]
     chosen = choose_calset(
-        conn,
+        known.shelf,
         rules,
         rules.corrections(profile, configuration),
         configuration,
@@ -44,7 +44,7 @@ def wanted(conn: Connection, rules: Rules, item: Due) -> Wanted:
         recorded=None if item.fresh else recorded_calset(conn, current, profile),
         profile=profile,
     )
-    refcat, refcat_missing, refcat_stale = reference(conn, rules, item, current)
+    refcat, refcat_missing, refcat_stale = reference(known.shelf, rules, item, current)
     missing = "; ".join(part for part in (chosen.missing, refcat_missing) if part)
     if missing:
         pending = chosen.pending and not refcat_missing

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy.engine import Connection
-
 from tesela.flow.plan.rules import Rules
+from tesela.flow.plan.shelf import Shelf
 from tesela.ledger import products
 from tesela.ledger.tasks import Due
 
 
 def reference(
-    conn: Connection, rules: Rules, item: Due, current: dict[str, Any] | None
+    shelf: Shelf, rules: Rules, item: Due, current: dict[str, Any] | None
 ) -> tuple[set[int], str, str]:
     """Return (id of the reference catalogue, what is missing, what is stale).
 
@@ -20,11 +19,11 @@ def reference(
     """
     if not rules.refcat:
         return set(), "", ""
-    newest = products.current(conn, "refcat", rules.refcat)
+    newest = shelf.refcat(rules.refcat)
     if newest is None:
         return set(), f"no reference catalogue {rules.refcat}; add it with `refcat add`", ""
     if current is not None and not item.fresh:
-        used = [r for r in products.inputs(conn, current["id"]) if r["kind"] == "refcat"]
+        used = [r for r in products.inputs(shelf.conn, current["id"]) if r["kind"] == "refcat"]
         if used and used[0]["state"] == "valid" and used[0]["id"] != newest["id"]:
             stale = f"newer reference catalogue: {rules.refcat} version {newest['version']}"
             return {used[0]["id"]}, "", stale

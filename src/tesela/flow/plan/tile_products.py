@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.engine import Connection
 
+from tesela.flow.plan.batch import Known
 from tesela.flow.plan.reference import reference
 from tesela.flow.plan.rules import Rules
 from tesela.flow.plan.wanted import Wanted
@@ -38,7 +39,7 @@ class Bands:
         return frozenset((*self.coadds.values(), *self.catalogues.values()))
 
 
-def dual(conn: Connection, rules: Rules, item: Due) -> Wanted:
+def dual(conn: Connection, rules: Rules, item: Due, _known: Known) -> Wanted:
     """Every band's coadd and single catalogue; none without the detection band."""
     found = of_tile(conn, item.key)
     if found.awaited:
@@ -48,15 +49,14 @@ def dual(conn: Connection, rules: Rules, item: Due) -> Wanted:
     return Wanted(inputs=found.ids, megapixels=found.megapixels)
 
 
-def zeropoints(conn: Connection, rules: Rules, item: Due) -> Wanted:
+def zeropoints(conn: Connection, rules: Rules, item: Due, known: Known) -> Wanted:
     """The single catalogues, the frames behind their coadds, and the reference catalogue."""
     found = of_tile(conn, item.key)
     if found.awaited:
         return Wanted(missing=found.awaited, pending=True)
     if not found.catalogues:
         return Wanted(nothing=f"tile {item.key} has no catalogue")
-    current = products.current(conn, "zeropoints", item.key)
-    refcat, missing, stale = reference(conn, rules, item, current)
+    refcat, missing, stale = reference(known.shelf, rules, item, known.current)
     if missing:
         return Wanted(missing=missing)
     images = {
@@ -68,12 +68,12 @@ def zeropoints(conn: Connection, rules: Rules, item: Due) -> Wanted:
     return Wanted(inputs=found.ids | images | refcat, megapixels=found.megapixels, stale=stale)
 
 
-def valueadded(conn: Connection, _rules: Rules, item: Due) -> Wanted:
+def valueadded(conn: Connection, _rules: Rules, item: Due, _known: Known) -> Wanted:
     """The dual catalogue and the photometric solution."""
     return _from_tile(conn, item.key, ("dual", "zeropoints"))
 
 
-def science(conn: Connection, _rules: Rules, item: Due) -> Wanted:
+def science(conn: Connection, _rules: Rules, item: Due, _known: Known) -> Wanted:
     """Everything that is known of the tile."""
     made = _from_tile(conn, item.key, ("dual", "zeropoints", "valueadded"))
     if made.missing or made.nothing:

@@ -13,6 +13,7 @@ from tesela.flow.plan.choice import Choice, choose, missing_sentence, recorded_c
 from tesela.flow.plan.quick_words import numbers
 from tesela.flow.plan.reduced import mjd_mid
 from tesela.flow.plan.rules import Need, Rules
+from tesela.flow.plan.shelf import Shelf
 from tesela.ledger import calsets, exposures, frames, products, replicas, status, tasks, verdicts
 from tesela.ledger import masters as master_rows
 from tesela.ledger.clock import iso
@@ -167,7 +168,7 @@ def _explain_choice(
     members: list[dict[str, Any]],
 ) -> dict[str, Any]:
     kind, (configuration, mjd) = need.master_kind, of
-    choice = choose(conn, rules, kind, configuration, mjd)
+    choice = choose(Shelf(conn), rules, kind, configuration, mjd)
     chosen = choice.master
     kinds = (kind, STANDS_IN[kind]) if kind in STANDS_IN else (kind,)
     in_use = [

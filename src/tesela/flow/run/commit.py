@@ -58,14 +58,13 @@ def commit(
     were committed after all are found.
     """
     order, report = work
-    with ledger.read() as conn:
-        if products.is_made_by(conn, claim.attempt_id):
-            discard(order)
-            return []
-    _write_journal(order, claim.attempt_id, [file.final for file in report.files])
     given: list[Path] = []
     try:
-        _check_still_ours(ledger, claim)
+        # Before any name is given: the winner of a task may have the very names already.
+        if _is_committed(ledger, claim):
+            discard(order)
+            return []
+        _write_journal(order, claim.attempt_id, [file.final for file in report.files])
         for file in report.files:
             _give_name(file, site)
             given.append(site / file.final)
@@ -94,11 +93,14 @@ def _give_name(file: WrittenFile, site: Path) -> None:
     publish(temporary, final)
 
 
-def _check_still_ours(ledger: Ledger, claim: tasks.Claim) -> None:
-    """Before any name is given: the winner of a task may have the very names already."""
+def _is_committed(ledger: Ledger, claim: tasks.Claim) -> bool:
+    """Whether this result was committed after all; `Late` is raised if another has its task."""
     with ledger.read() as conn:
-        if not tasks.is_held(conn, claim):
-            raise Late
+        if tasks.is_held(conn, claim):
+            return False
+        if products.is_made_by(conn, claim.attempt_id):
+            return True
+    raise Late
 
 
 def _take_back(
@@ -146,13 +148,13 @@ def _commit_rows(
 ) -> list[str]:
     outcome = _result(order, report)
     ending = attempts.Ending("done", "", report.seconds, report.peak_memory_mb)
-    edges = [(row["id"], row["role"]) for row in tasks.inputs_of(conn, claim.task_id)]
     if not tasks.end(conn, claim, "done", ending):
         raise Late
     provenance.put_settings(conn, order.settings_hash, order.settings)
     environment = provenance.put_environment(conn, report.environment)
     row = replace(_row_of(claim, order, report), environment=environment)
-    product_id = products.insert(conn, row, edges)
+    product_id = products.insert(conn, row)
+    tasks.hand_over_inputs(conn, claim.task_id, product_id)
     products.add_quality(
         conn,
         product_id,
@@ -163,16 +165,16 @@ def _commit_rows(
     )
     if order.scope:
         steps.note_settings(conn, order.step, Scope.parse(order.scope), order.settings_hash)
-    tiles_before: list[str] = []
+    where: downstream.Touched | None = None
     raised: list[str] = []
     if order.kind == "master":
         _commit_master(conn, rules, order, product_id)
         key = MasterKey.parse(order.key)
         raised = watch.record(conn, rules, product_id, key, outcome.monitored, monitors)
     elif order.kind == "reduced":
-        tiles_before = _commit_tiles(conn, rules, order, outcome.footprint)
-    tasks.wake(conn, order.kind, order.key, "its task ended")
-    downstream.made(conn, rules, order.kind, order.key, tiles_before)
+        where = _commit_tiles(conn, rules, order, outcome.footprint)
+    tasks.wake(conn, [(order.kind, order.key)], "its task ended")
+    downstream.made(conn, rules, order.kind, order.key, where)
     return raised
 
 
@@ -264,14 +266,14 @@ def _commit_tiles(
     rules: Rules,
     order: Order,
     footprint: tuple[tuple[float, float], ...] | None,
-) -> list[str]:
-    """Let the solved footprint replace the tiles of the pointing; returns those before."""
+) -> downstream.Touched:
+    """Let the solved footprint replace the tiles of the pointing; returns both."""
     frame = frames.get(conn, order.key)
-    before = frames.tiles_of(conn, frame["product_id"])
+    before = now = tuple(frames.tiles_of(conn, frame["product_id"]))
     if footprint is not None:
-        tiles = rules.tiles_of(frame["project"], footprint, 0.0)
-        frames.set_tiles(conn, frame["product_id"], frame["band"], tiles, source="wcs")
-    return before
+        now = tuple(sorted(set(rules.tiles_of(frame["project"], footprint, 0.0))))
+        frames.set_tiles(conn, frame["product_id"], frame["band"], now, source="wcs")
+    return downstream.Touched(frame["band"], now, before)
 
 
 def discard(order: Order) -> None:

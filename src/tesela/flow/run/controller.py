@@ -295,7 +295,7 @@ class Controller:
                 conn, room, now=leases.now(conn), rooms=self._rooms(conn, room), controller=self.id
             )
             scribe = Scribe(conn, self.rules, self.site, self.registry, self.manner.patience)
-            orders = [scribe.of_claim(claim) for claim in claims]
+            orders = scribe.of_claims(claims)
         for claim, order in zip(claims, orders):
             future = self.engine.submit(self.registry[claim.step].run, order)
             self._flying[future] = (claim, order)

@@ -154,7 +154,7 @@ def _commit(intake: Intake, facts: FrameFacts, picture: products.File) -> None:
     size = (intake.folder / facts.path).stat().st_size
     with intake.ledger.write() as conn:
         frames.add(conn, facts, tiles, picture, size=size)
-        downstream.frame_arrived(conn, intake.rules, facts.name)
+        downstream.frame_arrived(conn, intake.rules, facts)
 
 
 def _refuse(intake: Intake, path: Path, reason: str, outcome: str, log: str = "") -> FileResult:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,16 +13,15 @@ from sqlalchemy.engine import Connection
 from tesela.errors import LedgerError
 from tesela.flow.plan.reduced import mjd_mid
 from tesela.flow.plan.rules import PROFILE_OF, Rules
+from tesela.flow.run.order_facts import OrderFacts
 from tesela.flow.run.remake import Remake, recorded_settings
 from tesela.flow.run.steps import InputRef, Order, Registry
-from tesela.ledger import calsets, frames, masters, products, steps, tasks
+from tesela.ledger import products, steps, tasks
 from tesela.ledger.keys import MasterKey, Scope
 from tesela.products import paths
-from tesela.products.frame import FrameFacts
 from tesela.products.validity import Validity
 
 _TAKEN = ("raw", "detrended")
-_FACTS = tuple(FrameFacts.__dataclass_fields__)
 
 
 @dataclass(frozen=True)
@@ -53,11 +52,25 @@ class Scribe:
     site: Path
     registry: Registry
     patience: Patience = field(default_factory=Patience)
+    facts: OrderFacts = field(init=False)
 
-    def of_claim(self, claim: tasks.Claim) -> Order:
-        """Describe one attempt completely: a worker asks nobody anything."""
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "facts", OrderFacts(self.conn))
+
+    def of_claims(self, claims: Sequence[tasks.Claim]) -> list[Order]:
+        """Describe attempts completely: a worker asks nobody anything."""
+        inputs = tasks.inputs_of(self.conn, [claim.task_id for claim in claims])
+        named = [claim.key for claim in claims if claim.kind in PROFILE_OF]
+        self.facts.learn((row for rows in inputs.values() for row in rows), named)
+        versions = products.last_versions(self.conn, [(one.kind, one.key) for one in claims])
+        return [
+            self._order(one, inputs.get(one.task_id, []), 1 + versions.get((one.kind, one.key), 0))
+            for one in claims
+        ]
+
+    def _order(self, claim: tasks.Claim, rows: list[dict[str, Any]], version: int) -> Order:
         spec = self.registry[claim.step]
-        scope = steps.scope_of(self.conn, claim.kind, claim.key)
+        scope = self._scope(claim.kind, claim.key)
         settings, settings_hash = spec.settings_in(scope)
         order = Order(
             task_id=claim.task_id,
@@ -65,8 +78,8 @@ class Scribe:
             step=claim.step,
             kind=claim.kind,
             key=claim.key,
-            version=products.next_version(self.conn, claim.kind, claim.key),
-            inputs=self._inputs(claim.kind, claim.key, tasks.inputs_of(self.conn, claim.task_id)),
+            version=version,
+            inputs=self._inputs(claim.kind, claim.key, rows),
             settings=settings,
             site=str(self.site),
             out_dir=str(paths.work_folder(self.site) / f"{claim.attempt_id}"),
@@ -121,90 +134,65 @@ class Scribe:
         )
         return Remake(spec.run, order, product["data_hash"], product["path"])
 
+    def _scope(self, kind: str, key: str) -> Scope | None:
+        if kind not in PROFILE_OF:
+            return steps.scope_of(self.conn, kind, key)
+        frame = self.facts.frame(key)
+        return Scope.of(frame["camera"], frame["project"], frame["obstype"])
+
     def _inputs(self, kind: str, key: str, rows: list[dict[str, Any]]) -> tuple[InputRef, ...]:
+        self.facts.learn(rows, [key] if kind in PROFILE_OF else [])
         mjd = None
         if kind in PROFILE_OF:
-            mjd = mjd_mid(frames.get(self.conn, key))
+            mjd = mjd_mid(self.facts.frame(key))
         elif kind == "master":
-            taken = [r for r in rows if r["kind"] in _TAKEN]
-            found = frames.several(self.conn, [row["key"] for row in taken])
-            starts = [frame["mjd_start"] for frame in found.values()]
+            taken = {row["key"] for row in rows if row["kind"] in _TAKEN}
+            starts = [self.facts.frame(name)["mjd_start"] for name in taken]
             own = MasterKey.parse(key)
             mjd = statistics.median(starts) if starts else self.rules.middle(own)
-        known = _Known.of(self.conn, rows)
-        return tuple(self.input_ref(row, mjd, known) for row in rows)
+        return tuple(self._input_ref(row, mjd) for row in rows)
 
-    def input_ref(
-        self, row: dict[str, Any], mjd: float | None, known: _Known | None = None
-    ) -> InputRef:
+    def input_ref(self, row: dict[str, Any], mjd: float | None) -> InputRef:
         """Describe one input (a row of a product, with its role) of a product of an instant."""
-        conn, kind = self.conn, row["kind"]
-        known = known or _Known.of(conn, [row])
+        self.facts.learn([row])
+        return self._input_ref(row, mjd)
+
+    def _input_ref(self, row: dict[str, Any], mjd: float | None) -> InputRef:
+        known, kind = self.facts, row["kind"]
         members: tuple[InputRef, ...] = ()
         facts: dict[str, Any] = {}
         if kind == "raw":
-            facts = known.frame(row["key"])
+            facts = known.facts_of_frame(row["key"])
         elif kind == "master":
-            facts = _master_facts(conn, self.rules, row["id"], mjd, known.metrics_of(row["id"]))
+            facts = self._master_facts(row["id"], mjd)
         elif kind == "calset":
-            found = calsets.members(conn, row["id"])
-            theirs = _Known.of(conn, found)
-            members = tuple(self.input_ref(member, mjd, theirs) for member in found)
+            members = tuple(self._input_ref(member, mjd) for member in known.members(row["id"]))
         elif kind in PROFILE_OF:
-            facts = {**known.frame(row["key"]), "metrics": known.metrics_of(row["id"])}
+            facts = {**known.facts_of_frame(row["key"]), "metrics": known.metrics(row["id"])}
         elif kind == "coadd":
-            facts = {"metrics": known.metrics_of(row["id"])}
+            facts = {"metrics": known.metrics(row["id"])}
         path = str(self.site / row["path"]) if row["path"] else ""
         remake = None
         if row.get("dropped_mjd") is not None:
-            remake = self.as_recorded(products.by_id(conn, row["id"]))
+            remake = self.as_recorded(products.by_id(self.conn, row["id"]))
         return InputRef(kind, row["key"], row["version"], path, row["role"], facts, members, remake)
 
-
-@dataclass(frozen=True)
-class _Known:
-    """Facts of the inputs of an order, looked up together: a coadd may have hundreds."""
-
-    frames: dict[str, dict[str, Any]]
-    metrics: dict[int, dict[str, Any]]
-
-    @classmethod
-    def of(cls, conn: Connection, rows: list[dict[str, Any]]) -> _Known:
-        named = [row["key"] for row in rows if row["kind"] == "raw" or row["kind"] in PROFILE_OF]
-        measured = [row["id"] for row in rows if row["kind"] not in ("raw", "calset", "refcat")]
-        return cls(frames.several(conn, named), products.metrics_of(conn, measured))
-
-    def frame(self, name: str) -> dict[str, Any]:
-        """A frame's facts as `FrameFacts.as_dict` gives them."""
-        return {field: self.frames[name][field] for field in _FACTS}
-
-    def metrics_of(self, product_id: int) -> dict[str, Any]:
-        """What was measured on a version; nothing on one that nobody judged."""
-        return self.metrics.get(product_id, {})
+    def _master_facts(self, product_id: int, mjd: float | None) -> dict[str, Any]:
+        row = self.facts.master(product_id)
+        names = ("master_kind", "configuration", "night", "valid_begin", "valid_end", "n_frames")
+        facts: dict[str, Any] = {name: row[name] for name in names}
+        facts["metrics"] = self.facts.metrics(product_id)
+        if mjd is not None:
+            facts["distance_days"] = Validity(row["valid_begin"], row["valid_end"]).distance(mjd)
+            facts["is_older"] = row["valid_begin"] <= mjd
+            camera = row["configuration"].split(".")[1]
+            facts["crosses"] = self.rules.calendar.crossed(
+                row["master_kind"], camera, row["valid_begin"], mjd
+            )
+        return facts
 
 
 def _flat(refs: Iterable[InputRef]) -> Iterator[InputRef]:
     for ref in refs:
         yield ref
         yield from ref.members
-
-
-def _master_facts(
-    conn: Connection,
-    rules: Rules,
-    product_id: int,
-    mjd: float | None,
-    metrics: dict[str, Any],
-) -> dict[str, Any]:
-    row = masters.get(conn, product_id)
-    names = ("master_kind", "configuration", "night", "valid_begin", "valid_end", "n_frames")
-    facts: dict[str, Any] = {name: row[name] for name in names}
-    facts["metrics"] = metrics
-    if mjd is not None:
-        facts["distance_days"] = Validity(row["valid_begin"], row["valid_end"]).distance(mjd)
-        facts["is_older"] = row["valid_begin"] <= mjd
-        camera = row["configuration"].split(".")[1]
-        facts["crosses"] = rules.calendar.crossed(
-            row["master_kind"], camera, row["valid_begin"], mjd
-        )
-    return facts

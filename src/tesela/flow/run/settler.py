@@ -16,7 +16,7 @@ from tesela.flow.run.alerts import Alerts
 from tesela.flow.run.journal import Journal
 from tesela.flow.run.retries import fate
 from tesela.flow.run.steps import Order, Registry, Report
-from tesela.ledger import attempts, events, frames, status, tasks
+from tesela.ledger import attempts, events, status, tasks
 from tesela.ledger.engine import Ledger
 
 
@@ -129,10 +129,10 @@ class Settler:
     def _give_up(self, conn: Connection, claim: tasks.Claim, state: str, reason: str) -> None:
         """A task ended without a product: write it down and have those look who waited for it."""
         events.record(conn, f"task {state}", kind=claim.kind, key=claim.key, detail=reason)
-        tasks.wake(conn, claim.kind, claim.key, "its task ended")
+        tasks.wake(conn, [(claim.kind, claim.key)], "its task ended")
         if claim.kind == "reduced":
-            tiles = frames.tiles_of(conn, frames.get(conn, claim.key)["product_id"])
-            downstream.reduced_changed(conn, self.rules, claim.key, tiles)
+            where = downstream.touched(conn, claim.key)
+            downstream.reduced_changed(conn, self.rules, claim.key, where)
         downstream.settled(conn, self.rules, claim.kind, claim.key)
 
     def _tell(self, claim: tasks.Claim, state: str, reason: str) -> None:

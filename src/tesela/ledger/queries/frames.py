@@ -36,9 +36,10 @@ CCDS_OF_NIGHT = text("""
     ORDER BY x.mjd_start, x.key
 """)
 
-FRAMES_BY_SHA = text("""
+# With this file, these pixels or this name.
+FRAMES_LIKE = text("""
     SELECT name, sha256, data_sha256 FROM frame
-    WHERE sha256 = :sha256 OR data_sha256 = :data_sha256
+    WHERE sha256 = :sha256 OR data_sha256 = :data_sha256 OR name = :name
     ORDER BY name
 """)
 
@@ -132,6 +133,10 @@ FRAMES_OF_TILE = text("""
     WHERE ft.tile = :tile AND ft.band = :band
     ORDER BY f.name
 """)
+
+PLANNED_OF_TILES = text("""
+    SELECT tile, frames FROM planned WHERE tile IN :keys AND band = :band
+""").bindparams(bindparam("keys", expanding=True))
 
 # Frames of a tile and band whose image would go into a coadd now.
 GOOD_FRAMES = text("""

@@ -18,6 +18,13 @@ _USED = """
     )
 """
 
+STANDING_OF_GROUPS = text("""
+    SELECT * FROM verdict
+    WHERE withdrawn_mjd IS NULL
+      AND (kind = 'exposure' AND key = :exposure OR kind = 'night' AND key = :night)
+    ORDER BY kind LIMIT 1
+""")
+
 # Every current product made, directly or not, from a product of this kind and these keys.
 USERS = _of_keys(
     _USED

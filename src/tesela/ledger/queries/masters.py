@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import text
+from sqlalchemy import bindparam, text
 
 # The certified master that holds at an instant, and the nearest on either side. A certified version
 # serves until a later one is certified, whatever became of that one's gates.
@@ -19,6 +19,10 @@ CERTIFIED_AROUND = text("""
           AND m.state = 'certified' AND m.valid_begin > :mjd
         ORDER BY m.valid_begin LIMIT 1) after
 """)
+
+MASTERS_OF_IDS = text("SELECT * FROM master WHERE product_id IN :keys").bindparams(
+    bindparam("keys", expanding=True)
+)
 
 PREVIOUS_CERTIFIED = text("""
     SELECT m.product_id FROM master m JOIN product p ON p.id = m.product_id

@@ -5,6 +5,9 @@ from __future__ import annotations
 from sqlalchemy import bindparam, text
 
 CURRENT = text("SELECT * FROM product WHERE kind = :kind AND key = :key AND is_current")
+CURRENT_OF_KEYS = text("""
+    SELECT * FROM product WHERE kind = :kind AND key IN :keys AND is_current
+""").bindparams(bindparam("keys", expanding=True))
 VERSION = text("SELECT * FROM product WHERE kind = :kind AND key = :key AND version = :version")
 ALL_CURRENT = text("SELECT * FROM product WHERE kind = :kind AND is_current ORDER BY key")
 
@@ -20,13 +23,24 @@ METRICS_OF = text("""
 LAST_VERSION = text("""
     SELECT COALESCE(MAX(version), 0) FROM product WHERE kind = :kind AND key = :key
 """)
+LAST_VERSIONS = text("""
+    SELECT key, MAX(version) AS last FROM product WHERE kind = :kind AND key IN :keys GROUP BY key
+""").bindparams(bindparam("keys", expanding=True))
 
-INPUTS = text("""
-    SELECT e.role, p.id, p.kind, p.key, p.version, p.state, p.is_current, p.path, p.data_hash,
-           p.dropped_mjd
+_INPUTS = """
+    SELECT e.product, e.role, p.id, p.kind, p.key, p.version, p.state, p.is_current, p.path,
+           p.data_hash, p.dropped_mjd
     FROM edge e JOIN product p ON p.id = e.source
-    WHERE e.product = :product
+    WHERE {which}
     ORDER BY e.role, p.kind, p.key, p.version
+"""
+INPUTS = text(_INPUTS.format(which="e.product = :product"))
+INPUTS_OF_MANY = text(_INPUTS.format(which="e.product IN :keys")).bindparams(
+    bindparam("keys", expanding=True)
+)
+
+SETTINGS_NOTED = text("""
+    SELECT settings_hash FROM step_settings WHERE step = :step AND scope = :scope
 """)
 
 SETTINGS_NOW = text("""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import text
+from sqlalchemy import bindparam, text
 
 RANKS = {
     "master": 0, "detrended": 1, "reduced": 2, "coadd": 3, "catalogue": 4, "dual": 5,
@@ -48,6 +48,15 @@ DUE = text("""
     ORDER BY priority DESC, rank, key
     LIMIT :limit
 """)
+
+CLEAR_DIRTY = text("DELETE FROM dirty WHERE kind = :kind AND key = :key")
+
+WAITING_OF_KEYS = text("SELECT key FROM waiting WHERE kind = :kind AND key IN :keys").bindparams(
+    bindparam("keys", expanding=True)
+)
+TASKS_OF_KEYS = text("SELECT * FROM task WHERE kind = :kind AND key IN :keys").bindparams(
+    bindparam("keys", expanding=True)
+)
 
 IS_PENDING = text("""
     SELECT EXISTS (SELECT 1 FROM dirty WHERE kind = :kind AND key = :key)
@@ -135,11 +144,26 @@ END_TASK = text("""
     WHERE id = :task_id AND attempt_id = :attempt_id AND state = 'running'
 """)
 
-INPUTS_OF_TASK = text("""
-    SELECT i.role, p.id, p.kind, p.key, p.version, p.path, p.data_hash, p.dropped_mjd
+CLOSE_ATTEMPT = text("""
+    UPDATE attempt SET ended_mjd = :ended_mjd, outcome = :outcome, fault_class = :fault_class,
+                       seconds = :seconds, peak_memory_mb = :peak_memory_mb, log = :log
+    WHERE id = :id AND outcome = 'running'
+""")
+
+IS_HELD = text("""
+    SELECT 1 FROM task WHERE id = :task_id AND attempt_id = :attempt_id AND state = 'running'
+""")
+
+INPUTS_OF_TASKS = text("""
+    SELECT i.task_id, i.role, p.id, p.kind, p.key, p.version, p.path, p.data_hash, p.dropped_mjd
     FROM task_input i JOIN product p ON p.id = i.source
-    WHERE i.task_id = :task_id
+    WHERE i.task_id IN :keys
     ORDER BY i.role DESC, p.kind, p.key, p.version
+""").bindparams(bindparam("keys", expanding=True))
+
+EDGES_OF_TASK = text("""
+    INSERT INTO edge (product, source, role)
+    SELECT :product, source, role FROM task_input WHERE task_id = :task_id
 """)
 
 # Tasks under way that are to use a product.
