@@ -177,7 +177,7 @@ def test_flagging_a_frame_settles_its_own_failed_task(ledger: Ledger, site: Path
     flag(ledger, "sci1")
     assert ran(ledger, site) == set()
     with ledger.read() as conn:
-        assert tasks.ended_badly(conn) == []
+        assert status.ended_badly(conn) == []
     unflag(ledger, "sci1")
     assert ("reduced", "sci1") in ran(ledger, site)
 

@@ -100,7 +100,7 @@ def test_what_did_not_fail_cannot_be_tried_again(failed: Ledger) -> None:
         with pytest.raises(NotFound, match="no skipped or dead task"):
             again(failed, [key], [])
     with failed.read() as conn:
-        assert len(tasks.ended_badly(conn)) == 2
+        assert len(status.ended_badly(conn)) == 2
 
 
 @pytest.mark.parametrize(

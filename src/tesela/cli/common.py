@@ -98,11 +98,13 @@ def progress_bar(as_json: bool) -> Iterator[Progress | None]:
         yield bar
 
 
-def some(sentences: list[str], limit: int = 10) -> Iterator[str]:
-    """Give the first sentences, and how many more there are."""
+def some(sentences: list[str], limit: int = 10, of: int = 0) -> Iterator[str]:
+    """Give the first sentences, and how many more there are; `of` where these are not all."""
     yield from sentences[:limit]
-    if len(sentences) > limit:
-        yield f"  ... and {len(sentences) - limit} more (--json lists all)"
+    every = max(of, len(sentences))
+    if every > limit:
+        listed = "all" if len(sentences) == every else f"{len(sentences)} of them"
+        yield f"  ... and {every - limit} more (--json lists {listed})"
 
 
 def warning_lines(groups: list[dict[str, Any]]) -> Iterator[str]:

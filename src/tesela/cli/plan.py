@@ -114,11 +114,12 @@ def planned(opened: Site, *, dry_run: bool) -> dict[str, Any]:
 
 def _found(conn: Connection, opened: Site) -> dict[str, Any]:
     from tesela.flow.plan.forecast import forecast
-    from tesela.ledger import status, steps
+    from tesela.ledger import status, steps, tasks
 
     ahead = forecast(conn, opened.rules, steps.declared(conn))
     return {
         "due": status.due_tasks(conn),
+        "n_due": tasks.count_open(conn),
         "expected": [dataclasses.asdict(work) for work in ahead],
         "core_seconds": sum(work.seconds for work in ahead),
         "waiting": status.waiting(conn),
@@ -128,14 +129,14 @@ def _found(conn: Connection, opened: Site) -> dict[str, Any]:
 
 def lines(data: dict[str, Any]) -> Iterator[str]:
     """Say it for people, at most a dozen lines a part."""
-    due = len(data["due"])
+    due = data["n_due"]
     behind = max(sum(work["tasks"] for work in data["expected"]) - due, 0)
     sentence = f"{plural(due, 'task')} due"
     if behind:
         which = {0: "what is under way", 1: "it"}.get(due, "them")
         sentence += f"; {behind} more {'waits' if behind == 1 else 'wait'} for {which}"
     yield sentence + (f"; about {core_time(data['core_seconds'])} in all" if due + behind else "")
-    yield from some([f"  {t['step']} {t['key']}: {t['why']}" for t in data["due"]], 12)
+    yield from some([f"  {t['step']} {t['key']}: {t['why']}" for t in data["due"]], 12, due)
     yield from waiting_lines(data["waiting"])
     for row in data["retired"]:
         yield f"retired: {row['kind']} {row['key']}: {row['reason']}"

@@ -38,6 +38,18 @@ def each(conn: Connection, query: Executable, rows: list[dict[str, Any]]) -> Non
 
 
 @contextlib.contextmanager
+def in_written_order(conn: Connection) -> Iterator[None]:
+    """Have PostgreSQL join tables in the order in which they stand: what `CROSS JOIN` does on
+    SQLite."""
+    if conn.dialect.name != "postgresql":
+        yield
+        return
+    conn.execute(text("SET LOCAL join_collapse_limit = 1"))
+    yield
+    conn.execute(text("SET LOCAL join_collapse_limit = DEFAULT"))
+
+
+@contextlib.contextmanager
 def followed_by_index(conn: Connection, wanted: bool = True) -> Iterator[None]:
     """Have PostgreSQL look up each row by its index, if that is wanted.
 

@@ -261,9 +261,14 @@ def stale_groups(conn: Connection) -> list[dict[str, Any]]:
     return _stale(tallies.current(conn), staleness.now(conn))
 
 
+MOST_DUE = 1000
+"""Tasks that are named, of the many that may be due."""
+
+
 def due_tasks(conn: Connection) -> list[dict[str, Any]]:
-    """Return the tasks ready or running, with why."""
-    return [dict(row) for row in conn.execute(queries.READY_TASKS).mappings()]
+    """Return the most urgent tasks ready or running, with why: `MOST_DUE` at the most."""
+    rows = conn.execute(queries.READY_TASKS, {"limit": MOST_DUE}).mappings()
+    return [dict(row) for row in rows]
 
 
 def ended_badly(conn: Connection) -> list[dict[str, Any]]:

@@ -363,11 +363,6 @@ def count_ended_badly(conn: Connection) -> dict[str, int]:
     return {"dead": 0, "skipped": 0, **{state: int(n) for state, n in conn.execute(query)}}
 
 
-def ended_badly(conn: Connection) -> list[dict[str, Any]]:
-    """Return the dead and skipped tasks: step, kind, key, state, attempts, reason."""
-    return [dict(row) for row in conn.execute(queries.ENDED_BADLY).mappings()]
-
-
 def retry(conn: Connection, kind: str, key: str) -> bool:
     """Make a dead or skipped task ready again; returns whether there was one."""
     table = schema.task

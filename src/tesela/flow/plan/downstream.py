@@ -13,6 +13,7 @@ from tesela.flow.plan.rules import PROFILE_OF, Rules
 from tesela.ledger import frames, masters, products, queries, schema, tasks
 from tesela.ledger.clock import SECONDS_A_DAY, now_mjd
 from tesela.ledger.keys import Configuration, MasterKey, coadd_key, split_coadd_key
+from tesela.ledger.parts import in_written_order
 from tesela.products.frame import FrameFacts, night_of
 from tesela.products.masterkind import KINDS, MASTERS, RAW
 
@@ -177,7 +178,8 @@ def images_near(conn: Connection, rules: Rules, key: MasterKey) -> list[tuple[st
     }
     profiles = KINDS[key.master_kind].profiles
     kinds = {kind for kind, profile in PROFILE_OF.items() if profile in profiles}
-    rows = conn.execute(queries.IMAGES_NEAR, wanted)
+    with in_written_order(conn):
+        rows = conn.execute(queries.IMAGES_NEAR, wanted).all()
     return [(row.kind, row.name) for row in rows if row.kind in kinds]
 
 

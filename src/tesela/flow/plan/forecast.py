@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from sqlalchemy.engine import Connection
 
@@ -13,15 +12,15 @@ from tesela.flow.plan import master_frames, master_images, tile_products
 from tesela.flow.plan.rules import PROFILE_OF, STEPS, Rules
 from tesela.flow.plan.spread import spread
 from tesela.ledger import master_lists, masters, queries
-from tesela.ledger.keys import MasterKey
-from tesela.ledger.parts import followed_by_index
+from tesela.ledger.keys import MasterKey, coadd_key, split_coadd_key
+from tesela.ledger.parts import ask, followed_by_index
 from tesela.products.masterkind import IMAGES, KINDS, RAW
 
 _BEFORE = {
-    "dual": frozenset({"band", "dual"}),
-    "zeropoints": frozenset({"band", "zeropoints"}),
-    "valueadded": frozenset({"band", "dual", "zeropoints", "valueadded"}),
-    "science": frozenset({"band", *tile_products.KINDS}),
+    "dual": frozenset({"dual"}),
+    "zeropoints": frozenset({"zeropoints"}),
+    "valueadded": frozenset({"dual", "zeropoints", "valueadded"}),
+    "science": frozenset({*tile_products.KINDS}),
 }
 _LATEST, _WINDOW = 200, 5_000
 """Attempts that a step's speed is taken from, and among how many of all steps they are looked
@@ -57,15 +56,57 @@ def _work(conn: Connection, rules: Rules) -> dict[str, tuple[int, float]]:
     """Number of tasks and megapixels by kind."""
     keys = [MasterKey.parse(row.key) for row in conn.execute(queries.MASTERS_AHEAD)]
     images = {k: conn.execute(queries.FRAMES_AHEAD, {"kind": k}).one() for k in PROFILE_OF}
-    tiles = conn.execute(queries.TILES_AHEAD).one()
-    whole = conn.execute(queries.WHOLE_TILES_AHEAD).all()
+    tiles = _Tiles.of(conn)
     return {
         "master": (len(keys), sum(_megapixels(conn, rules, key) for key in keys)),
         **{kind: (row.n, float(row.megapixels or 0.0)) for kind, row in images.items()},
-        "coadd": (tiles.coadds, float(tiles.coadd_megapixels or 0.0)),
-        "catalogue": (tiles.catalogues, float(tiles.megapixels or 0.0)),
-        **{kind: _whole_tiles(whole, before) for kind, before in _BEFORE.items()},
+        "coadd": tiles.of_bands(tiles.coadds),
+        "catalogue": tiles.of_bands(tiles.coadds | tiles.catalogues),
+        **{kind: tiles.whole(before) for kind, before in _BEFORE.items()},
     }
+
+
+@dataclass(frozen=True)
+class _Tiles:
+    """The tiles that are ahead."""
+
+    coadds: frozenset[str]
+    """Keys of the coadds that are due, or will be when the frames before them are reduced."""
+    catalogues: frozenset[str]
+    """Keys of the catalogues that are due by themselves."""
+    own: tuple[tuple[str, str], ...]
+    """(kind, tile) of the products of a whole tile that are due by themselves."""
+    megapixels: Mapping[str, float]
+    """Of all frames of a coadd, by its key."""
+
+    @classmethod
+    def of(cls, conn: Connection) -> _Tiles:
+        coadds = frozenset(conn.scalars(queries.TOUCHED_AHEAD))
+        rows = [(row.kind, row.key) for row in conn.execute(queries.TILES_AHEAD)]
+        catalogues = frozenset(key for kind, key in rows if kind == "catalogue")
+        own = tuple((kind, key) for kind, key in rows if kind != "catalogue")
+        tiles = {split_coadd_key(key)[0] for key in coadds | catalogues} | {key for _, key in own}
+        megapixels = {
+            coadd_key(row["tile"], row["band"]): float(row["megapixels"])
+            for row in ask(conn, queries.MEGAPIXELS_OF_TILES, tiles)
+        }
+        return cls(coadds, catalogues, own, megapixels)
+
+    def of_bands(self, keys: frozenset[str]) -> tuple[int, float]:
+        """Number and megapixels of coadds, or of their catalogues."""
+        return len(keys), sum(self.megapixels.get(key, 0.0) for key in keys)
+
+    def whole(self, before: frozenset[str]) -> tuple[int, float]:
+        """Number and megapixels of the tiles of which something is ahead from which a product is
+        made, or the product itself."""
+        tiles = {split_coadd_key(key)[0] for key in self.coadds | self.catalogues}
+        tiles |= {tile for kind, tile in self.own if kind in before}
+        pixels: dict[str, float] = dict.fromkeys(tiles, 0.0)
+        for key, one in self.megapixels.items():
+            tile, _ = split_coadd_key(key)
+            if tile in pixels:
+                pixels[tile] += one
+        return len(pixels), sum(one or 1.0 for one in pixels.values())
 
 
 def _megapixels(conn: Connection, rules: Rules, key: MasterKey) -> float:
@@ -95,12 +136,6 @@ def _parts(conn: Connection, rules: Rules, key: MasterKey) -> int:
             if period.first <= other.night < period.end:
                 found.add((kind, str(other.configuration)))
     return len(found)
-
-
-def _whole_tiles(rows: Sequence[Any], before: frozenset[str]) -> tuple[int, float]:
-    """Tiles of which something is ahead from which a product is made, or the product itself."""
-    pixels = {row.tile: float(row.megapixels or 1.0) for row in rows if row.kind in before}
-    return len(pixels), sum(pixels.values())
 
 
 def speeds(conn: Connection, declared: Mapping[str, float]) -> dict[str, float]:

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import text
-
-ENDED_BADLY = text("""
-    SELECT t.step, t.kind, t.key, t.state, t.attempts, t.reason FROM task t
-    WHERE t.state IN ('dead', 'skipped') ORDER BY t.state, t.step, t.key
-""")
+from sqlalchemy import bindparam, text
 
 # What is due or waits for something under way, and the tiles that follow from it.
 _AHEAD = """
@@ -31,44 +26,19 @@ FRAMES_AHEAD = text(
 """
 )
 MASTERS_AHEAD = text(_AHEAD + "SELECT key FROM ahead WHERE kind = 'master' ORDER BY key")
+TOUCHED_AHEAD = text(_AHEAD + "SELECT key FROM touched")
 TILES_AHEAD = text(
     _AHEAD
     + """
-    , every_tile(key) AS (
-        SELECT key FROM touched UNION SELECT key FROM ahead WHERE kind = 'catalogue'
-    ),
-    of_tile(key, megapixels) AS (
-        SELECT ft.tile || '.' || ft.band, SUM(f.nx * f.ny / 1e6)
-        FROM frame_tile ft JOIN frame f ON f.product_id = ft.frame_id
-        GROUP BY ft.tile, ft.band
-    )
-    SELECT COUNT(t.key) AS coadds, COUNT(*) AS catalogues,
-           SUM(CASE WHEN t.key IS NULL THEN 0.0 ELSE o.megapixels END) AS coadd_megapixels,
-           SUM(o.megapixels) AS megapixels
-    FROM every_tile e LEFT JOIN touched t ON t.key = e.key LEFT JOIN of_tile o ON o.key = e.key
+    SELECT kind, key FROM ahead
+    WHERE kind IN ('catalogue', 'dual', 'zeropoints', 'valueadded', 'science')
 """
 )
-
-# Tiles of which a product is ahead, or a band, with the pixels of all their frames.
-WHOLE_TILES_AHEAD = text(
-    _AHEAD
-    + """
-    , of_band(tile) AS (
-        SELECT DISTINCT ft.tile FROM frame_tile ft
-        JOIN (SELECT key FROM touched UNION SELECT key FROM ahead WHERE kind = 'catalogue') e
-          ON e.key = ft.tile || '.' || ft.band
-    ),
-    whole(tile, kind) AS (
-        SELECT tile, 'band' FROM of_band
-      UNION SELECT key, kind FROM ahead
-        WHERE kind IN ('dual', 'zeropoints', 'valueadded', 'science')
-    )
-    SELECT w.tile, w.kind,
-           (SELECT SUM(f.nx * f.ny / 1e6) FROM frame_tile ft
-            JOIN frame f ON f.product_id = ft.frame_id WHERE ft.tile = w.tile) AS megapixels
-    FROM whole w
-"""
-)
+MEGAPIXELS_OF_TILES = text("""
+    SELECT ft.tile, ft.band, SUM(f.nx * f.ny / 1e6) AS megapixels
+    FROM frame_tile ft JOIN frame f ON f.product_id = ft.frame_id
+    WHERE ft.tile IN :keys GROUP BY ft.tile, ft.band
+""").bindparams(bindparam("keys", expanding=True))
 
 # Among the latest attempts of all steps, the latest first.
 LATEST_SPEEDS = text("""
@@ -88,7 +58,7 @@ ANY_SPEEDS = text("""
 
 READY_TASKS = text("""
     SELECT step, key, why, state FROM task WHERE state IN ('ready', 'running')
-    ORDER BY priority DESC, id
+    ORDER BY priority DESC, id LIMIT :limit
 """)
 
 EVENTS_OF_KEY = text("""
