@@ -343,6 +343,7 @@ def test_stale_is_explained_once() -> None:
 def test_the_work_ahead_is_said_in_fitting_units(seconds: float, said: str) -> None:
     found: dict[str, Any] = {
         "due": [{"step": "master", "key": "k", "why": "w"}],
+        "n_due": 1,
         "expected": [{"tasks": 133}],
         "core_seconds": seconds,
         "waiting": [],
