@@ -1,7 +1,7 @@
 """The administrative database at the size of a survey: `make bench-ledger`.
 
     python benchmarks/ledger.py [--frames 160000,1000000,8000000] [--sqlite 200000] [--quick]
-                                [--folder F] [--json F] [--write]
+                                [--folder F] [--json F] [--earlier F ...] [--write]
 
 A synthetic ledger of each size is built, checked to have exactly the program's schema, measured
 through the program's own functions, and removed. PostgreSQL is a private server in a folder of its
@@ -10,7 +10,9 @@ asked stands beside what was measured, and the exit code is 1 if anything asked 
 
 --quick is for a machine that checks every change: one size of each database, parts of a night,
 three kills, and the exit code is 1 only if something is wrong, or four times slower
-than asked. With --write the table goes to docs/benchmarks.md, between the marks `ledger`.
+than asked. Sizes may be measured one by one, each with --json, and be joined by --earlier with
+--frames 0 --sqlite 0. With --write the table goes to docs/benchmarks.md, between the marks
+`ledger`.
 """
 
 from __future__ import annotations
@@ -181,7 +183,9 @@ def main() -> int:
     plan = dataclasses.replace(plan, **{name: v for name, v in chosen.items() if v is not None})
     if options.science is not None:
         plan = dataclasses.replace(plan, share=survey.Share(options.science))
-    found: list[Measured] = []
+    found = [
+        Measured.from_dict(one) for file in options.earlier for one in json.loads(file.read_text())
+    ]
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         found.extend(measure(options, plan))
@@ -217,6 +221,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
     parser.add_argument("--shared-buffers", default="2GB")
     parser.add_argument("--json", type=Path)
+    parser.add_argument(
+        "--earlier", type=Path, action="append", default=[], help="JSON of a run before, joined"
+    )
     parser.add_argument("--plot", type=Path, help="draw what it costs against size")
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()

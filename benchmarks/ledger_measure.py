@@ -55,6 +55,11 @@ class Measured:
         """Plain values."""
         return {**asdict(self), "is_met": self.is_met}
 
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Measured:
+        """The inverse of `as_dict`."""
+        return cls(**{name: value for name, value in values.items() if name != "is_met"})
+
 
 @dataclass(frozen=True)
 class Case:
