@@ -41,6 +41,9 @@ def test_from_account_to_token_and_back(site: Path) -> None:
     ledger.close()
     assert account is not None
     assert account.projects == ("open time",)
+    well("user", "role", "ana", "operator", "--site", site)
+    assert "ana: operator of every project" in well("user", "list", "--site", site).out
+    well("user", "role", "ana", "member", "--site", site)
     well("user", "disable", "ana", "--site", site)
     assert "disabled" in well("user", "list", "--site", site).out
     well("user", "enable", "ana", "--site", site)
@@ -70,6 +73,7 @@ def test_nobody_yet(site: Path) -> None:
     [
         ("add", "a b"),
         ("add", "ana", "--role", "king"),
+        ("role", "nobody", "operator"),
         ("add", "ana", "--project", ""),
         ("token", "nobody"),
         ("grant", "nobody", "survey"),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,6 +24,7 @@ from tesela.cli.common import (
     waiting_lines,
     warning_lines,
 )
+from tesela.cli.watching import ends_quietly
 from tesela.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -33,6 +36,7 @@ _LATEST = 10
 _FRESH_S = 1.0
 _SILENT_S = 120.0
 _SLOW_S = 3600.0
+_WATCH_S = 5.0
 
 
 def add_to(app: typer.Typer) -> None:
@@ -50,6 +54,9 @@ def status(
         bool,
         typer.Option("--count", help="Count anew, which takes seconds for millions of frames."),
     ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show it again every few seconds, until Ctrl-C.")
+    ] = False,
     site: SiteOption = HERE,
     as_json: JsonOption = False,
 ) -> None:
@@ -62,28 +69,47 @@ def status(
     ledger is counted by its controller, and status says how long ago. A survey.toml that a run
     would refuse is told of first.
     """
+    from tesela.cli import status_night
+    from tesela.ledger import night as nights
     from tesela.ledger import status as counts
     from tesela.ledger import tallies
     from tesela.ledger.place import folder_of, open_ledger
 
     if night and last:
         raise ConfigError("status", found="--night and --last", expected="one of them")
+    if watch and as_json:
+        raise ConfigError("status", found="--watch and --json", expected="one of them")
     ledger = open_ledger(site)
-    if night or last:
-        from tesela.cli import status_night
-        from tesela.ledger import night as nights
-
-        with ledger.read() as conn:
-            told = nights.summary(conn, night or nights.latest(conn))
-        emit(told, as_json, lambda: status_night.lines(told))
-        return
     if count:
         tallies.refresh(ledger)
-    with ledger.read() as conn:
-        # Edited settings make stale at once what was made before; the next run writes them down.
-        steps, problem = _steps(folder_of(site), conn)
-        data = {"problem": problem, **counts.overview(conn, steps)}
-    emit(data, as_json, lambda: chain(_invalid(problem), _lines(data)))
+
+    def show() -> tuple[dict[str, Any], Callable[[], Iterator[str]]]:
+        if night or last:
+            with ledger.read() as conn:
+                told = nights.summary(conn, night or nights.latest(conn))
+            return told, lambda: status_night.lines(told)
+        with ledger.read() as conn:
+            # Edited settings make stale at once what was made before; the next run writes them
+            # down.
+            steps, problem = _steps(folder_of(site), conn)
+            data = {"problem": problem, **counts.overview(conn, steps)}
+        return data, lambda: chain(_invalid(problem), _lines(data))
+
+    if watch:
+        _watch(show)
+    else:
+        data, lines = show()
+        emit(data, as_json, lines)
+
+
+def _watch(show: Callable[[], tuple[Any, Callable[[], Iterator[str]]]]) -> None:
+    with ends_quietly() as stopped:
+        while not stopped.is_set():
+            text = "\n".join(show()[1]())
+            if sys.stdout.isatty():
+                sys.stdout.write("\033[2J\033[H")  # an empty screen, written from its top
+            typer.echo(f"{time.strftime('%Y-%m-%d %H:%M:%S')}; every {_WATCH_S:.0f} s\n\n{text}")
+            stopped.wait(_WATCH_S)
 
 
 def _steps(site: Path, conn: Connection) -> tuple[dict[str, Now] | None, str]:

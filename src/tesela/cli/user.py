@@ -139,6 +139,23 @@ def revoke(
     emit(data, as_json, lambda: iter([f"account {name} may not read frames of {project}"]))
 
 
+@verbs.command("role")
+def role(
+    name: NameArgument,
+    new: Annotated[
+        str, typer.Argument(metavar="ROLE", help="member: of its projects; operator: of all.")
+    ],
+    site: SiteOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Give an account another role. Its projects and tokens stay."""
+    from tesela.ledger import accounts
+
+    _change(site, lambda conn: accounts.set_role(conn, name, new, who=person()))
+    data = {"account": name, "role": new}
+    emit(data, as_json, lambda: iter([f"account {name} is {new}"]))
+
+
 @verbs.command("token")
 def token(
     name: NameArgument,

@@ -72,10 +72,7 @@ def add(
             found="no name of an account",
             expected="up to 64 of A-Z a-z 0-9 . _ @ + -, a letter or digit first",
         )
-    if role not in ROLES:
-        raise BadInput(
-            f"account {name}", found=f"role {role!r}", expected=f"one of {', '.join(ROLES)}"
-        )
+    _must_be_role(name, role)
     row = {"name": name, "role": role, "created_mjd": now_mjd()}
     if not insert_once(conn, schema.account, row, ["name"]):
         raise LedgerError(
@@ -87,6 +84,23 @@ def add(
     events.record(conn, "account added", kind=KIND, key=name, detail=role, who=who)
     for project in dict.fromkeys(projects):
         grant(conn, name, project, who=who)
+
+
+def set_role(conn: Connection, name: str, role: str, *, who: str) -> None:
+    """Give an account another role; raise `LedgerError` if it has it already."""
+    _must_be_role(name, role)
+    if _must_be_there(conn, name)["role"] == role:
+        raise LedgerError(f"account {name}", found=f"that it is {role} already")
+    table = schema.account
+    conn.execute(table.update().where(table.c.name == name).values(role=role))
+    events.record(conn, "role changed", kind=KIND, key=name, detail=role, who=who)
+
+
+def _must_be_role(name: str, role: str) -> None:
+    if role not in ROLES:
+        raise BadInput(
+            f"account {name}", found=f"role {role!r}", expected=f"one of {', '.join(ROLES)}"
+        )
 
 
 def grant(conn: Connection, name: str, project: str, *, who: str) -> bool:
