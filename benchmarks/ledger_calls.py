@@ -88,8 +88,9 @@ def orders(
 ) -> list[tuple[tasks.Claim, Order]]:
     """Write what a worker gets."""
     scribe = Scribe(conn, rules, site, registry())
-    claims = list(claims)
-    return list(zip(claims, scribe.of_claims(claims)))
+    found, refused = scribe.of_claims(list(claims))
+    assert not refused, refused[0]
+    return found
 
 
 def deliver(ledger: Ledger, rules: Rules, site: Path, claimed: tasks.Claim, order: Order) -> None:

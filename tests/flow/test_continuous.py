@@ -142,6 +142,31 @@ def test_waiting_keeps_the_priority(ledger: Ledger, site: Path) -> None:
     assert found.priority == tasks.TONIGHT
 
 
+def test_a_wish_to_choose_afresh_outlasts_another_look(ledger: Ledger, site: Path) -> None:
+    """What waits for its biases is looked at again because a master near it changed."""
+    toys.add_frames(ledger, site, [toys.facts("new", "science")], toys.rules())
+    image = [("reduced", "new")]
+    with ledger.write() as conn:
+        tasks.mark_dirty(conn, image, "asked for", fresh=True, priority=tasks.INVALIDATION)
+    planner.plan(ledger, toys.rules())
+    with ledger.write() as conn:
+        tasks.mark_dirty(conn, image, "a master near it changed")
+    planner.plan(ledger, toys.rules())
+    with ledger.read() as conn:
+        waits = tasks.waiting(conn, "reduced", "new")
+    assert (bool(waits["fresh"]), waits["priority"]) == (True, tasks.INVALIDATION)
+
+
+def test_what_is_asked_of_a_key_until_its_turn_counts(ledger: Ledger, site: Path) -> None:
+    toys.add_frames(ledger, site, [toys.facts("new", "science")], toys.rules())
+    with ledger.write() as conn:
+        (item,) = (one for one in tasks.due(conn, now_mjd(), 10) if one.key == "new")
+        tasks.mark_dirty(conn, [("reduced", "new")], "retired", fresh=True)
+        found = tasks.clear(conn, item)
+        assert (item.fresh, found.fresh, found.why) == (False, True, "retired")
+        assert tasks.dirty(conn, "reduced", "new") is None
+
+
 def test_no_more_of_a_step_run_than_its_limit(ledger: Ledger, site: Path) -> None:
     marks = {f"sci{n}": f"mark {site / f'mark{n}'}" for n in range(1, 6)}
     toys.add_frames(ledger, site, toys.small_night(), toys.rules())

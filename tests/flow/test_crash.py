@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tesela.flow.run import commit, retries
+from tesela.flow.plan import planner
+from tesela.flow.run import commit, controller, retries
+from tesela.flow.run.steps import Order
 from tesela.ledger import leases, products, schema, tasks
 from tesela.ledger.engine import Ledger
 from tesela.products import paths
@@ -150,7 +152,9 @@ def test_a_journal_takes_back_nothing_outside_the_products(tmp_path: Path) -> No
         (site / name).write_text("x")
     journal = site / "work" / "1" / commit.JOURNAL
     journal.parent.mkdir(parents=True)
-    journal.write_text(json.dumps({"attempt": 1, "files": [*names, None]}))
+    entry = {"attempt": 1, "kind": "reduced", "key": "sci1", "version": 1}
+    files = [["gone", name] for name in [*names, None]]
+    journal.write_text(json.dumps({**entry, "files": files}))
     assert commit.sweep(ledger, site) == 1
     assert [name for name in names if (site / name).exists()] == names[:-1]
 
@@ -178,6 +182,117 @@ def test_a_late_attempt_leaves_nothing(tmp_path: Path) -> None:
     with ledger.read() as conn:
         outcomes = [row.outcome for row in conn.execute(schema.attempt.select())]
     assert outcomes.count("done") == WHOLE_NIGHT
+
+
+def left_by_a_dead_attempt(site: Path, order: Order, names: list[str]) -> Path:
+    """The folder of an attempt that gave names and was killed before its transaction."""
+    folder = paths.work_folder(site) / "999"
+    folder.mkdir(parents=True)
+    entry = {"attempt": 999, "kind": order.kind, "key": order.key, "version": order.version}
+    files = [[str(folder / "gone"), name] for name in names]
+    (folder / commit.JOURNAL).write_text(json.dumps({**entry, "files": files}))
+    return folder
+
+
+def test_names_that_another_attempt_committed_stay(tmp_path: Path) -> None:
+    """The one before had the same names in its journal, for they are those of the version."""
+    site = tmp_path / "site"
+    ledger = toys.new_site(site)
+    toys.add_frames(ledger, site, toys.small_night(), toys.rules())
+    control = toys.controller(ledger, site)
+    submit, orders = control.engine.submit, []
+
+    def noted(run, order):  # type: ignore[no-untyped-def]
+        orders.append(order)
+        return submit(run, order)
+
+    control.engine.submit = noted
+    control.run()
+    order = orders[-1]
+    with ledger.read() as conn:
+        made = products.current(conn, order.kind, order.key)
+    folder = left_by_a_dead_attempt(site, order, [made["path"]])
+    assert commit.sweep(ledger, site) == 1
+    assert (site / made["path"]).is_file()
+    assert not folder.exists()
+
+
+def test_what_a_dead_attempt_left_under_a_name_gives_way(tmp_path: Path) -> None:
+    """Its task was claimed again before anybody had swept."""
+    site = tmp_path / "site"
+    ledger = toys.new_site(site)
+    toys.add_frames(ledger, site, toys.small_night(), toys.rules())
+    control = toys.controller(ledger, site)
+    submit = control.engine.submit
+
+    def met(run, order):  # type: ignore[no-untyped-def]
+        future = submit(run, order)
+        if not (paths.work_folder(site) / "999").exists() and order.kind == "coadd":
+            final = future.result().files[0].final
+            (site / final).parent.mkdir(parents=True, exist_ok=True)
+            (site / final).write_text("half of another")
+            left_by_a_dead_attempt(site, order, [final])
+        return future
+
+    control.engine.submit = met
+    summary = control.run()
+    assert (summary.done, summary.failed_attempts) == (WHOLE_NIGHT, 0)
+    assert toys.served(ledger) == reference(tmp_path / "undisturbed")
+    assert commit.sweep(ledger, site) in (0, 1)
+    assert_nothing_lost_nothing_doubled(ledger, site)
+
+
+def test_a_name_that_nobody_knows_is_never_overwritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retries, "_FIRST_DELAY_S", 0.0)
+    site = tmp_path / "site"
+    ledger = toys.new_site(site)
+    toys.add_frames(ledger, site, toys.small_night(), toys.rules())
+    control = toys.controller(ledger, site)
+    submit, strange = control.engine.submit, []
+
+    def met(run, order):  # type: ignore[no-untyped-def]
+        future = submit(run, order)
+        if order.kind == "coadd" and order.key == "T10.r" and not strange:
+            strange.append(site / future.result().files[0].final)
+            strange[0].parent.mkdir(parents=True, exist_ok=True)
+            strange[0].write_text("somebody's")
+        return future
+
+    control.engine.submit = met
+    summary = control.run()
+    assert summary.dead == 1
+    assert strange[0].read_text() == "somebody's"
+
+
+def test_a_task_for_which_no_order_can_be_written_ends_alone(tmp_path: Path) -> None:
+    """Its raw file was freed, and no step makes that again."""
+    site = tmp_path / "site"
+    ledger = toys.new_site(site)
+    toys.add_frames(ledger, site, toys.small_night(), toys.rules())
+    with ledger.write() as conn:
+        raw = products.current(conn, "raw", "sci2")
+        products.set_dropped(conn, raw["id"], 58000.0)
+    summary = toys.controller(ledger, site).run()
+    assert summary.dead == 1
+    assert "raw sci2" in summary.problems[0] and "audit --repair" in summary.problems[0]
+    assert summary.done == WHOLE_NIGHT - 1
+
+
+def test_a_long_plan_lets_others_work_between(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(controller, "_PLAN_S", 0.0)
+    monkeypatch.setattr(planner, "BATCH", 1)
+    site = tmp_path / "site"
+    ledger = toys.new_site(site)
+    toys.add_frames(ledger, site, toys.small_night(), toys.rules())
+    report = planner.plan(ledger, toys.rules(), enough=lambda: True)
+    assert not report.is_whole
+    assert len(report.tasks) + len(report.waiting) == 1
+    assert toys.controller(ledger, site).run().done == WHOLE_NIGHT
+    assert toys.served(ledger) == reference(tmp_path / "undisturbed")
 
 
 def test_a_disk_that_fails_at_publishing_is_tried_again(

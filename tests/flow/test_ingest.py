@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tesela.errors import BadInput, Duplicate
+from tesela.errors import BadInput, Duplicate, LedgerLost
 from tesela.flow.run import refcat
 from tesela.flow.run.ingest import FileResult, Intake, files_in, take_in
 from tesela.ledger import events, frames, products, schema, tasks
@@ -103,7 +103,7 @@ def test_the_same_file_again_is_known_and_nothing_happens(intake: Intake, tmp_pa
     path = write(tmp_path, "sci1.fits", "TOY science abc")
     one(intake, path)
     with intake.ledger.write() as conn:
-        tasks.clear(conn, "reduced", "sci1")
+        tasks.clear(conn, tasks.due(conn, 1e9, 1)[0])
     assert one(intake, path).outcome == "known"
     with intake.ledger.read() as conn:
         assert tasks.dirty(conn, "reduced", "sci1") is None
@@ -283,3 +283,20 @@ def test_frames_that_wait_for_the_reference_go_on_when_it_comes(tmp_path: Path) 
     assert "no reference catalogue gaia" in row["reason"]
     refcat.add(site, ledger, "gaia", Path("gaia.csv"), lambda _: stars(16.0))
     assert toys.controller(ledger, site, rules).run().done == 5 + 3 + 3 + 4 * 3
+
+
+def test_a_database_that_goes_away_refuses_no_frame(
+    intake: Intake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the frame is in, nobody knows; the next try finds out."""
+    path = write(tmp_path, "sci1.fits", "TOY science abc")
+
+    def gone(*_: object, **__: object) -> bool:
+        raise LedgerLost("ledger", found="the connection is closed")
+
+    with monkeypatch.context() as away:
+        away.setattr(frames, "add", gone)
+        with pytest.raises(LedgerLost):
+            one(intake, path)
+    assert refusals(intake.ledger) == []
+    assert one(intake, path).outcome == "taken"

@@ -308,18 +308,19 @@ def _postgresql_engine(url: str) -> Engine:
             "keepalives_idle": 10,
             "keepalives_interval": 5,
             "keepalives_count": 3,
+            "tcp_user_timeout": 25_000,  # in the middle of a statement, too
         },
     )
 
     @sa.event.listens_for(engine, "checkin")
     def _rest(_: Any, record: Any) -> None:
-        record.info[_RESTS_SINCE] = time.monotonic()
+        record.info[_RESTS_SINCE] = time.time()  # which goes on while a host sleeps
 
     @sa.event.listens_for(engine, "checkout")
     def _look(dbapi_connection: Any, record: Any, _: Any) -> None:
         """One that rested may have been cut by a restart of the server: it is made anew."""
-        now = time.monotonic()
-        if now - record.info.get(_RESTS_SINCE, now) > _TRUSTED_S:
+        now = time.time()
+        if abs(now - record.info.get(_RESTS_SINCE, now)) > _TRUSTED_S:
             try:
                 engine.dialect.do_ping(dbapi_connection)
             except psycopg.Error as error:

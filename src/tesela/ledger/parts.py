@@ -59,7 +59,7 @@ def followed_by_index(conn: Connection, wanted: bool = True) -> Iterator[None]:
     if conn.dialect.name != "postgresql" or not wanted:
         yield
         return
-    for how in ("off", "on"):
+    for how in ("off", "DEFAULT"):
         for setting in ("enable_hashjoin", "enable_mergejoin", "jit"):
             conn.execute(text(f"SET LOCAL {setting} = {how}"))
         if how == "off":

@@ -317,6 +317,12 @@ def is_any(conn: Connection) -> bool:
     return conn.execute(schema.product.select().limit(1)).first() is not None
 
 
+def is_there(conn: Connection, kind: str, key: str, version: int) -> bool:
+    """Whether a version was committed."""
+    wanted = {"kind": kind, "key": key, "version": version}
+    return conn.execute(queries.VERSION, wanted).first() is not None
+
+
 def is_made_by(conn: Connection, attempt_id: int) -> bool:
     """Whether an attempt's product was committed."""
     table = schema.product

@@ -10,10 +10,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql.elements import TextClause
 
-from tesela.ledger import amp_quality, exposures, pauses, queries, quicklooks, tallies
+from tesela.ledger import amp_quality, exposures, pauses, queries, quicklooks, schema, tallies
 from tesela.ledger import stale as staleness
 from tesela.ledger.chosen import Products
 from tesela.ledger.clock import SECONDS_A_DAY, now_mjd
@@ -267,8 +268,17 @@ MOST_DUE = 1000
 
 def due_tasks(conn: Connection) -> list[dict[str, Any]]:
     """Return the most urgent tasks ready or running, with why: `MOST_DUE` at the most."""
-    rows = conn.execute(queries.READY_TASKS, {"limit": MOST_DUE}).mappings()
-    return [dict(row) for row in rows]
+    found = [
+        row
+        for step in conn.scalars(sa.select(schema.step.c.name))
+        for state in ("ready", "running")
+        for row in conn.execute(
+            queries.OPEN_TASKS, {"step": step, "state": state, "limit": MOST_DUE}
+        )
+    ]
+    found.sort(key=lambda row: (-row.priority, row.id))
+    names = ("step", "key", "why", "state")
+    return [{name: getattr(row, name) for name in names} for row in found[:MOST_DUE]]
 
 
 def ended_badly(conn: Connection) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -28,6 +28,17 @@ class Due:
     fresh: bool
     """Choose calibrations anew even where the recorded ones still hold."""
     priority: int = BULK
+
+    def joined(self, other: Due | None) -> Due:
+        """This one, with what else was asked of its key: neither urgency nor a wish to choose
+        afresh is forgotten."""
+        if other is None:
+            return self
+        return replace(
+            self,
+            fresh=self.fresh or other.fresh,
+            priority=max(self.priority, other.priority),
+        )
 
 
 @dataclass(frozen=True)
@@ -57,12 +68,30 @@ def mark_dirty(
     priority: int = BULK,
 ) -> None:
     """Have the planner look at (kind, key) of each target, not before an MJD."""
-    same = {"not_before": not_before, "why": why, "fresh": fresh, "priority": priority}
+    same = Mark(why, not_before, fresh, priority)
+    mark_each_dirty(conn, dict.fromkeys(targets, same))
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What is asked of a key that is dirty."""
+
+    why: str
+    not_before: float = 0.0
+    fresh: bool = False
+    priority: int = BULK
+
+
+def mark_each_dirty(conn: Connection, marks: Mapping[tuple[str, str], Mark]) -> None:
+    """Have the planner look at (kind, key) of each, for a reason of its own."""
     rows = [
-        {"kind": kind, "key": key, "rank": queries.RANKS.get(kind, queries.LAST_RANK), **same}
-        # In one order, so that two who mark the same keys never wait for each other.
-        for kind, key in sorted(set(targets))
-    ]
+        {
+            "kind": kind, "key": key, "rank": queries.RANKS.get(kind, queries.LAST_RANK),
+            **asdict(mark),
+        }
+        # In one order, so that of two who mark the same keys none waits for the other's second.
+        for (kind, key), mark in sorted(marks.items())
+    ]  # fmt: skip
     each(conn, queries.MARK_DIRTY, rows)
 
 
@@ -72,9 +101,19 @@ def due(conn: Connection, now: float, limit: int) -> list[Due]:
     return [Due(row.kind, row.key, row.why, bool(row.fresh), row.priority) for row in rows]
 
 
-def clear(conn: Connection, kind: str, key: str) -> None:
-    """The planner looks at a key now: it is dirty no more."""
-    conn.execute(queries.CLEAR_DIRTY, {"kind": kind, "key": key})
+def clear(conn: Connection, item: Due) -> Due:
+    """The planner looks at a key now: it is dirty no more. Returns what is asked of it, which may
+    have become more since `due`."""
+    wanted = {"kind": item.kind, "key": item.key}
+    asked = {**wanted, "fresh": item.fresh, "priority": item.priority}
+    if conn.execute(queries.CLEAR_DIRTY, asked).rowcount:
+        return item
+    now = dirty(conn, item.kind, item.key)
+    if now is None:
+        return item
+    more = replace(item, why=now["why"], fresh=bool(now["fresh"]), priority=now["priority"])
+    conn.execute(queries.CLEAR_DIRTY, {**wanted, "fresh": more.fresh, "priority": more.priority})
+    return more
 
 
 def stop_waiting(conn: Connection, kind: str, key: str) -> None:
@@ -83,9 +122,13 @@ def stop_waiting(conn: Connection, kind: str, key: str) -> None:
     conn.execute(table.delete().where(table.c.kind == kind, table.c.key == key))
 
 
-def waiting_among(conn: Connection, kind: str, keys: Collection[str]) -> set[str]:
-    """Return those keys of a kind that wait."""
-    return {row["key"] for row in ask(conn, queries.WAITING_OF_KEYS, keys, kind=kind)}
+def waiting_among(conn: Connection, kind: str, keys: Collection[str]) -> dict[str, Due]:
+    """Return what was asked of those keys of a kind that wait."""
+    rows = ask(conn, queries.WAITING_OF_KEYS, keys, kind=kind)
+    return {
+        row["key"]: Due(kind, row["key"], row["reason"], bool(row["fresh"]), row["priority"])
+        for row in rows
+    }
 
 
 def set_waiting(
@@ -328,6 +371,12 @@ def is_held(conn: Connection, claim: Claim) -> bool:
     """Whether an attempt still holds its task."""
     held = {"task_id": claim.task_id, "attempt_id": claim.attempt_id}
     return conn.execute(queries.IS_HELD, held).first() is not None
+
+
+def holder(conn: Connection, kind: str, key: str) -> int | None:
+    """Return the attempt that runs at the task of (kind, key), or None."""
+    found = get(conn, kind, key)
+    return found["attempt_id"] if found is not None and found["state"] == "running" else None
 
 
 def running_by_step(conn: Connection) -> dict[str, int]:

@@ -143,8 +143,10 @@ class Receiver:
     def _take(self, place: _Place) -> Iterator[Told]:
         try:
             made = self._manifest(place)
-        except FileNotFoundError:
-            return  # it has not come yet
+        except FileNotFoundError:  # it has not come yet, or was going when we died
+            if Journal(self._journal(place)).done_mjd is not None:
+                self._clear(place)
+            return
         except BadInput as error:
             if self._is_settled(place.folder / manifest.NAME):
                 yield from self._refuse(place, str(error))

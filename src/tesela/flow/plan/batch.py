@@ -24,7 +24,8 @@ class Known:
     task: Row | None
     flagged: Row | None
     """The verdict in force on it."""
-    is_waiting: bool
+    waits: tasks.Due | None
+    """What was asked of it when it began to wait."""
     frame: Row | None
     """Of an image, with `flagged`, the verdict on it or None."""
     shelf: Shelf
@@ -60,7 +61,7 @@ class Batch:
             current=self._current[kind].get(key),
             task=self._tasks[kind].get(key),
             flagged=self._flagged[kind].get(key),
-            is_waiting=key in self._waiting[kind],
+            waits=self._waiting[kind].get(key),
             frame=self._frames.get(key) if kind in PROFILE_OF else None,
             shelf=self.shelf,
         )

@@ -13,6 +13,7 @@ from tesela.flow.plan import downstream
 from tesela.flow.plan.rules import PROFILE_OF, Rules
 from tesela.ledger import events, masters, queries, tasks
 from tesela.ledger.keys import MasterKey
+from tesela.ledger.parts import in_written_order
 from tesela.products.frame import night_of
 from tesela.products.masterkind import KINDS
 
@@ -81,5 +82,6 @@ def _around(conn: Connection, rules: Rules, one: Intervention) -> None:
 
 
 def _images(conn: Connection, asked: dict[str, Any]) -> list[tuple[str, str]]:
-    rows = conn.execute(queries.IMAGES_OF_CAMERA, asked)
+    with in_written_order(conn):
+        rows = conn.execute(queries.IMAGES_OF_CAMERA, asked).all()
     return [(row.kind, row.name) for row in rows if row.kind in PROFILE_OF]

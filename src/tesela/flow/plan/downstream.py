@@ -120,14 +120,15 @@ def reduced_changed(conn: Connection, rules: Rules, name: str, where: Touched) -
     targets = [("coadd", coadd_key(tile, where.band)) for tile in tiles]
     why = f"reduced image {name}"
     planned = frames.planned(conn, tiles, where.band) if rules.quiet_s else {}
-    complete = [
-        target
-        for target, tile in zip(targets, tiles)
+    later = tasks.Mark(why, not_before=quiet_until(rules))
+    at_once = tasks.Mark(f"{why}: the tile is complete")
+    marks = {
+        target: at_once
         if rules.quiet_s and _is_complete(conn, rules, tile, where.band, planned.get(tile, 0))
-    ]
-    tasks.mark_dirty(conn, complete, f"{why}: the tile is complete")
-    rest = [target for target in targets if target not in complete]
-    tasks.mark_dirty(conn, rest, why, not_before=quiet_until(rules))
+        else later
+        for target, tile in zip(targets, tiles)
+    }
+    tasks.mark_each_dirty(conn, marks)
 
 
 def _is_complete(conn: Connection, rules: Rules, tile: str, band: str, planned: int) -> bool:

@@ -47,30 +47,49 @@ class Report:
     retired: list[tuple[str, str, str]] = field(default_factory=list)
     """(kind, key, reason) taken out of service."""
     unchanged: int = 0
+    is_whole: bool = True
+    """Everything was looked at whose time has come."""
 
 
-def plan(ledger: Ledger, rules: Rules, *, now: float | None = None) -> Report:
+def plan(
+    ledger: Ledger,
+    rules: Rules,
+    *,
+    now: float | None = None,
+    enough: Callable[[], bool] = lambda: False,
+) -> Report:
     """Look at every dirty key whose time has come; transactions of `BATCH` keys.
 
-    `now` is an MJD; infinity ignores quiet periods.
+    `now` is an MJD; infinity ignores quiet periods. It ends early when `enough` says so between two
+    transactions: others have to commit, too.
     """
     report = Report()
-    while True:
+    while _is_any_due(ledger, now):
         with ledger.write() as conn:
-            if not plan_batch(conn, rules, report, now=now):
-                return report
+            plan_batch(conn, rules, report, now=now)
+        if enough():
+            report.is_whole = not _is_any_due(ledger, now)
+            break
+    return report
+
+
+def _is_any_due(ledger: Ledger, now: float | None) -> bool:
+    """A writer is alone: nobody has to wait to learn that there is nothing."""
+    with ledger.read() as conn:
+        return bool(tasks.due(conn, now_mjd() if now is None else now, 1))
 
 
 def plan_batch(conn: Connection, rules: Rules, report: Report, *, now: float | None = None) -> bool:
     """Look at up to `BATCH` dirty keys; False if there was none."""
     items = tasks.due(conn, now_mjd() if now is None else now, BATCH)
     batch = Batch(conn, items)
-    for item in items:
+    for found in items:
+        known = batch.known(found)
         # Until its turn it is due, and others wait for it. One that is made dirty again by one
         # after it is looked at again.
-        tasks.clear(conn, item.kind, item.key)
+        item = tasks.clear(conn, found).joined(known.waits)
         retired = len(report.retired)
-        _consider(conn, rules, item, batch.known(item), report)
+        _consider(conn, rules, item, known, report)
         if item.kind != "reduced" or len(report.retired) > retired:
             batch.forget_masters()
     return bool(items)
@@ -83,7 +102,7 @@ def _consider(
     wanted = _wanted(conn, rules, item, known)
     current, task = known.current, known.task
     report.waiting.pop((item.kind, item.key), None)
-    if known.is_waiting and not wanted.missing:
+    if known.waits is not None and not wanted.missing:
         tasks.stop_waiting(conn, item.kind, item.key)
     if wanted.nothing or wanted.keep:
         tasks.withdraw(conn, task, wanted.nothing or "no work wanted")

@@ -15,7 +15,6 @@ from tesela.flow.plan.choice import choose_calset, recorded_calset
 from tesela.flow.plan.reference import reference
 from tesela.flow.plan.rules import PROFILE_OF, Rules
 from tesela.flow.plan.wanted import Wanted
-from tesela.ledger import frames
 from tesela.ledger.keys import Configuration
 from tesela.ledger.tasks import Due
 
@@ -24,7 +23,9 @@ SECONDS_A_DAY = 86400.0
 
 def wanted(conn: Connection, rules: Rules, item: Due, known: Known) -> Wanted:
     """Say what the image of one frame, of the profile `item.kind`, should be made from."""
-    frame, current = known.frame or frames.get(conn, item.key), known.current
+    frame, current = known.frame, known.current
+    if frame is None:
+        return Wanted(nothing=f"there is no frame {item.key}")
     flagged = frame["flagged"]
     if flagged is not None:
         reason = f"flagged by {flagged['who']}: {flagged['reason']}"

@@ -58,38 +58,41 @@ def commit(
     were committed after all are found.
     """
     order, report = work
-    given: list[Path] = []
     try:
         # Before any name is given: the winner of a task may have the very names already.
         if _is_committed(ledger, claim):
             discard(order)
             return []
-        _write_journal(order, claim.attempt_id, [file.final for file in report.files])
+        _write_journal(order, _entry_of(order, claim.attempt_id, report))
         for file in report.files:
-            _give_name(file, site)
-            given.append(site / file.final)
-        with ledger.write(how="shared") as conn:
+            _give_name(ledger, site, claim, file)
+        # Two masters of one configuration decide of each other's validity: one after the other.
+        with ledger.write(how="alone" if order.kind == "master" else "shared") as conn:
             raised = _commit_rows(conn, rules, claim, order, report, monitors)
     except LedgerLost:
         raise
     except Late:
-        _take_back(ledger, site, claim, (given, report))
+        is_clear = _take_back(ledger, site, _entry_of(order, claim.attempt_id, report))
         with ledger.write(how="shared") as conn:
             attempts.close(conn, claim.attempt_id, attempts.Ending("late"))
-        discard(order)
+        if is_clear:
+            discard(order)
         return None
     except Exception:
-        _take_back(ledger, site, claim, (given, report))
+        _take_back(ledger, site, _entry_of(order, claim.attempt_id, report))
         raise
     discard(order)
     return raised
 
 
-def _give_name(file: WrittenFile, site: Path) -> None:
-    """Publish a file; one that this attempt published before the database went is left alone."""
+def _give_name(ledger: Ledger, site: Path, claim: tasks.Claim, file: WrittenFile) -> None:
+    """Publish a file; one that this attempt published before the database went is left alone, and
+    what a dead attempt left under the name is removed first."""
     temporary, final = Path(file.temporary), site / file.final
     if not temporary.exists() and final.is_file() and final.stat().st_size == file.size:
         return
+    if final.exists() and not temporary.samefile(final):
+        sweep(ledger, site, mine=claim.attempt_id)
     publish(temporary, final)
 
 
@@ -103,31 +106,54 @@ def _is_committed(ledger: Ledger, claim: tasks.Claim) -> bool:
     raise Late
 
 
-def _take_back(
-    ledger: Ledger, site: Path, claim: tasks.Claim, work: tuple[list[Path], Report]
-) -> None:
-    """Remove the names this attempt gave, unless its rows were committed after all."""
-    given, report = work
-    with ledger.read() as conn:
-        if products.is_made_by(conn, claim.attempt_id):
-            return
-    for file in report.files:
-        temporary, final = Path(file.temporary), site / file.final
-        # Linked but not yet renamed: both names are the same file, so it is ours.
-        half_done = temporary.exists() and final.exists() and temporary.samefile(final)
-        if final in given or half_done:
-            final.unlink(missing_ok=True)
+def _entry_of(order: Order, attempt_id: int, report: Report) -> dict[str, Any]:
+    """What the journal of an attempt says."""
+    return {
+        "attempt": attempt_id,
+        "kind": order.kind,
+        "key": order.key,
+        "version": order.version,
+        "files": [[file.temporary, file.final] for file in report.files],
+    }
 
 
-def _write_journal(order: Order, attempt_id: int, finals: list[str]) -> None:
-    for final in finals:
+def _take_back(ledger: Ledger, site: Path, entry: dict[str, Any], *, mine: int = 0) -> bool:
+    """Remove the names that an attempt gave without committing its rows.
+
+    Names are those of a version, whoever makes it: they stay if the version was committed, and
+    while an attempt runs that is neither the one of the entry nor `mine`. Returns False in that
+    case: that attempt takes them back when it meets them. Nobody claims or commits meanwhile.
+    """
+    version = {name: entry[name] for name in ("kind", "key", "version")}
+    with ledger.write() as conn:
+        if products.is_there(conn, **version):
+            return True
+        holder = tasks.holder(conn, entry["kind"], entry["key"])
+        if holder not in (None, entry["attempt"], mine):
+            return False
+        for temporary, final in entry["files"]:
+            if _is_product_name(final) and _is_given(Path(temporary), site / final):
+                (site / final).unlink(missing_ok=True)
+    return True
+
+
+def _is_given(temporary: Path, final: Path) -> bool:
+    """Whether a name was given by who wrote the temporary file: to nothing that was there before.
+
+    One that is half done has both names.
+    """
+    return not temporary.exists() or (final.exists() and temporary.samefile(final))
+
+
+def _write_journal(order: Order, entry: dict[str, Any]) -> None:
+    for _, final in entry["files"]:
         if not _is_product_name(final):
             raise ProductError(
                 final, found="a name outside products/", do="take names from products.paths"
             )
     path = Path(order.out_dir) / JOURNAL
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"attempt": attempt_id, "files": finals}))
+    path.write_text(json.dumps(entry))
     sync(path)
     sync(path.parent)
 
@@ -281,10 +307,11 @@ def discard(order: Order) -> None:
     shutil.rmtree(order.out_dir, ignore_errors=True)
 
 
-def sweep(ledger: Ledger, site: Path) -> int:
+def sweep(ledger: Ledger, site: Path, *, mine: int = 0) -> int:
     """Remove what dead attempts left: temporary files, and final names without a row.
 
     Returns the number of attempts swept. Raw frames, and attempts that run, are never touched.
+    `mine` is the attempt that sweeps, if it is one that met such a name.
     """
     work = paths.work_folder(site)
     work.mkdir(parents=True, exist_ok=True)
@@ -295,22 +322,19 @@ def sweep(ledger: Ledger, site: Path) -> int:
     for folder in folders:
         if folder.name in alive or folder.name in paths.NOT_ATTEMPTS:
             continue
-        journal = folder / JOURNAL
-        if journal.is_file():
-            _unpublish(ledger, site, journal)
+        entry = _read_journal(folder / JOURNAL)
+        if entry is not None and not _take_back(ledger, site, entry, mine=mine):
+            continue
         shutil.rmtree(folder, ignore_errors=True)
         swept += 1
     return swept
 
 
-def _unpublish(ledger: Ledger, site: Path, journal: Path) -> None:
-    """Take back the names that an attempt had given when it died before its transaction."""
+def _read_journal(journal: Path) -> dict[str, Any] | None:
+    """What an attempt was about to give; None if it gave no name yet."""
     try:
-        entry = json.loads(journal.read_text())
-    except ValueError:
-        return  # half a journal: no name was given yet
-    with ledger.read() as conn:
-        if products.is_made_by(conn, entry["attempt"]):
-            return
-    for final in filter(_is_product_name, entry["files"]):
-        (site / final).unlink(missing_ok=True)
+        entry = dict(json.loads(journal.read_text()))
+    except (FileNotFoundError, ValueError):
+        return None
+    # One of an older version of the program does not say which product: the audit finds its files.
+    return entry if "version" in entry else None

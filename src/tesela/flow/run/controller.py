@@ -36,6 +36,8 @@ from tesela.products import paths
 
 _TICK_S = 1.0
 _REPLAN_S = 5.0
+_PLAN_S = 5.0
+"""So long is planned before results are taken in again."""
 _CHORES_S = 20.0
 _LONGEST_WAIT_S = 15.0
 _COUNT_S = 1.0
@@ -108,7 +110,7 @@ class Controller:
         self._landed: list[tuple[tasks.Claim, Order, Report]] = []
         self._stopping = threading.Event()
         self._clock = ClockWatch()
-        self._planned_at = self._chores_at = self._counted_at = float("-inf")
+        self._planned_at = self._chores_at = self._count_at = float("-inf")
         self._open = 0
         self._note = ""
 
@@ -167,7 +169,8 @@ class Controller:
             calendar_change.apply(conn, self.rules)
         self.summary.recovered = len(lost)
         commit.sweep(self.ledger, self.site)
-        self._plan(now_mjd())  # before anything is handed out: a verdict may have taken it back
+        # All of it before anything is handed out: a verdict may have taken it back.
+        planner.plan(self.ledger, self.rules, enough=self._stopping.is_set)
 
     def _recover(self, conn: Connection, now: float) -> list[int]:
         """Free the tasks of dead controllers: of all others on SQLite, where this one is alone."""
@@ -191,6 +194,9 @@ class Controller:
             controllers.leave(conn, self.id, leases.now(conn))
         for _, order in self._flying.values():
             commit.discard(order)
+        if self._landed:  # results that the database did not take may have names already
+            with contextlib.suppress(LedgerLost):
+                commit.sweep(self.ledger, self.site)
         self.journal.write("controller ended", controller=self.id, done=self.summary.done)
         self.alerts.close()
 
@@ -221,10 +227,14 @@ class Controller:
 
     def _plan(self, now: float) -> int:
         self._planned_at = time.monotonic()
-        report = planner.plan(self.ledger, self.rules, now=now)
+        until = time.monotonic() + _PLAN_S
+        report = planner.plan(
+            self.ledger, self.rules, now=now,
+            enough=lambda: time.monotonic() > until or self._stopping.is_set(),
+        )  # fmt: skip
         if report.tasks or report.retired:
             self.journal.write("planned", tasks=len(report.tasks), retired=len(report.retired))
-        return len(report.tasks) + len(report.retired)
+        return len(report.tasks) + len(report.retired) + (not report.is_whole)
 
     def _find_more(self) -> bool:
         """Nothing of ours runs: wait for a retry or for other controllers, end the quiet periods,
@@ -295,8 +305,10 @@ class Controller:
                 conn, room, now=leases.now(conn), rooms=self._rooms(conn, room), controller=self.id
             )
             scribe = Scribe(conn, self.rules, self.site, self.registry, self.manner.patience)
-            orders = scribe.of_claims(claims)
-        for claim, order in zip(claims, orders):
+            orders, refused = scribe.of_claims(claims)
+        for claim, error in refused:
+            self._settler.refuse(claim, error)
+        for claim, order in orders:
             future = self.engine.submit(self.registry[claim.step].run, order)
             self._flying[future] = (claim, order)
 
@@ -360,10 +372,12 @@ class Controller:
             leases.recover(conn, "claimed when the database went", controller=self.id, but=known)
 
     def _progress(self) -> Progress:
-        if time.monotonic() - self._counted_at > _COUNT_S:
+        if time.monotonic() > self._count_at:
+            began = time.monotonic()
             with self.ledger.read() as conn:
                 self._open = tasks.count_open(conn)
-            self._counted_at = time.monotonic()
+            now = time.monotonic()
+            self._count_at = now + max(_COUNT_S, 50 * (now - began))
         waiting = max(self._open, len(self._flying))
         running = tuple(f"{claim.step} {claim.key}" for claim, _ in self._flying.values())
         return Progress(self.summary.done, waiting, running, self._note)

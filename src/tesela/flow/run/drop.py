@@ -63,7 +63,7 @@ def _why_not(conn: Connection, folder: Path, scribe: Scribe, row: dict[str, Any]
         return f"only {', '.join(DROPPABLE)} are dropped"
     if row["dropped_mjd"] is not None:
         return "it is dropped already"
-    if conn.execute(queries.OPEN_USERS, {"id": row["id"]}).first() is not None:
+    if _is_needed(conn, row["id"]):
         return "a task that is ready or runs needs it"
     spec = next(one for one in scribe.registry.specs.values() if one.kind == row["kind"])
     if spec.code_version != row["code_version"]:
@@ -78,6 +78,10 @@ def _why_not(conn: Connection, folder: Path, scribe: Scribe, row: dict[str, Any]
     return ""
 
 
+def _is_needed(conn: Connection, product_id: int) -> bool:
+    return conn.execute(queries.OPEN_USERS, {"id": product_id}).first() is not None
+
+
 def drop(site: Site, chosen: Iterable[Candidate], who: str) -> int:
     """Remove the main files of candidates; returns the bytes that became free.
 
@@ -86,6 +90,8 @@ def drop(site: Site, chosen: Iterable[Candidate], who: str) -> int:
     freed = 0
     for one in chosen:
         with site.ledger.write() as conn:
+            if _is_needed(conn, one.id):
+                continue  # a task wants it since it was chosen
             products.set_dropped(conn, one.id, now_mjd())
             events.record(
                 conn, "dropped", kind=one.kind, key=one.key, who=who,
@@ -111,20 +117,26 @@ def restore(site: Site, registry: Registry, row: dict[str, Any], who: str) -> bo
         outcome = _in_own_process(made, place)
         final = site.folder / row["path"]
         if final.is_file():
+            if row["dropped_mjd"] is not None:
+                _note_restored(site, row, final, who)  # one that died before it could say so
             return False
         temporary = next(Path(t) for t, name in outcome.files if name == row["path"])
         sync(temporary)
-        checksum, size = sha256_of(temporary), temporary.stat().st_size
         publish(temporary, final)
-        with site.ledger.write() as conn:
-            products.set_restored(conn, row["id"], row["path"], checksum, size)
-            events.record(
-                conn, "restored", kind=row["kind"], key=row["key"], who=who,
-                detail=f"version {row['version']}: {row['path']}, the data are as recorded",
-            )  # fmt: skip
+        _note_restored(site, row, final, who)
         return True
     finally:
         shutil.rmtree(place, ignore_errors=True)
+
+
+def _note_restored(site: Site, row: dict[str, Any], final: Path, who: str) -> None:
+    checksum, size = sha256_of(final), final.stat().st_size
+    with site.ledger.write() as conn:
+        products.set_restored(conn, row["id"], row["path"], checksum, size)
+        events.record(
+            conn, "restored", kind=row["kind"], key=row["key"], who=who,
+            detail=f"version {row['version']}: {row['path']}, the data are as recorded",
+        )  # fmt: skip
 
 
 def _in_own_process(made: remake.Remake, place: Path) -> Outcome:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tesela.errors import BadInput, Duplicate, ProductError
+from tesela.errors import BadInput, Duplicate, LedgerLost, ProductError
 from tesela.flow.plan import downstream
 from tesela.flow.plan.rules import Rules
 from tesela.flow.run.site import Site
@@ -87,6 +87,8 @@ def _one(intake: Intake, path: Path) -> FileResult:
                 return FileResult(printable(path), "known", f"{facts.name} is here already")
         facts = dataclasses.replace(facts, path=_archive(intake, path, facts))
         _commit(intake, facts, _keep_picture(intake, described))
+    except LedgerLost:
+        raise  # whether it is in, the next try finds out
     except BadInput as error:
         return _refuse(intake, path, str(error), "refused")
     except (OSError, ProductError) as error:

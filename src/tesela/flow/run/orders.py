@@ -57,16 +57,25 @@ class Scribe:
     def __post_init__(self) -> None:
         object.__setattr__(self, "facts", OrderFacts(self.conn))
 
-    def of_claims(self, claims: Sequence[tasks.Claim]) -> list[Order]:
-        """Describe attempts completely: a worker asks nobody anything."""
+    def of_claims(
+        self, claims: Sequence[tasks.Claim]
+    ) -> tuple[list[tuple[tasks.Claim, Order]], list[tuple[tasks.Claim, LedgerError]]]:
+        """Describe attempts completely: a worker asks nobody anything.
+
+        Returns the orders, and why there is none for a claim: what it needs is gone for good.
+        """
         inputs = tasks.inputs_of(self.conn, [claim.task_id for claim in claims])
         named = [claim.key for claim in claims if claim.kind in PROFILE_OF]
         self.facts.learn((row for rows in inputs.values() for row in rows), named)
         versions = products.last_versions(self.conn, [(one.kind, one.key) for one in claims])
-        return [
-            self._order(one, inputs.get(one.task_id, []), 1 + versions.get((one.kind, one.key), 0))
-            for one in claims
-        ]
+        orders, refused = [], []
+        for one in claims:
+            version = 1 + versions.get((one.kind, one.key), 0)
+            try:
+                orders.append((one, self._order(one, inputs[one.task_id], version)))
+            except LedgerError as error:
+                refused.append((one, error))
+        return orders, refused
 
     def _order(self, claim: tasks.Claim, rows: list[dict[str, Any]], version: int) -> Order:
         spec = self.registry[claim.step]

@@ -91,7 +91,11 @@ class Settler:
             if text.startswith("alarm"):
                 self.alerts.tell("monitor alarm", f"{order.kind} {order.key}: {text}")
 
-    def _fail(self, claim: tasks.Claim, order: Order, report: Report) -> None:
+    def refuse(self, claim: tasks.Claim, error: LedgerError) -> None:
+        """End a task for which no order can be written."""
+        self._fail(claim, None, Report(None, fault_class="impossible", message=str(error)))
+
+    def _fail(self, claim: tasks.Claim, order: Order | None, report: Report) -> None:
         """Store the fault, and decide whether the task is tried again."""
         log = f"{report.message}\n{report.log}".strip()
         with self.ledger.write(how="shared") as conn:
@@ -114,7 +118,8 @@ class Settler:
             )
             if ours and next_state.state != "ready":
                 self._give_up(conn, claim, next_state.state, next_state.reason)
-        commit.discard(order)
+        if order is not None:
+            commit.discard(order)
         if not ours:
             self._write("late", claim, report)
             return

@@ -10,12 +10,6 @@ _AHEAD = """
         SELECT kind, key FROM task WHERE state IN ('ready', 'running')
       UNION SELECT kind, key FROM waiting WHERE pending
       UNION SELECT kind, key FROM dirty
-    ),
-    touched(key) AS (
-        SELECT ft.tile || '.' || ft.band FROM ahead a
-        JOIN frame f ON f.name = a.key JOIN frame_tile ft ON ft.frame_id = f.product_id
-        WHERE a.kind = 'reduced'
-      UNION SELECT key FROM ahead WHERE kind = 'coadd'
     )
 """
 FRAMES_AHEAD = text(
@@ -26,7 +20,15 @@ FRAMES_AHEAD = text(
 """
 )
 MASTERS_AHEAD = text(_AHEAD + "SELECT key FROM ahead WHERE kind = 'master' ORDER BY key")
-TOUCHED_AHEAD = text(_AHEAD + "SELECT key FROM touched")
+TOUCHED_AHEAD = text(
+    _AHEAD
+    + """
+    SELECT ft.tile || '.' || ft.band AS key FROM ahead a
+    JOIN frame f ON f.name = a.key JOIN frame_tile ft ON ft.frame_id = f.product_id
+    WHERE a.kind = 'reduced'
+    UNION SELECT key FROM ahead WHERE kind = 'coadd'
+"""
+)
 TILES_AHEAD = text(
     _AHEAD
     + """
@@ -56,8 +58,9 @@ ANY_SPEEDS = text("""
     LIMIT :limit
 """)
 
-READY_TASKS = text("""
-    SELECT step, key, why, state FROM task WHERE state IN ('ready', 'running')
+# Of one step and state, each by its partial index.
+OPEN_TASKS = text("""
+    SELECT step, key, why, state, priority, id FROM task WHERE state = :state AND step = :step
     ORDER BY priority DESC, id LIMIT :limit
 """)
 

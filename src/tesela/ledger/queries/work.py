@@ -49,11 +49,13 @@ DUE = text("""
     LIMIT :limit
 """)
 
-CLEAR_DIRTY = text("DELETE FROM dirty WHERE kind = :kind AND key = :key")
+CLEAR_DIRTY = text("""
+    DELETE FROM dirty WHERE kind = :kind AND key = :key AND fresh = :fresh AND priority = :priority
+""")
 
-WAITING_OF_KEYS = text("SELECT key FROM waiting WHERE kind = :kind AND key IN :keys").bindparams(
-    bindparam("keys", expanding=True)
-)
+WAITING_OF_KEYS = text("""
+    SELECT key, reason, fresh, priority FROM waiting WHERE kind = :kind AND key IN :keys
+""").bindparams(bindparam("keys", expanding=True))
 TASKS_OF_KEYS = text("SELECT * FROM task WHERE kind = :kind AND key IN :keys").bindparams(
     bindparam("keys", expanding=True)
 )
