@@ -13,9 +13,9 @@
         |-- LedgerLost     the database does not answer; it may again
         `-- Busy           another controller holds this site
 
-Two more never reach anybody outside the flow and so are no errors of Tesela's: `commit.Late` drops
-the result of an attempt that lost its task, `steps.WorkerDied` tells the controller of a worker
-that died.
+Three more never reach anybody outside the flow: `commit.Late` drops the result of an attempt that
+lost its task, `steps.WorkerDied` tells the controller of a worker that died, and
+`worker.InputGone`, a ProductError, that a file is away which may come back.
 
 A message answers four questions: which object, what was found, what was expected, what to do.
 """

@@ -14,7 +14,7 @@ from tesela.errors import Busy, LedgerLost
 from tesela.flow.plan import planner
 from tesela.flow.run.clockwatch import ClockWatch
 from tesela.flow.run.controller import Controller, Manner
-from tesela.ledger import frames, leases, schema, tasks
+from tesela.ledger import counts, frames, leases, schema, tasks
 from tesela.ledger.clock import now_mjd
 from tesela.ledger.engine import Ledger
 
@@ -72,7 +72,7 @@ def test_a_continuous_run_takes_what_comes_and_ends_when_it_is_stopped(
     thread.join(20)
     assert not thread.is_alive()
     with ledger.read() as conn:
-        assert tasks.count_open(conn) == 0
+        assert counts.count_open(conn) == 0
 
 
 def test_in_a_continuous_run_a_tile_waits_for_its_quiet_period(ledger: Ledger, site: Path) -> None:
@@ -185,7 +185,7 @@ def test_a_paused_step_is_not_begun_and_a_run_ends_with_it_left(ledger: Ledger, 
         conn.execute(schema.paused.insert().values(**pause))
     assert toys.controller(ledger, site).run().done == 2
     with ledger.write() as conn:
-        assert tasks.count_open(conn) == 5
+        assert counts.count_open(conn) == 5
         conn.execute(schema.paused.delete())
     assert toys.controller(ledger, site).run().done == WHOLE_NIGHT - 2
 
@@ -297,7 +297,7 @@ def test_leases_are_renewed_while_a_controller_is_busy(ledger: Ledger, site: Pat
 
 def _n_running(ledger: Ledger) -> int:
     with ledger.read() as conn:
-        return sum(tasks.running_by_step(conn).values())
+        return sum(counts.running_by_step(conn).values())
 
 
 def test_frames_of_a_project_that_is_not_coadded_touch_no_tile(ledger: Ledger, site: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from tesela.flow.plan import planner
 from tesela.flow.run import commit, controller, retries
 from tesela.flow.run.steps import Order
-from tesela.ledger import leases, products, schema, tasks
+from tesela.ledger import counts, leases, products, schema
 from tesela.ledger.engine import Ledger
 from tesela.products import paths
 
@@ -36,7 +36,7 @@ def assert_nothing_lost_nothing_doubled(ledger: Ledger, site: Path) -> None:
     """Each product once, each file with a row, each row with its file, no task left open."""
     with ledger.read() as conn:
         rows = conn.execute(schema.product.select()).all()
-        assert tasks.count_open(conn) == 0
+        assert counts.count_open(conn) == 0
         open_attempts = conn.execute(
             schema.attempt.select().where(schema.attempt.c.outcome == "running")
         ).all()

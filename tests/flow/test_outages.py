@@ -13,10 +13,11 @@ import sqlalchemy as sa
 
 from postgres import Server, is_wanted, new_server
 from tesela.errors import LedgerError, LedgerLost
+from tesela.flow.plan import retry
 from tesela.flow.run.controller import Manner
 from tesela.flow.run.journal import Journal
 from tesela.flow.run.settingswatch import SettingsWatch
-from tesela.ledger import schema, tasks
+from tesela.ledger import counts, pauses, products, schema
 from tesela.ledger.engine import Ledger
 from tesela.products import paths
 
@@ -71,7 +72,7 @@ def test_postgresql_is_restarted_under_a_run(own_server: Server, tmp_path: Path,
     assert toys.served(made) == reference(tmp_path / "undisturbed")
     with made.read() as conn:
         rows = conn.execute(schema.product.select()).all()
-        assert tasks.count_open(conn) == 0
+        assert counts.count_open(conn) == 0
         attempts = conn.execute(schema.attempt.select()).all()
     assert all(row.version == 1 for row in rows)
     assert sum(row.outcome == "done" for row in attempts) == WHOLE_NIGHT
@@ -176,6 +177,34 @@ def test_a_raw_file_that_is_gone_ends_one_task_with_its_name(
     summary = toys.controller(ledger, site).run()
     assert (summary.done, summary.dead) == (WHOLE_NIGHT - 1, 1)
     assert "sci2.fits" in summary.problems[0]
+
+
+def test_a_disk_that_was_away_costs_no_frame(
+    ledger: Ledger, site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not there is no bad data: the frames are tried again, and nothing is skipped."""
+    monkeypatch.setattr("tesela.flow.run.retries._LONGEST_DELAY_S", 0.01)
+    (site / "raw").rename(site / "away")
+    summary = toys.controller(ledger, site).run()
+    assert summary.skipped == 0
+    assert summary.dead > 0
+    assert all("bring it back" in text for text in summary.problems)
+    (site / "away").rename(site / "raw")
+    with ledger.write() as conn:
+        retry.retry(conn, retry.choose(conn, (), ("dead",)), "somebody")
+    assert toys.controller(ledger, site).run().dead == 0
+    with ledger.read() as conn:
+        assert len(products.all_current(conn, "reduced")) == 5
+
+
+def test_what_is_due_and_held_is_told_at_the_end(ledger: Ledger, site: Path) -> None:
+    with ledger.write() as conn:
+        pauses.pause(conn, "coadd", "*", reason="a look", who="ana")
+    none = Manner(limits={"reduce": 0})
+    (held,) = toys.controller(ledger, site, manner=none).run().held
+    assert held == "5 of step reduce due and held: `limits.reduce` of site.toml is 0"
+    (held,) = toys.controller(ledger, site).run().held
+    assert held == "3 of step coadd due and held: step coadd is paused by ana: a look"
 
 
 def test_settings_edited_while_running_are_told_of_and_not_used(ledger: Ledger, site: Path) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tesela.errors import NotFound
-from tesela.flow.plan import planner, reprocess
-from tesela.flow.run.controller import register_steps
+from tesela.flow.plan import planner, reprocess, retry
+from tesela.flow.run.registration import register_steps
 from tesela.ledger import events, products, schema, status, steps, tasks
 from tesela.ledger.engine import Ledger
 from tesela.ledger.where import parse
@@ -195,3 +195,20 @@ def test_a_dual_catalogue_that_failed_is_not_joined_with_newer_ones(
     assert "made from its present coadds" in waits["reason"]
     assert science is not None
     assert science["version"] == 1
+
+
+def test_what_was_asked_for_and_failed_can_be_retried(made: Ledger, site: Path) -> None:
+    """Its inputs are those of the version that is served: the wish alone makes it due."""
+    with made.write() as conn:
+        again = reprocess.choose(conn, ["sci1"], anyway=True)
+        reprocess.reprocess(conn, again, "somebody")
+    bad = toys.controller(made, site, settings={"faults": {"sci1": "fault"}})
+    assert bad.run().dead == 1
+    with made.write() as conn:
+        tasks.mark_dirty(conn, [("reduced", "sci1")], "a look that changes nothing")
+    planner.plan(made, toys.rules())
+    with made.write() as conn:
+        retry.retry(conn, retry.choose(conn, ["sci1"], ()), "somebody")
+    assert toys.controller(made, site).run().dead == 0
+    with made.read() as conn:
+        assert products.current(conn, "reduced", "sci1")["version"] == 2

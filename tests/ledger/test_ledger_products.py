@@ -23,6 +23,7 @@ from tesela.ledger import (
 )
 from tesela.ledger.engine import Ledger
 from tesela.ledger.keys import Scope
+from tesela.ledger.queries import judging
 
 
 def add(ledger: Ledger, kind: str, key: str, *sources: tuple[int, str]) -> int:
@@ -149,8 +150,9 @@ def test_a_dead_task_is_tried_again_on_request(ledger: Ledger) -> None:
         (claim,) = tasks.claim(conn, 1)
         tasks.end(conn, claim, "dead", attempts.Ending("failed", "fault"), reason="defect")
         assert status.overview(conn)["ended_badly"][0]["reason"] == "defect"
-        assert tasks.retry(conn, "reduced", "a")
-        assert not tasks.retry(conn, "reduced", "a")
+        again = {"kind": "reduced", "keys": ["a"], "why": "again"}
+        assert conn.execute(judging.RETRY, again).rowcount == 1
+        assert conn.execute(judging.RETRY, again).rowcount == 0
         assert len(tasks.claim(conn, 1)) == 1
 
 

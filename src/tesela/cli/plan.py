@@ -90,7 +90,7 @@ def planned(opened: Site, *, dry_run: bool) -> dict[str, Any]:
     """Plan (or rehearse it) and return due tasks, reasons of waiting and the work expected."""
     from tesela.flow.plan import calendar_change, planner
     from tesela.flow.run.bodies import steps_of
-    from tesela.flow.run.controller import register_steps
+    from tesela.flow.run.registration import register_steps
 
     steps = steps_of(opened)  # first: settings that a run refuses are no plan
     if dry_run:
@@ -114,12 +114,13 @@ def planned(opened: Site, *, dry_run: bool) -> dict[str, Any]:
 
 def _found(conn: Connection, opened: Site) -> dict[str, Any]:
     from tesela.flow.plan.forecast import forecast
-    from tesela.ledger import status, steps, tasks
+    from tesela.ledger import counts, pauses, status, steps
 
     ahead = forecast(conn, opened.rules, steps.declared(conn))
     return {
+        "paused": [dataclasses.asdict(one) for one in pauses.in_force(conn)],
         "due": status.due_tasks(conn),
-        "n_due": tasks.count_open(conn),
+        "n_due": counts.count_open(conn),
         "expected": [dataclasses.asdict(work) for work in ahead],
         "core_seconds": sum(work.seconds for work in ahead),
         "waiting": status.waiting(conn),
@@ -129,6 +130,10 @@ def _found(conn: Connection, opened: Site) -> dict[str, Any]:
 
 def lines(data: dict[str, Any]) -> Iterator[str]:
     """Say it for people, at most a dozen lines a part."""
+    from tesela.ledger.pauses import Pause
+
+    for row in data["paused"]:
+        yield f"PAUSED: {Pause(**row).name} by {row['who']}: {row['reason']}"
     due = data["n_due"]
     behind = max(sum(work["tasks"] for work in data["expected"]) - due, 0)
     sentence = f"{plural(due, 'task')} due"

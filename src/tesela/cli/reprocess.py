@@ -83,7 +83,7 @@ def reprocess(
     total = sum(one.tasks for one in work)
     if not dry_run:
         from tesela.flow.run.bodies import steps_of
-        from tesela.flow.run.controller import register_steps
+        from tesela.flow.run.registration import register_steps
 
         confirm(total, opened.survey.flow.confirm_above, yes)
         with opened.ledger.write() as conn:

@@ -85,17 +85,18 @@ def run(
 
 def _said_now_and_then() -> Callable[[Progress], None]:
     """Where there is no terminal (cron, a log file): a line on stderr every half minute."""
-    said = time.monotonic()
+    said, before = time.monotonic(), ""
 
     def show(progress: Progress) -> None:
-        nonlocal said
+        nonlocal said, before
         if time.monotonic() - said < _SAY_EVERY_S:
             return
-        said = time.monotonic()
         now = f", now {progress.running[0]}" if progress.running else ""
         now = f", {progress.note}" if progress.note else now
         done = f"{progress.done} of {progress.done + progress.open} tasks done"
-        typer.echo(f"tesela: {done}{now}", err=True)
+        if done + now != before:  # at rest it says so once
+            typer.echo(f"tesela: {done}{now}", err=True)
+        said, before = time.monotonic(), done + now
 
     return show
 
@@ -129,6 +130,7 @@ def _lines(summary: Summary) -> Iterator[str]:
         yield f"{plural(summary.all_dead, 'task')} dead in all; see `tesela status`"
     if summary.all_skipped:
         yield f"{plural(summary.all_skipped, 'task')} skipped in all; see `tesela status`"
+    yield from summary.held
     yield from _waiting(summary.waiting)
 
 

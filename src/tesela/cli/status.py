@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import sys
 import time
 from collections import Counter
@@ -177,6 +179,7 @@ def _working(data: dict[str, Any]) -> Iterator[str]:
     for row in data["controllers"]:
         silent = row["seen_s"] > _SILENT_S
         seen = f", SILENT for {duration(row['seen_s'])}" if silent else ""
+        seen = ", GONE: what it ran is taken up by the next" if _is_gone(row) else seen
         yield (
             f"controller: {row['host']} process {row['pid']}, {row['engine']}, for "
             f"{duration(row['age_s'])}{seen}"
@@ -192,6 +195,19 @@ def _working(data: dict[str, Any]) -> Iterator[str]:
                 f"  {row['step']} {row['key']} on {row['host']} for {duration(row['age_s'])}, "
                 f"attempt {row['attempt']}, {row['memory_mb']:.0f} MB asked for"
             )
+
+
+def _is_gone(row: dict[str, Any]) -> bool:
+    """Whether a process of this host is no more."""
+    if row["host"] != socket.gethostname():
+        return False
+    try:
+        os.kill(row["pid"], 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass  # of somebody else, and alive
+    return False
 
 
 def _proposed(rows: list[dict[str, Any]]) -> Iterator[str]:

@@ -163,6 +163,8 @@ def load_site(path: Path) -> SiteSettings:
                 found=repr(one.to),
                 expected="the name of another site, once",
             )
+    for sort in site.alerts.on:
+        _one_of(f"{path.name}.alerts.on", sort, Alerts().on)
     if site.alerts.url and urlsplit(site.alerts.url).scheme not in ("http", "https"):
         raise ConfigError(
             f"{path.name}.alerts.url", found=repr(site.alerts.url), expected="http:// or https://"

@@ -147,13 +147,17 @@ def _compare(
     afresh, also if it was made by other code or settings."""
     current, task = made
     same = current is not None and _is_made_of(conn, current, wanted)
-    if current is not None and same and not (item.fresh and steps.is_outdated(conn, current)):
+    ended_so = task is not None and task["wanted_hash"] == wanted.digest
+    # A task for the same inputs was made because somebody asked for other code or settings.
+    is_asked = item.fresh or (
+        task is not None and ended_so and task["state"] in ("ready", "skipped", "dead")
+    )
+    if current is not None and same and not (is_asked and steps.is_outdated(conn, current)):
         products.set_stale(conn, current["id"], wanted.stale)
         tasks.withdraw(conn, task, "the current version has these inputs")
         report.unchanged += 1
         downstream.settled(conn, rules, item.kind, item.key)
         return
-    ended_so = task is not None and task["wanted_hash"] == wanted.digest
     if task is not None and ended_so and task["state"] in ("ready", "skipped", "dead"):
         report.unchanged += 1
         if task["state"] != "ready":

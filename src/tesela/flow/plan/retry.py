@@ -64,7 +64,8 @@ def retry(conn: Connection, some: Sequence[dict[str, Any]], who: str) -> None:
     for kind, keys in by_kind.items():
         wanted = list(ask(conn, judging.RETRIABLE, keys, kind=kind))
         for part in parts([row["key"] for row in wanted]):
-            conn.execute(judging.RETRY, {"kind": kind, "keys": part})
+            why = f"to be tried again, by {who}"
+            conn.execute(judging.RETRY, {"kind": kind, "keys": part, "why": why})
         tasks.mark_dirty(conn, ((kind, row["key"]) for row in wanted), "to be tried again")
         if kind == "master":  # who waits in vain has something to hope for
             for key in _one_of_each_detector(row["key"] for row in wanted):

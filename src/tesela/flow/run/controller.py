@@ -19,7 +19,7 @@ from sqlalchemy.engine import Connection
 from tesela.errors import LedgerLost
 from tesela.flow.plan import calendar_change, planner
 from tesela.flow.plan.rules import Rules
-from tesela.flow.run import commit, gate
+from tesela.flow.run import allowance, commit, gate
 from tesela.flow.run.alerts import Alerts
 from tesela.flow.run.clockwatch import ClockWatch
 from tesela.flow.run.engines.engine import Engine
@@ -27,9 +27,10 @@ from tesela.flow.run.heartbeat import Heartbeat
 from tesela.flow.run.journal import Journal
 from tesela.flow.run.lock import only_controller
 from tesela.flow.run.orders import Patience, Scribe
+from tesela.flow.run.registration import register_steps
 from tesela.flow.run.settler import Settler, Summary
 from tesela.flow.run.steps import Order, Registry, Report, WorkerDied
-from tesela.ledger import controllers, events, leases, pauses, status, steps, tasks
+from tesela.ledger import controllers, counts, events, leases, status, tasks
 from tesela.ledger.clock import SECONDS_A_DAY, now_mjd
 from tesela.ledger.engine import Ledger
 from tesela.products import paths
@@ -135,7 +136,7 @@ class Controller:
                     if not self._step(on_progress):
                         break
                 except LedgerLost as lost:
-                    self._wait_for_ledger(lost)
+                    self._wait_for_ledger(lost, on_progress)
         self._sum_up()
         self.summary.seconds = time.monotonic() - started
         return self.summary
@@ -202,8 +203,9 @@ class Controller:
 
     def _sum_up(self) -> None:
         with self.ledger.read() as conn:
-            states = tasks.count_ended_badly(conn)
+            states = counts.count_ended_badly(conn)
             self.summary.waiting = status.waiting(conn)
+            self.summary.held = allowance.held(conn, self.registry.specs, self.manner.limits)
         self.summary.all_dead, self.summary.all_skipped = states["dead"], states["skipped"]
         self.summary.warnings = status.grouped(self._settler.warned)
 
@@ -241,9 +243,9 @@ class Controller:
         look once at who still waits."""
         with self.ledger.read() as conn:
             may_run = [step for step, room in self._rooms(conn, 1).items() if room]
-            retry_at = tasks.next_retry(conn, may_run)
+            retry_at = counts.next_retry(conn, may_run)
             quiet = tasks.last_not_before(conn) is not None
-            others = sum(tasks.running_by_step(conn).values())
+            others = sum(counts.running_by_step(conn).values())
         if retry_at is not None and not self._note:
             wait_s = (retry_at - now_mjd()) * SECONDS_A_DAY
             self._stopping.wait(min(max(wait_s, 0.05), _TICK_S))
@@ -313,17 +315,7 @@ class Controller:
             self._flying[future] = (claim, order)
 
     def _rooms(self, conn: Connection, room: int) -> dict[str, int]:
-        """How many of each step may be begun: the urgent first, none of those that are paused."""
-        running = tasks.running_by_step(conn)
-        paused = pauses.paused_steps(conn)
-        limits = self.manner.limits
-        return {
-            name: max(0, min(room, limits.get(name, room) - running.get(name, 0)))
-            if name in limits
-            else room
-            for name in self.registry.specs
-            if not pauses.is_paused(paused, name)
-        }
+        return allowance.rooms(conn, self.registry.specs, self.manner.limits, room)
 
     def _is_held_up(self) -> bool:
         """Whether nothing may be begun; somebody is told when that begins."""
@@ -347,12 +339,17 @@ class Controller:
             self._settler.settle(*self._landed[0])
             self._landed.pop(0)
 
-    def _wait_for_ledger(self, lost: LedgerLost) -> None:
+    def _wait_for_ledger(
+        self, lost: LedgerLost, on_progress: Callable[[Progress], None] | None = None
+    ) -> None:
         """The database is away: keep the results, and go on when it is back."""
         self.journal.write("ledger lost", error=str(lost))
         self.alerts.tell("ledger lost", str(lost))
         since, wait_s = time.monotonic(), _TICK_S
         while not self._stopping.wait(wait_s):
+            if on_progress is not None:
+                note = f"waiting for the database: {lost.found}"
+                on_progress(Progress(self.summary.done, self._open, (), note))
             try:
                 self._reconcile()
             except LedgerLost:
@@ -375,7 +372,7 @@ class Controller:
         if time.monotonic() > self._count_at:
             began = time.monotonic()
             with self.ledger.read() as conn:
-                self._open = tasks.count_open(conn)
+                self._open = counts.count_open(conn)
             now = time.monotonic()
             self._count_at = now + max(_COUNT_S, 50 * (now - began))
         waiting = max(self._open, len(self._flying))
@@ -395,24 +392,3 @@ def _silent() -> tuple[Journal, Alerts]:
 
     journal = Journal(None)
     return journal, Alerts(Settings(), "", journal)
-
-
-def register_steps(conn: Connection, registry: Registry) -> None:
-    """Write down the steps of this program with the settings of this site."""
-    steps.register(
-        conn,
-        (
-            steps.StepRow(
-                spec.name,
-                spec.kind,
-                spec.code_version,
-                spec.settings_hash,
-                spec.cores,
-                spec.memory_mb,
-                spec.seconds_per_mpix,
-            )
-            for spec in registry.specs.values()
-        ),
-    )
-    for spec in registry.specs.values():
-        steps.register_scopes(conn, spec.name, spec.settings_hash_in)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tesela.errors import ConfigError
+from tesela.flow.plan.rules import STEPS
 from tesela.flow.run.alerts import Alerts
 from tesela.flow.run.bodies import steps_of
 from tesela.flow.run.controller import Chore, Controller, Manner
@@ -31,6 +33,7 @@ def controller_of(
         Go on when nothing is due, and take in what comes into the folders of `arrivals`.
     """
     settings = site.settings
+    _check_limits(site)
     journal = Journal(paths.log_folder(site.folder))
     alerts = Alerts(settings.alerts, settings.name, journal)
     name = engine or settings.engine
@@ -53,3 +56,14 @@ def controller_of(
         (journal, alerts),
         tuple(chores),
     )
+
+
+def _check_limits(site: Site) -> None:
+    """A misspelt step would have no limit at all."""
+    for name in site.settings.limits:
+        if name not in STEPS.values():
+            raise ConfigError(
+                f"{paths.site_file(site.folder).name}.limits.{name}",
+                found="no such step",
+                expected=f"one of {', '.join(STEPS.values())}",
+            )

@@ -39,6 +39,8 @@ class Summary:
     all_skipped: int = 0
     waiting: list[dict[str, Any]] = field(default_factory=list)
     """What could not be made at the end, grouped: kind, reason, n, served, example."""
+    held: list[str] = field(default_factory=list)
+    """A sentence for each step of which tasks are due that may not be begun."""
 
 
 _MOST_PROBLEMS = 1000

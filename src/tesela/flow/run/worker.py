@@ -18,7 +18,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from tesela.errors import BadInput, QualityError, TeselaError
+from tesela.errors import BadInput, ProductError, QualityError, TeselaError
 from tesela.flow.run.remake import with_inputs_remade
 from tesela.flow.run.steps import Order, Outcome, Report, WrittenFile
 from tesela.products.environment import environment_now
@@ -35,6 +35,10 @@ SINGLE_THREADED = (
 
 _PR_SET_PDEATHSIG = 1
 _KIB_A_MB = 1024.0
+
+
+class InputGone(ProductError):
+    """A file that an order names is not there; it may come back."""
 
 
 def initialise(controller_pid: int) -> None:
@@ -64,6 +68,7 @@ def perform(run: Callable[[Order], Outcome], order: Order) -> Report:
     started = time.perf_counter()
     try:
         Path(order.out_dir).mkdir(parents=True, exist_ok=True)
+        _check_inputs(order)
         outcome = run(with_inputs_remade(order))
         files = tuple(_finish(temporary, final) for temporary, final in outcome.files)
     except Exception as error:  # noqa: BLE001 - the one edge where everything is caught and kept
@@ -86,13 +91,25 @@ def perform(run: Callable[[Order], Outcome], order: Order) -> Report:
     )
 
 
+def _check_inputs(order: Order) -> None:
+    """A disk that is away must not look like bad data."""
+    for ref in (one for top in order.inputs for one in (top, *top.members)):
+        if ref.path and ref.remake is None and not Path(ref.path).exists():
+            raise InputGone(
+                f"{ref.kind} {ref.key}",
+                found=f"no file {ref.path}",
+                expected="the one that was taken in or made",
+                do="if its disk is away, bring it back; if it was deleted, `tesela audit --repair`",
+            )
+
+
 def classify(error: Exception) -> str:
     """Return the class of a fault, which decides whether and how it is tried again."""
     if isinstance(error, (QualityError, BadInput)):
         return "quality"
     if isinstance(error, MemoryError):
         return "memory"
-    if isinstance(error, OSError):
+    if isinstance(error, (OSError, InputGone)):
         return "infrastructure"
     return "fault"
 

@@ -144,6 +144,6 @@ RETRIABLE = _of_keys("""
 """)
 RETRY = _of_keys("""
     UPDATE task SET state = 'ready', faults = 0, interruptions = 0, memory_faults = 0,
-                    not_before = 0.0, reason = ''
+                    not_before = 0.0, reason = '', why = :why
     WHERE kind = :kind AND key IN :keys AND state IN ('dead', 'skipped') AND wanted_hash <> ''
 """)
