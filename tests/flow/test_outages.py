@@ -14,11 +14,13 @@ import sqlalchemy as sa
 from postgres import Server, is_wanted, new_server
 from tesela.errors import LedgerError, LedgerLost
 from tesela.flow.plan import retry
+from tesela.flow.run import backup
 from tesela.flow.run.controller import Manner
 from tesela.flow.run.journal import Journal
 from tesela.flow.run.settingswatch import SettingsWatch
-from tesela.ledger import counts, pauses, products, schema
+from tesela.ledger import counts, pauses, products, schema, status
 from tesela.ledger.engine import Ledger
+from tesela.ledger.place import place_of
 from tesela.products import paths
 
 from . import toys
@@ -230,3 +232,35 @@ def test_a_ledger_that_may_only_be_read_is_told_of(ledger: Ledger, site: Path) -
     only = Ledger(sa.create_engine(f"sqlite:///file:{paths.ledger_file(site)}?mode=ro&uri=true"))
     with pytest.raises(LedgerError, match="may only be read"), only.write() as conn:
         conn.execute(schema.event.insert().values(at_mjd=0.0, what="x"))
+
+
+@pytest.fixture
+def frozen(site: Path, ledger: Ledger) -> Iterator[Path]:
+    """The whole site, on a disk that became read-only."""
+    if is_wanted():
+        pytest.skip("about the file of SQLite")
+    ledger.close()
+    if os.geteuid() != 0:
+        site.chmod(0o500)
+        yield site
+        site.chmod(0o700)
+        return
+    for words in (["--bind", str(site), str(site)], ["-o", "remount,ro,bind", str(site)]):
+        if subprocess.run(["mount", *words], capture_output=True, check=False).returncode:
+            pytest.skip("root may write everywhere, and this machine lets us mount nothing")
+    yield site
+    subprocess.run(["umount", "-l", str(site)], capture_output=True, check=False)
+
+
+def test_a_site_that_became_read_only_can_be_looked_at_and_saved(
+    frozen: Path, tmp_path: Path
+) -> None:
+    ledger = Ledger.open(place_of(frozen))
+    with ledger.read() as conn:
+        assert status.overview(conn)["totals"] is not None
+    with pytest.raises(LedgerError, match="mounted read-only"), ledger.write() as conn:
+        conn.execute(schema.event.insert().values(at_mjd=0.0, what="x"))
+    ledger.close()
+    saved = backup.backup(frozen, tmp_path / "saved")
+    assert saved.size > 0
+    assert not (frozen / "ledger.sqlite-shm").exists()

@@ -13,12 +13,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from tesela.errors import LedgerError, LedgerLost
+from tesela.products.disk import is_read_only
 
 BUSY_TIMEOUT_S = 60
 _PRAGMAS = (
@@ -237,7 +239,11 @@ def _told_plainly() -> Iterator[None]:
             ) from error
         if "readonly database" in str(error.orig):
             raise LedgerError(
-                "ledger", found="that it may only be read", expected="a database that we may change"
+                "ledger",
+                found="that it may only be read",
+                expected="a database that we may change",
+                do="see whether its disk was mounted read-only, and whose it is; `tesela status`,"
+                " `history`, `lineage` and `backup` work all the same",
             ) from error
         if _is_lost(error):
             raise LedgerLost(
@@ -270,13 +276,16 @@ def _engine(place: Path | str) -> Engine:
 
 
 def _sqlite_engine(path: Path) -> Engine:
-    engine = sa.create_engine(f"sqlite:///{path}")
+    frozen = is_frozen(path)
+    engine = sa.create_engine(
+        f"sqlite:///{frozen_uri(path)}&uri=true" if frozen else f"sqlite:///{path}"
+    )
 
     @sa.event.listens_for(engine, "connect")
     def _configure(dbapi_connection: Any, _record: Any) -> None:
         dbapi_connection.isolation_level = None  # we say BEGIN ourselves
         cursor = dbapi_connection.cursor()
-        for pragma in _PRAGMAS:
+        for pragma in _PRAGMAS if not frozen else ():
             cursor.execute(pragma)
         cursor.close()
 
@@ -286,6 +295,25 @@ def _sqlite_engine(path: Path) -> Engine:
         conn.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 
     return engine
+
+
+def frozen_uri(path: Path) -> str:
+    """A ledger that nobody can change, as SQLite knows it."""
+    return f"file:{quote(str(path.resolve()))}?immutable=1"
+
+
+def is_frozen(path: Path) -> bool:
+    """Whether nobody can change a ledger: its disk was mounted read-only after an error, say.
+
+    It is opened as it stands, for SQLite would make files beside it. With a journal that is not
+    empty it cannot be: the last commits are in there.
+    """
+    journal = path.with_name(f"{path.name}-wal")
+    return (
+        path.is_file()
+        and is_read_only(path.parent)
+        and not (journal.is_file() and journal.stat().st_size)
+    )
 
 
 def _postgresql_engine(url: str) -> Engine:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tesela.errors import ConfigError, LedgerError, TeselaError
 from tesela.flow.run.lock import only_controller
-from tesela.ledger.engine import Ledger
+from tesela.ledger.engine import Ledger, frozen_uri, is_frozen
 from tesela.ledger.place import place_of
 from tesela.products import paths
 from tesela.products.files import publish, sha256_of, sync
@@ -100,6 +100,12 @@ def _move_aside(place: Path) -> str:
     return str(aside) if aside.exists() else ""
 
 
+def _opened(file: Path) -> sqlite3.Connection:
+    if is_frozen(file):
+        return sqlite3.connect(frozen_uri(file), uri=True)
+    return sqlite3.connect(file)
+
+
 def copy_sqlite(file: Path, copy: Path) -> None:
     """Copy a SQLite database as one consistent state, its write-ahead log included.
 
@@ -108,7 +114,7 @@ def copy_sqlite(file: Path, copy: Path) -> None:
     copy.unlink(missing_ok=True)
     try:
         with (
-            contextlib.closing(sqlite3.connect(file)) as source,
+            contextlib.closing(_opened(file)) as source,
             contextlib.closing(sqlite3.connect(copy)) as target,
         ):
             source.backup(target)

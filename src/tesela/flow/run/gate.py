@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
+
+from tesela.products.disk import is_read_only
 
 _GIB = 2.0**30
 _WRITTEN = ("products", "work")
@@ -12,7 +13,7 @@ _WRITTEN = ("products", "work")
 
 def closed(site: Path, keep_free_gb: float) -> tuple[str, str] | None:
     """Return the sort of an alert and a sentence if nothing may be begun, None if all is well."""
-    shut = [part for part in _WRITTEN if _is_read_only(site / part)]
+    shut = [part for part in _WRITTEN if is_read_only(site / part)]
     if shut:
         said = f"{' and '.join(shut)} may only be read: nothing is begun until that ends"
         return "archive read-only", said
@@ -23,11 +24,3 @@ def closed(site: Path, keep_free_gb: float) -> tuple[str, str] | None:
             " (keep_free_gb): nothing is begun until there is room"
         )
     return None
-
-
-def _is_read_only(folder: Path) -> bool:
-    """Whether nothing can be written: a disk that the system mounted so after an error, say."""
-    try:
-        return bool(os.statvfs(folder).f_flag & os.ST_RDONLY) or not os.access(folder, os.W_OK)
-    except OSError:
-        return False  # not there yet
