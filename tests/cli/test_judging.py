@@ -38,10 +38,13 @@ def test_a_night_is_flagged_after_a_dry_run_and_with_yes(site: Path) -> None:
     flag = ("flag", NIGHT, "--kind", "night", "--reason", "clouds", "--site", site)
     dry = well(*flag, "--dry-run", "--json").data
     assert (dry["judged"], dry["done"]) == (9, False)
-    assert {row["kind"] for row in dry["due_again"]} == {"master", *COADD}
-    assert {row["step"] for row in dry["expected"]} >= {"master", "coadd", "load"}
-    assert dry["core_hours"] == pytest.approx(
-        sum(row["seconds"] for row in dry["expected"]) / 3600.0
+    # Nothing is left of the only night: it is taken out of service, and costs nothing.
+    assert {row["kind"] for row in dry["retired"]} == {"master", *COADD}
+    assert (dry["due_again"], dry["core_hours"]) == ([], 0.0)
+    one = well("flag", "sci4", "--reason", "trail", "--site", site, "--dry-run", "--json").data
+    assert {row["step"] for row in one["expected"]} >= {"coadd", "load"}
+    assert one["core_hours"] == pytest.approx(
+        sum(row["seconds"] for row in one["expected"]) / 3600.0
     )
     assert "flagged" not in well("status", "--site", site).out
     with paths.survey_file(site).open("a") as survey:
@@ -50,7 +53,7 @@ def test_a_night_is_flagged_after_a_dry_run_and_with_yes(site: Path) -> None:
     assert refused.code == 2
     assert "would be made again: no --yes; expected --yes above 5" in refused.err
     said = well(*flag, "--yes")
-    assert said.out.startswith("flagged: 9 frames\ndue again: ")
+    assert said.out.startswith("flagged: 9 frames\ndue again: nothing\nretired, nothing is left")
     assert f"flagged: night {NIGHT} by " in well("status", "--site", site).out
     back = well("unflag", NIGHT, "--kind", "night", "--yes", "--site", site, "--json").data
     assert back["judged"] == 9

@@ -8,7 +8,7 @@ import pytest
 
 from tesela.errors import LedgerError, NotFound
 from tesela.flow.plan import coadds, cost, flags, planner, retry
-from tesela.ledger import events, masters, products, schema, status
+from tesela.ledger import events, masters, products, schema, status, tasks
 from tesela.ledger.engine import Ledger
 
 from . import toys
@@ -338,3 +338,33 @@ def test_the_cost_of_what_was_never_made_is_that_of_its_frames(ledger: Ledger, s
     assert work["coadd"] == (2, pytest.approx(in_tiles), pytest.approx(3 * in_tiles))
     assert work["dual"] == (2, pytest.approx(in_tiles), pytest.approx(5 * in_tiles))
     assert work["load"] == (2, pytest.approx(in_tiles), pytest.approx(in_tiles))
+
+
+BIASES = [frame.name for frame in toys.small_night() if frame.obstype == "bias"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "keys"),
+    [
+        ("raw", ["sci1"]),
+        ("raw", ["sci4", "sci5"]),
+        ("raw", BIASES),
+        ("raw", [frame.name for frame in toys.small_night()]),
+        ("reduced", ["sci4"]),
+        ("coadd", ["T10.r"]),
+    ],
+)
+def test_what_is_foretold_is_made_and_what_is_not_is_retired(
+    made: Ledger, site: Path, kind: str, keys: list[str]
+) -> None:
+    with made.read() as conn:
+        told = flags.of_flag(conn, toys.rules(), kind, keys)
+    with made.write() as conn:
+        flags.flag(conn, toys.rules(), kind, keys, reason="trail", who="eva")
+    done = ran(made, site)
+    with made.read() as conn:
+        gone = {pair for pair in told.targets if products.current(conn, *pair) is None}
+        waits = {pair for pair in told.targets if tasks.waiting(conn, *pair) is not None}
+    assert gone == told.retired
+    assert waits == told.waiting
+    assert done == set(told.made_again)

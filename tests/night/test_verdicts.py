@@ -37,8 +37,12 @@ def users(site: Path, frame: str) -> set[Key]:
 
 
 def due_again(data: dict[str, list[dict[str, str]]]) -> set[Key]:
-    """What a verb says it makes due."""
-    return {(row["kind"], row["key"]) for row in data["due_again"]}
+    """What a verb says it makes due: to be made again, or retired."""
+    return {(row["kind"], row["key"]) for row in of_flag(data)}
+
+
+def of_flag(data: dict[str, list[dict[str, str]]]) -> list[dict[str, str]]:
+    return [row for name in ("due_again", "retired", "waiting") for row in data[name]]
 
 
 def changed(before: dict[Key, int], after: dict[Key, int]) -> set[Key]:

@@ -120,20 +120,26 @@ def judge(
     with opened.ledger.read() as conn:
         found = ask(conn, opened, condition)
         work = cost(conn, found.due, steps.declared(conn))
-    targets = sorted(found.targets)
+    targets = sorted(found.made_again)
     data = {
         "names": names,
         "kind": kind,
         "where": str(condition or ""),
         "judged": found.judged,
         "due_again": [{"kind": k, "key": key} for k, key in targets],
+        "retired": [{"kind": k, "key": key} for k, key in sorted(found.retired)],
+        "waiting": [{"kind": k, "key": key} for k, key in sorted(found.waiting)],
         "made_now": [{"kind": k, "key": key} for k, key in found.own],
         "expected": [asdict(one) for one in work],
         "core_hours": core_hours(work),
         "done": False,
     }
     if not dry_run:
-        confirm(max(len(found.due), found.judged), opened.survey.flow.confirm_above, yes)
+        confirm(
+            max(len(found.targets), len(found.due), found.judged),
+            opened.survey.flow.confirm_above,
+            yes,
+        )
         with progress_bar(as_json) as bar:
             task = bar.add_task(verb, total=found.judged) if bar else None
 
@@ -154,6 +160,14 @@ def _lines(verb: str, data: dict[str, Any]) -> Iterator[str]:
     targets = [(row["kind"], row["key"]) for row in data["due_again"]]
     parts = ", ".join(f"{n} {kind}" for kind, n in Counter(k for k, _ in targets).items())
     yield f"{'due again' if done else 'would be due again'}: {parts or 'nothing'}"
+    if data["retired"]:
+        kinds = Counter(row["kind"] for row in data["retired"])
+        parts = ", ".join(f"{n} {kind}" for kind, n in kinds.items())
+        yield f"{'retired' if done else 'would be retired'}, nothing is left of it: {parts}"
+    if data["waiting"]:
+        kinds = Counter(row["kind"] for row in data["waiting"])
+        parts = ", ".join(f"{n} {kind}" for kind, n in kinds.items())
+        yield f"{parts} {'without' if done else 'would be without'} a master, and wait for others"
     if data["made_now"]:
         yield f"and made now: {len(data['made_now'])} reduced"
     if data["expected"]:

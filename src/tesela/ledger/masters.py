@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection
 from tesela.ledger import events, queries, schema
 from tesela.ledger.keys import Configuration, MasterKey
 from tesela.ledger.parts import ask
+from tesela.products.validity import Validity
 
 _A_MOMENT = 1e-6
 """Days; shorter than any night."""
@@ -191,6 +192,16 @@ def around(
     """Return the certified masters nearest to an instant: the last begun and the next."""
     wanted = {"master_kind": master_kind, "configuration": str(configuration), "mjd": mjd}
     return [dict(row) for row in conn.execute(queries.CERTIFIED_AROUND, wanted).mappings()]
+
+
+def certified(
+    conn: Connection, master_kind: str, configuration: Configuration, *, but: Collection[str] = ()
+) -> list[Validity]:
+    """Return how long each certified master of a configuration holds by itself, without those of
+    some keys."""
+    wanted = {"master_kind": master_kind, "configuration": str(configuration)}
+    rows = conn.execute(queries.CERTIFIED, wanted)
+    return [Validity(r.valid_begin, r.natural_end) for r in rows if r.key not in but]
 
 
 def neighbours(conn: Connection, key: MasterKey, begin: float) -> tuple[float | None, float | None]:

@@ -38,6 +38,10 @@ class Consequences:
     made with a master that was condemned since."""
     judged: int = 0
     """Products that get a verdict, or lose one; a group counts as its frames."""
+    retired: frozenset[Target] = frozenset()
+    """Of the targets, those that nothing is left to make from, where that was asked for."""
+    waiting: frozenset[Target] = frozenset()
+    """Of the targets, images and masters that are left without a master."""
 
     @classmethod
     def of(
@@ -59,7 +63,13 @@ class Consequences:
     @property
     def due(self) -> tuple[Target, ...]:
         """All that will be made."""
-        return (*self.targets, *self.own)
+        return (*self.made_again, *self.own)
+
+    @property
+    def made_again(self) -> tuple[Target, ...]:
+        """Of the targets, those that are neither retired nor wait."""
+        out = self.retired | self.waiting
+        return tuple(target for target in self.targets if target not in out)
 
 
 def of_flag(conn: Connection, rules: Rules, about: Subject) -> Consequences:

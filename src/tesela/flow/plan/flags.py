@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy.engine import Connection
 
 from tesela.errors import LedgerError
-from tesela.flow.plan import consequences, subjects
+from tesela.flow.plan import consequences, retired, subjects
 from tesela.flow.plan.consequences import Consequences
 from tesela.flow.plan.rules import Rules
 from tesela.flow.plan.subjects import FLAGGABLE, Subject
@@ -50,12 +50,15 @@ def of_flag(
     reason: str = "",
     who: str = "",
 ) -> Consequences:
-    """Say what condemning products of a kind makes due: all current products that used them.
+    """Say what condemning products of a kind makes due: all current products that used them, and
+    which of them will be retired.
 
     Raises as `flag` does.
     """
     about = subjects.to_flag(conn, kind, _several(keys), where, reason=reason, who=who)
-    return consequences.of_flag(conn, rules, about)
+    found = consequences.of_flag(conn, rules, about)
+    gone, waiting = retired.by_flag(conn, rules, about, found.targets)
+    return replace(found, retired=gone, waiting=waiting)
 
 
 def of_unflag(

@@ -49,9 +49,11 @@ CERTIFIED_OF_CCD = text("""
 """)
 
 CERTIFIED = text("""
-    SELECT product_id, valid_begin, valid_end, natural_end FROM master
-    WHERE configuration = :configuration AND master_kind = :master_kind AND state = 'certified'
-    ORDER BY valid_begin
+    SELECT m.product_id, m.valid_begin, m.valid_end, m.natural_end, p.key
+    FROM master m JOIN product p ON p.id = m.product_id
+    WHERE m.configuration = :configuration AND m.master_kind = :master_kind
+      AND m.state = 'certified'
+    ORDER BY m.valid_begin
 """)
 
 EVERY_CERTIFIED = text("""
