@@ -154,7 +154,9 @@ def read_fits(path: Path, names: Sequence[str] | None = None) -> FitsFile:
         raise ProductError(
             str(path),
             found="no such file",
-            do="restore it from a copy, or have it made again: flag its key, run, unflag it, run",
+            expected="a file of ours",
+            do="`tesela audit --repair` fetches it from another site, `tesela restore` makes it "
+            "again",
         )
     result = FitsFile()
     try:
