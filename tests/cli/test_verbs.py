@@ -383,15 +383,15 @@ def test_history_prints_why_a_version_was_made_and_its_warnings() -> None:
     ]  # fmt: skip
     parts = {"events": [], "versions": rows, "attempts": [], "verdicts": [], "copies": []}
     assert list(history._lines(parts, "T1.r")) == [
-        "version 1 of coadd, made 2017-07-03T00:00:00Z: current, p",
+        "2017-07-03T00:00:00Z version 1 of coadd: current, p",
         "  warning: only 2 frames",
-        "version 2 of coadd, made 2017-07-03T00:00:00Z: current, p",
+        "2017-07-03T00:00:00Z version 2 of coadd: current, p",
         "  without reduced a",
-        "version 3 of coadd, made 2017-07-03T00:00:00Z: current, p",
+        "2017-07-03T00:00:00Z version 3 of coadd: current, p",
         "  from the same inputs",
-        "version 4 of coadd, made 2017-07-03T00:00:00Z: current, passed, p",
+        "2017-07-03T00:00:00Z version 4 of coadd: current, passed, p",
         "  from the same inputs",
-        "version 1 of quicklook, made 2017-07-03T00:00:00Z: current, p",
+        "2017-07-03T00:00:00Z version 1 of quicklook: current, p",
         "  did not pass: too wide",
     ]
 

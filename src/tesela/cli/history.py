@@ -73,8 +73,8 @@ def _lines(data: dict[str, list[dict[str, Any]]], key: str) -> Iterator[str]:
         where = row["path"] or "no file"
         if row["dropped_mjd"] is not None:
             where += f", removed on purpose {iso(row['dropped_mjd'])}"
-        made = f", made {iso(row['made_mjd'])}"
-        yield f"version {row['version']} of {row['kind']}{made}: {state}{note}, {where}"
+        made = f"{iso(row['made_mjd'])} version {row['version']} of {row['kind']}"
+        yield f"{made}: {state}{note}, {where}"
         if row["passed"] is False:
             yield f"  did not pass: {row['quality_reason']}"
         if row["version"] > 1:

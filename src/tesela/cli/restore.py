@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from tesela.cli.common import HERE, JsonOption, SiteOption, emit, person, refuse_unknown, worded
-from tesela.cli.drop import KindOption, VersionOption
+from tesela.cli.drop import VersionOption
 
 
 def add_to(app: typer.Typer) -> None:
@@ -18,7 +18,14 @@ def add_to(app: typer.Typer) -> None:
 
 def restore(
     key: Annotated[str, typer.Argument(help="Key of a product.", callback=worded)],
-    kind: KindOption = "",
+    kind: Annotated[
+        str,
+        typer.Option(
+            "--kind",
+            help="reduced, coadd, master, catalogue ...: what a step makes.",
+            callback=worded,
+        ),
+    ] = "",
     version: VersionOption = 0,
     site: SiteOption = HERE,
     as_json: JsonOption = False,

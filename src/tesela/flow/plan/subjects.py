@@ -198,7 +198,7 @@ def _condition_to_unflag(conn: Connection, kind: str, where: Condition) -> Subje
             f"--where {where}",
             found=f"no {_NOUNS[kind]} meets it"
             if not found
-            else f"{len(found)} {_NOUNS[kind]}{'s' * (len(found) > 1)}, none of them flagged",
+            else f"the {_NOUNS[kind]}s that meet it ({len(found)}), none of them flagged",
             expected="a condition that flagged ones meet",
             do="see `tesela status` for what is flagged",
         )
