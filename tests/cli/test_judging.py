@@ -141,6 +141,8 @@ def test_what_is_not_understood_says_so(
         ("flag", "", "--reason", "x"),
         ("unflag", ""),
         ("masters", "reject", "KEY", "--reason", ""),
+        ("masters", "show", ""),
+        ("user", "grant", "", "survey"),
         ("status", "--night", ""),
         ("ingest", ""),
         ("why", ""),

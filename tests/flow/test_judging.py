@@ -280,7 +280,7 @@ def test_any_other_condition_takes_back_the_verdicts_of_what_meets_it(tmp_path: 
     site.flag("raw", "sci0-03", "sci1-04")
     site.unflag("raw", where="name ~ sci*-03")
     assert site.flagged() == {"sci1-04"}
-    with pytest.raises(NotFound, match="that meet it .*none of them flagged"):
+    with pytest.raises(NotFound, match=r"that meet it .*none of them flagged"):
         site.unflag("raw", where="name ~ sci*-03")
 
 
