@@ -22,6 +22,16 @@ COADD = ("coadd", "catalogue", "dual", "zeropoints", "valueadded", "science")
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
     """A site where a night was made: sci1 died, sci2 was skipped."""
+    return site_of_a_night(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def untouched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Such a site for those who are refused, and so change nothing."""
+    return site_of_a_night(tmp_path_factory.mktemp("untouched"))
+
+
+def site_of_a_night(tmp_path: Path) -> Path:
     survey = tmp_path / "survey.toml"
     survey.write_text(SMALL_SURVEY)
     folder = new_site(tmp_path / "site", survey)
@@ -53,7 +63,8 @@ def test_a_night_is_flagged_after_a_dry_run_and_with_yes(site: Path) -> None:
     assert refused.code == 2
     assert "would be made again: no --yes; expected --yes above 5" in refused.err
     said = well(*flag, "--yes")
-    assert said.out.startswith("flagged: 9 frames\ndue again: nothing\nretired, nothing is left")
+    assert said.out.startswith("flagged: 9 frames\n  bias1-20170703\n")
+    assert "\ndue again: nothing\nretired, nothing is left" in said.out
     assert f"flagged: night {NIGHT} by " in well("status", "--site", site).out
     back = well("unflag", NIGHT, "--kind", "night", "--yes", "--site", site, "--json").data
     assert back["judged"] == 9
@@ -63,15 +74,41 @@ def test_a_night_is_flagged_after_a_dry_run_and_with_yes(site: Path) -> None:
 def test_a_condition_is_flagged_and_taken_back(site: Path) -> None:
     where = "night = 2017-07-03 and band = r and passed = yes"
     flag = ("--where", where, "--site", site, "--json")
-    assert well("flag", *flag, "--reason", "seeing").data["judged"] == 3
+    made = well("flag", *flag, "--reason", "seeing").data
+    assert (made["judged"], len(made["subjects"])) == (3, 3)
     said = well("status", "--site", site).out
     assert f"flagged: where raw where {where} by " in said
     assert well("unflag", *flag).data["judged"] == 3
 
 
+def test_how_many_are_flagged_and_which_is_always_said(site: Path) -> None:
+    """A condition that hits another frame than was meant is seen at once."""
+    flag = ("flag", "--where", "name = sci3", "--reason", "trail", "--site", site)
+    dry = well(*flag, "--dry-run").out
+    assert dry.startswith("would be flagged: 1 frame\n  sci3\n")
+    assert well(*flag).out.startswith("flagged: 1 frame\n  sci3\n")
+    every = well("flag", "--where", "night = 2017-07-03", "--reason", "x", "--site", site).out
+    assert "  ... and " not in every.partition("due again")[0]  # ten at the most, and here are 8
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (("flag", "--where", "night = 2001-01-01", "--reason", "x"), "no raw frame meets it"),
+        (("drop", "sci3", "--old"), "KEYs and --old; expected KEYs, or --kind KIND with either"),
+        (("drop", "sci3", "--where", "band = r"), "KEYs and --where; expected"),
+        (("drop", "--old", "--where", "band = r", "--kind", "reduced"), "--old and --where"),
+        (("drop", "--old"), "--old without --kind"),
+        (("drop", "--kind", "banana", "--old"), "expected one of detrended, reduced, coadd"),
+        (("drop", "--kind", "master", "--old"), "expected one of detrended, reduced, coadd"),
+        (("restore", "sci3", "--kind", "banana"), "'banana'; expected one of master, detrended"),
+        (("restore", "nosuch"), "nothing of that key that steps make again"),
+        (("audit", "--kind", "banana"), "'banana'; expected one of raw, refcat, master"),
+        (("retry", "--dead", "--step", "nosuch"), "'nosuch'; expected one of master, detrend"),
+        (("retry", "sci2", "--dead"), "sci2: no dead task; expected a key that"),
+        (("reprocess", "nosuch"), "key nosuch: no such product is served"),
+        (("reprocess", "--step", "nosuch"), "'nosuch'; expected one of master, detrend"),
+        (("plan", "--planned", "/nonexist.csv"), "/nonexist.csv: no such file; expected"),
         (("flag", "--reason", "x"), "flag: nothing named; expected names, or --where"),
         (("flag", "sci3", "--where", "band = r", "--reason", "x"), "names and a condition"),
         (("flag", "--where", "fwhm > 2", "--reason", "x"), "`fwhm`: no such column; expected one"),
@@ -88,10 +125,45 @@ def test_a_condition_is_flagged_and_taken_back(site: Path) -> None:
         (("status", "--night", NIGHT, "--last"), "--night and --last; expected one of them"),
     ],
 )
-def test_what_is_not_understood_says_so(site: Path, words: tuple[str, ...], message: str) -> None:
-    said = tesela(*words, "--site", site)
+def test_what_is_not_understood_says_so(
+    untouched: Path, words: tuple[str, ...], message: str
+) -> None:
+    said = tesela(*words, "--site", untouched)
     assert said.code == 2
     assert message in said.err
+    assert said.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("pause", "--reason", "x", "--step", ""),
+        ("pause", "--reason", "x", "--project", ""),
+        ("pause", "--reason", ""),
+        ("resume", "--step", ""),
+        ("flag", "sci3", "--reason", " "),
+        ("flag", "", "--reason", "x"),
+        ("unflag", ""),
+        ("masters", "reject", "KEY", "--reason", ""),
+        ("masters", "show", ""),
+        ("user", "grant", "", "survey"),
+        ("status", "--night", ""),
+        ("ingest", ""),
+        ("why", ""),
+        ("history", ""),
+        ("lineage", ""),
+        ("drop", "--kind", "reduced", "--where", ""),
+        ("restore", ""),
+        ("retry", "--dead", "--where", ""),
+        ("retry", "--dead", "--step", ""),
+        ("reprocess", "--all", "--step", ""),
+        ("audit", "--kind", ""),
+    ],
+)
+def test_an_empty_word_is_not_taken_for_everything(untouched: Path, words: tuple[str, ...]) -> None:
+    said = tesela(*words, "--site", untouched)
+    assert said.code == 2
+    assert "an empty word; expected something in it" in said.err
     assert said.err.count("\n") == 1
 
 
@@ -121,7 +193,8 @@ def test_reprocess_by_condition_counts_what_follows(site: Path) -> None:
 
 
 def test_what_is_paused_is_said_until_it_is_resumed(site: Path) -> None:
-    well("pause", "--step", "coadd", "--reason", "disk is full", "--site", site)
+    held = well("pause", "--step", "coadd", "--reason", "disk is full", "--site", site)
+    assert held.out == "paused: step coadd; `tesela resume --step coadd` lets it go on\n"
     well("pause", "--project", "survey", "--reason", "embargo", "--site", site)
     said = well("status", "--site", site).out.splitlines()
     assert said[0].startswith("PAUSED: everything of project survey by ")

@@ -57,6 +57,8 @@ def test_for_programs(site: Path) -> None:
     assert kinds == {"coadd", "reduced", "raw", "calset", "master", "refcat"}
     assert data["cut"] == ""
     assert well("lineage", "T10.r", "--format", "json", "--site", site).data == data
+    both = tesela("lineage", "T10.r", "--format", "svg", "--json", "--site", site)
+    assert (both.code, "--json and --format svg" in both.err) == (2, True)
 
 
 def test_as_a_picture_in_a_new_file(site: Path, tmp_path: Path) -> None:

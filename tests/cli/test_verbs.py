@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from tesela import __version__
 from tesela.cli import history, main, plan, run, status
 from tesela.cli.common import confirm, person, plural, stale_lines, waiting_lines, warning_lines
 from tesela.errors import BadInput, Busy, ConfigError, NotFound, ProductError
@@ -20,6 +23,7 @@ from tesela.flow.run.lock import only_controller
 from tesela.ledger import events, schema, tasks
 from tesela.ledger.engine import Ledger
 from tesela.products import paths
+from verbs import RUN_ENV
 
 SURVEY = """
 name = "tiny"
@@ -103,6 +107,12 @@ def test_every_verb_is_listed_and_has_json() -> None:
         assert verb in listing
         shown = call(verb, *GROUPS.get(verb, ()), "--help")[1]
         assert "--json" in shown, verb
+
+
+def test_the_program_is_a_module_too() -> None:
+    words = [sys.executable, "-m", "tesela", "--version"]
+    said = subprocess.run(words, capture_output=True, text=True, check=True, env=RUN_ENV)
+    assert said.stdout == f"tesela {__version__}\n"
 
 
 def test_init_refuses_to_make_a_site_twice(site: Path, tmp_path: Path) -> None:
@@ -194,7 +204,9 @@ def test_a_plan_reads_the_calendar_as_it_is_now(site: Path, tmp_path: Path) -> N
 def test_flag_prints_first_and_changes_nothing_on_a_dry_run(site: Path, tmp_path: Path) -> None:
     call("ingest", str(bias(tmp_path, "b1")))
     code, text = call("flag", "b1", "--reason", "light", "--dry-run")
-    assert (code, text.splitlines()[0]) == (0, "would be due again: nothing")
+    assert code == 0
+    said = ["would be flagged: 1 frame", "  b1", "would be due again: nothing"]
+    assert text.splitlines()[:3] == said
     assert data("history", "b1")["verdicts"] == []
     assert call("flag", "b1", "--reason", "light", "--comment", "door open")[0] == 0
     assert data("history", "b1")["verdicts"][0]["comment"] == "door open"
@@ -357,6 +369,7 @@ def test_the_work_ahead_is_said_in_fitting_units(seconds: float, said: str) -> N
 def test_history_prints_why_a_version_was_made_and_its_warnings() -> None:
     version = {"kind": "coadd", "is_current": True, "master_state": None, "path": "p"}
     version |= {"passed": None, "quality_reason": "", "dropped_mjd": None, "libraries": None}
+    version |= {"made_mjd": 57937.0}
     version |= {"code_version": "", "settings_hash": "", "environment": "", "differences": []}
     rows = [
         {**version, "version": 1, "changes": [], "warnings": ["only 2 frames"]},
@@ -370,15 +383,15 @@ def test_history_prints_why_a_version_was_made_and_its_warnings() -> None:
     ]  # fmt: skip
     parts = {"events": [], "versions": rows, "attempts": [], "verdicts": [], "copies": []}
     assert list(history._lines(parts, "T1.r")) == [
-        "version 1 of coadd: current, p",
+        "2017-07-03T00:00:00Z version 1 of coadd: current, p",
         "  warning: only 2 frames",
-        "version 2 of coadd: current, p",
+        "2017-07-03T00:00:00Z version 2 of coadd: current, p",
         "  without reduced a",
-        "version 3 of coadd: current, p",
+        "2017-07-03T00:00:00Z version 3 of coadd: current, p",
         "  from the same inputs",
-        "version 4 of coadd: current, passed, p",
+        "2017-07-03T00:00:00Z version 4 of coadd: current, passed, p",
         "  from the same inputs",
-        "version 1 of quicklook: current, p",
+        "2017-07-03T00:00:00Z version 1 of quicklook: current, p",
         "  did not pass: too wide",
     ]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from postgres import is_wanted, new_database
-from tesela.errors import LedgerError
+from tesela.errors import ConfigError, LedgerError
 from tesela.flow.run import backup
 from tesela.ledger import schema
 from tesela.ledger.engine import Ledger
@@ -150,6 +150,21 @@ def test_a_copy_that_has_changed_is_refused(tmp_path: Path) -> None:
         handle.write(b"x")
     with pytest.raises(LedgerError, match="take another backup"):
         backup.restore(site, made)
+
+
+@pytest.mark.parametrize(
+    ("folder", "message"),
+    [("file", "file: a file; expected a folder"), ("disk/deep", "no folder .*disk; .*mount")],
+)
+def test_a_copy_goes_to_no_folder_that_looks_unmounted(
+    tmp_path: Path, folder: str, message: str
+) -> None:
+    site = tmp_path / "site"
+    toys.new_site(site).close()
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=message):
+        backup.backup(site, tmp_path / folder)
+    assert not (tmp_path / "disk").exists()
 
 
 def test_nothing_is_restored_over_a_database_in_use(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tesela.errors import LedgerError, ProductError
+from tesela.flow.plan.rules import STEPS
 from tesela.flow.run import drop
 from tesela.flow.run.site import Site
 from tesela.flow.run.steps import Registry
@@ -101,6 +102,19 @@ def test_what_stands_on_dropped_products_is_restored_through_them(
     coadd = of(ledger, "coadd", "T10.r")
     assert drop.restore(opened(ledger, site), toys.registry(), coadd, "me")
     assert of(ledger, "reduced", "sci1")["dropped_mjd"] is not None
+
+
+def test_what_is_never_dropped_but_lost_is_made_again(ledger: Ledger, site: Path) -> None:
+    """A damaged disk asks for no verdict on a good product."""
+    with ledger.read() as conn:
+        key = products.all_current(conn, "master")[0]["key"]
+    file = site / of(ledger, "master", key)["path"]
+    content = file.read_bytes()
+    file.unlink()
+    with ledger.read() as conn:
+        row = drop.version_of(conn, key, "", 0, STEPS)
+    assert drop.restore(opened(ledger, site), toys.registry(), row, "me")
+    assert file.read_bytes() == content
 
 
 def test_an_old_version_is_made_again_from_its_own_inputs(ledger: Ledger, site: Path) -> None:

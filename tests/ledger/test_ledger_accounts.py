@@ -122,9 +122,11 @@ def test_projects_are_granted_and_revoked(ledger: Ledger, token: str) -> None:
     assert account is not None
     assert account.projects == ("open time",)
     with ledger.write() as conn:
-        with pytest.raises(LedgerError, match="member of open time already"):
+        with pytest.raises(
+            LedgerError, match="it is a member of open time already; expected a project"
+        ):
             accounts.grant(conn, "ana", "open time", who="op")
-        with pytest.raises(NotFound, match="no membership of survey"):
+        with pytest.raises(NotFound, match="it is no member of survey; expected"):
             accounts.revoke(conn, "ana", "survey", who="op")
 
 

@@ -16,7 +16,9 @@ from tesela.cli.common import (
     emit,
     plural,
     progress_bar,
+    refuse_unknown,
     some,
+    worded,
 )
 from tesela.errors import BadInput, ConfigError, TeselaError
 
@@ -37,7 +39,11 @@ def add_to(app: typer.Typer) -> None:
 def audit(
     kind: Annotated[
         list[str] | None,
-        typer.Option("--kind", help="Only products of this kind; may be repeated."),
+        typer.Option(
+            "--kind",
+            help="Only products of this kind (raw, master, reduced ...); may be repeated.",
+            callback=worded,
+        ),
     ] = None,
     since: Annotated[
         str, typer.Option("--since", help="Only what was made since a date, such as 2017-07-03.")
@@ -69,10 +75,15 @@ def audit(
     left out, and told of if they are older than an hour. Ends with 1 if something is wrong and was
     not mended.
     """
+    from tesela.flow.plan.rules import STEPS
+    from tesela.products.masterkind import QUICK
     from tesela.sites.audit import Audit
     from tesela.sites.expected import Choice, count
     from tesela.sites.installation import Installation
+    from tesela.sites.manifest import RAW, RELEASE
 
+    for one in kind or ():
+        refuse_unknown("--kind", one, (RAW, "refcat", *STEPS, QUICK, RELEASE))
     here = Installation.open(site)
     choice = Choice(tuple(kind or ()), _mjd(since), sample)
     if sweep and not choice.is_all:

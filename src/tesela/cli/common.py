@@ -7,7 +7,7 @@ import getpass
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +17,39 @@ from tesela.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
+
+
+def worded(ctx: typer.Context, param: typer.CallbackParam, value: Any) -> Any:
+    """Refuse a word that is given but empty; a callback of options and arguments.
+
+    A script whose variable is not set gives such words. They would pass for words that were left
+    out, and mean everything.
+    """
+    # By its name: newer versions of typer bring a click of their own along.
+    source = ctx.get_parameter_source(param.name or "")
+    is_given = source is not None and source.name == "COMMANDLINE"
+    words = value if isinstance(value, (list, tuple)) else [value]
+    if is_given and any(isinstance(word, str) and not word.strip() for word in words):
+        name = param.opts[-1]
+        raise ConfigError(
+            name if name.startswith("-") else name.upper(),
+            found="an empty word",
+            expected="something in it",
+            do="leave it out, or look whether a variable of the script is not set",
+        )
+    return value
+
+
+def refuse_unknown(option: str, name: str, known: Collection[str]) -> None:
+    """Refuse what is none of the known names; an empty one was left out.
+
+    What nothing has would give an all-clear about nothing.
+    """
+    if name and name not in known:
+        raise ConfigError(
+            option, found=repr(name), expected=f"one of {', '.join(known)}", do="correct it"
+        )
+
 
 SiteOption = Annotated[
     Path, typer.Option("--site", envvar="TESELA_SITE", help="Folder of the site.")
@@ -29,6 +62,7 @@ WhereOption = Annotated[
         "--where",
         help="A condition: 'night = 2017-07-03 and band = rSDSS and fwhm_arcsec > 2.5'.",
         show_default=False,
+        callback=worded,
     ),
 ]
 YesOption = Annotated[bool, typer.Option("--yes", help="Go on without asking.")]

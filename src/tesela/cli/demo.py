@@ -116,7 +116,7 @@ def _process(
         say(f"$ tesela doctor --site {site}")
         doctor.doctor(site, True, **quiet)
         say(f"$ tesela ingest {night / 'raw'} --site {site}")
-        ingest.ingest([night / "raw"], site, **quiet)
+        ingest.ingest([str(night / "raw")], site, **quiet)
         say(f"$ tesela run --site {site}")
         run.run(site, workers, as_json=as_json)
 

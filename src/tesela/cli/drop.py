@@ -18,13 +18,17 @@ from tesela.cli.common import (
     emit,
     person,
     plural,
+    refuse_unknown,
     some,
+    worded,
 )
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
-KindOption = Annotated[str, typer.Option("--kind", help="detrended, reduced or coadd.")]
+KindOption = Annotated[
+    str, typer.Option("--kind", help="detrended, reduced or coadd.", callback=worded)
+]
 VersionOption = Annotated[
     int, typer.Option("--version", min=0, help="Number of the version; 0: the one served.")
 ]
@@ -38,7 +42,8 @@ def add_to(app: typer.Typer) -> None:
 
 def drop(
     keys: Annotated[
-        list[str] | None, typer.Argument(help="Keys of products.", show_default=False)
+        list[str] | None,
+        typer.Argument(help="Keys of products.", show_default=False, callback=worded),
     ] = None,
     kind: KindOption = "",
     old: Annotated[
@@ -61,15 +66,21 @@ def drop(
     from tesela.flow.run.bodies import steps_of
     from tesela.flow.run.site import open_site
 
-    if not keys and not (kind and (old or where)):
+    given = [word for word, on in (("KEYs", keys), ("--old", old), ("--where", where)) if on]
+    if len(given) != 1 or not (keys or kind):
         raise ConfigError(
-            "drop", found="nothing named", expected="KEYs, or --kind KIND with --old or --where",
+            "drop",
+            found=" and ".join(given) + ("" if kind or keys else " without --kind")
+            if given
+            else "nothing named",
+            expected="KEYs, or --kind KIND with either --old or --where",
             do="see with --dry-run what would go",
-        )  # fmt: skip
+        )
+    refuse_unknown("--kind", kind, files.DROPPABLE)
     opened = open_site(site)
     steps = steps_of(opened)
     with opened.ledger.read() as conn:
-        rows = _rows(conn, keys or [], kind, where if not old else "")
+        rows = _rows(conn, keys or [], kind, where)
         found = list(files.candidates(conn, opened, steps, rows))
     going = [one for one in found if not one.why_not]
     if not dry_run:

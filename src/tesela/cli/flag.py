@@ -24,6 +24,7 @@ from tesela.cli.common import (
     plural,
     progress_bar,
     some,
+    worded,
 )
 from tesela.errors import ConfigError
 
@@ -44,7 +45,11 @@ KindOption = Annotated[
 ]
 NamesArgument = Annotated[
     list[str] | None,
-    typer.Argument(help="Frames, exposures, nights, or keys of products.", show_default=False),
+    typer.Argument(
+        help="Frames, exposures, nights, or keys of products.",
+        show_default=False,
+        callback=worded,
+    ),
 ]
 
 _LISTED = 20
@@ -60,7 +65,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def flag(
-    reason: Annotated[str, typer.Option("--reason", help="Class of defect, one word.")],
+    reason: Annotated[
+        str, typer.Option("--reason", help="Class of defect, one word.", callback=worded)
+    ],
     names: NamesArgument = None,
     comment: Annotated[str, typer.Option("--comment", help="What was seen.")] = "",
     kind: KindOption = "raw",
@@ -126,6 +133,7 @@ def judge(
         "kind": kind,
         "where": str(condition or ""),
         "judged": found.judged,
+        "subjects": sorted(found.subjects),
         "due_again": [{"kind": k, "key": key} for k, key in targets],
         "retired": [{"kind": k, "key": key} for k, key in sorted(found.retired)],
         "waiting": [{"kind": k, "key": key} for k, key in sorted(found.waiting)],
@@ -154,9 +162,9 @@ def judge(
 
 def _lines(verb: str, data: dict[str, Any]) -> Iterator[str]:
     done = data["done"]
-    if data["judged"] > 1:
-        what = "frame" if data["kind"] in _OF_FRAMES else "product"
-        yield f"{'' if done else 'would be '}{verb}ged: {plural(data['judged'], what)}"
+    what = "frame" if data["kind"] in _OF_FRAMES else "product"
+    yield f"{'' if done else 'would be '}{verb}ged: {plural(data['judged'], what)}"
+    yield from some([f"  {name}" for name in data["subjects"]])
     targets = [(row["kind"], row["key"]) for row in data["due_again"]]
     parts = ", ".join(f"{n} {kind}" for kind, n in Counter(k for k, _ in targets).items())
     yield f"{'due again' if done else 'would be due again'}: {parts or 'nothing'}"

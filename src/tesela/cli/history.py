@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tesela.cli.common import HERE, JsonOption, SiteOption, emit, some
+from tesela.cli.common import HERE, JsonOption, SiteOption, emit, some, worded
 from tesela.errors import NotFound
 
 
@@ -18,7 +18,10 @@ def add_to(app: typer.Typer) -> None:
 
 def history(
     key: Annotated[
-        str, typer.Argument(help="A frame, exposure, master, tile, <tile>.<band> or release.")
+        str,
+        typer.Argument(
+            help="A frame, exposure, master, tile, <tile>.<band> or release.", callback=worded
+        ),
     ],
     site: SiteOption = HERE,
     as_json: JsonOption = False,
@@ -70,13 +73,14 @@ def _lines(data: dict[str, list[dict[str, Any]]], key: str) -> Iterator[str]:
         where = row["path"] or "no file"
         if row["dropped_mjd"] is not None:
             where += f", removed on purpose {iso(row['dropped_mjd'])}"
-        yield f"version {row['version']} of {row['kind']}: {state}{note}, {where}"
+        made = f"{iso(row['made_mjd'])} version {row['version']} of {row['kind']}"
+        yield f"{made}: {state}{note}, {where}"
         if row["passed"] is False:
             yield f"  did not pass: {row['quality_reason']}"
         if row["version"] > 1:
             yield from some([f"  {text}" for text in row["changes"] or ["from the same inputs"]])
-        if made := _made_by(row):
-            yield f"  made by {made}"
+        if by := _made_by(row):
+            yield f"  made by {by}"
         yield from some([f"  {text}" for text in row["differences"]])
         yield from some([f"  warning: {text}" for text in row["warnings"]])
     for row in data["copies"]:
@@ -90,7 +94,8 @@ def _lines(data: dict[str, list[dict[str, Any]]], key: str) -> Iterator[str]:
         took = f", {row['seconds']:.1f} s" if row["seconds"] is not None else ""
         said = row["log"].partition("\n")[0] if row["outcome"] == "failed" else ""
         why = f": {said}" if said else ""
-        yield f"attempt {row['number']} of {row['step']} on {row['host']}: {how}{took}{why}"
+        began = f"{iso(row['started_mjd'])} attempt {row['number']} of {row['step']}"
+        yield f"{began} on {row['host']}: {how}{took}{why}"
     for row in data["verdicts"]:
         ended = f", withdrawn by {row['withdrawn_by']}" if row["withdrawn_mjd"] else ""
         of = "" if row["key"] == key else f" on {row['kind']} {row['key']}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tesela.cli.common import HERE, JsonOption, SiteOption, emit, plural, progress_bar
+from tesela.cli.common import HERE, JsonOption, SiteOption, emit, plural, progress_bar, worded
 
 if TYPE_CHECKING:
     from tesela.flow.run.ingest import FileResult
@@ -21,7 +21,10 @@ def add_to(app: typer.Typer) -> None:
 
 
 def ingest(
-    sources: Annotated[list[Path], typer.Argument(help="Files, or folders of FITS files.")],
+    sources: Annotated[
+        # Words, not paths: an empty word is no path, but `Path("")` is the current folder.
+        list[str], typer.Argument(help="Files, or folders of FITS files.", callback=worded)
+    ],
     site: SiteOption = HERE,
     as_json: JsonOption = False,
 ) -> None:
@@ -33,7 +36,7 @@ def ingest(
     from tesela.flow.run.site import open_site
 
     intake = Intake.of(open_site(site))
-    files = list(files_in(sources))
+    files = list(files_in(map(Path, sources)))
     results = []
     with progress_bar(as_json) as bar:
         line = bar.add_task("ingest", total=len(files)) if bar else None
@@ -50,9 +53,9 @@ def ingest(
         raise typer.Exit(2)
 
 
-def _lines(results: list[FileResult], sources: list[Path]) -> Iterator[str]:
+def _lines(results: list[FileResult], sources: list[str]) -> Iterator[str]:
     if not results:
-        yield f"0 frames taken in: no FITS file in {', '.join(str(source) for source in sources)}"
+        yield f"0 frames taken in: no FITS file in {', '.join(sources)}"
         return
     for result in results:
         if result.outcome in ("refused", "failed"):

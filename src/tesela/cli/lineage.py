@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tesela.cli.common import HERE, JsonOption, SiteOption
+from tesela.cli.common import HERE, JsonOption, SiteOption, worded
 from tesela.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -25,7 +25,10 @@ def add_to(app: typer.Typer) -> None:
 
 def lineage(
     key: Annotated[
-        str, typer.Argument(help="A frame, a master's key, a tile, <tile>.<band> or a release.")
+        str,
+        typer.Argument(
+            help="A frame, a master's key, a tile, <tile>.<band> or a release.", callback=worded
+        ),
     ],
     kind: Annotated[
         str,
@@ -43,7 +46,10 @@ def lineage(
     every: Annotated[
         bool, typer.Option("--all", help="A line each, also for many that are alike.")
     ] = False,
-    form: Annotated[str, typer.Option("--format", help="text, json or svg.")] = "text",
+    form: Annotated[
+        str | None,
+        typer.Option("--format", help="text, json or svg; default: text.", show_default=False),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="A new file, instead of the terminal.")
     ] = None,
@@ -59,7 +65,9 @@ def lineage(
     from tesela.ledger import lineage as walking
     from tesela.ledger.place import open_ledger
 
-    form = "json" if as_json else form
+    if as_json and form not in (None, "json"):
+        raise ConfigError("lineage", found=f"--json and --format {form}", expected="one of them")
+    form = "json" if as_json else "text" if form is None else form
     if form not in _FORMATS:
         raise ConfigError("--format", found=repr(form), expected=f"one of {', '.join(_FORMATS)}")
     if output is not None and output.exists():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tesela.cli.common import HERE, JsonOption, SiteOption, emit, some
+from tesela.cli.common import HERE, JsonOption, SiteOption, emit, some, worded
 from tesela.errors import BadInput
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _Row = dict[str, Any]
 
 
 def show(
-    key: Annotated[str, typer.Argument(help="Key of a master.")],
+    key: Annotated[str, typer.Argument(help="Key of a master.", callback=worded)],
     number: Annotated[
         int | None,
         typer.Option(

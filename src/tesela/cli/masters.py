@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,7 +23,9 @@ from tesela.cli.common import (
     person,
     plural,
     progress_bar,
+    refuse_unknown,
     some,
+    worded,
 )
 from tesela.errors import BadInput
 
@@ -36,7 +38,7 @@ verbs = typer.Typer(no_args_is_help=True, help="Calibration frames: judged, due,
 
 _NIGHTS_BACK = 400
 
-KeysArgument = Annotated[list[str], typer.Argument(help="Keys of masters.")]
+KeysArgument = Annotated[list[str], typer.Argument(help="Keys of masters.", callback=worded)]
 KindOption = Annotated[str, typer.Option("--kind", help="BIAS, FLAT, ILLUMINATION ...")]
 
 
@@ -72,8 +74,8 @@ def list_(
     from tesela.ledger import master_lists
     from tesela.products.masterkind import KINDS
 
-    _refuse_unknown("--kind", kind.upper(), KINDS)
-    _refuse_unknown("--state", state, master_lists.STATES)
+    refuse_unknown("--kind", kind.upper(), KINDS)
+    refuse_unknown("--state", state, master_lists.STATES)
     with open_site(site).ledger.read() as conn:
         every = master_lists.versions(conn, kind.upper(), state)
     rows = [row for row in every if everything or state or row["is_current"]]
@@ -85,13 +87,6 @@ def list_(
         )
     hidden = len(every) - len(rows)
     emit({"masters": rows, "hidden": hidden}, as_json, lambda: _listed(rows, hidden))
-
-
-def _refuse_unknown(option: str, name: str, known: Collection[str]) -> None:
-    if name and name not in known:
-        raise BadInput(
-            option, found=repr(name), expected=f"one of {', '.join(known)}", do="correct it"
-        )
 
 
 def _listed(rows: list[dict[str, Any]], hidden: int) -> Iterator[str]:
@@ -183,7 +178,9 @@ def certify(
 @verbs.command("reject")
 def reject(
     keys: KeysArgument,
-    reason: Annotated[str, typer.Option("--reason", help="Why it must not be used.")],
+    reason: Annotated[
+        str, typer.Option("--reason", help="Why it must not be used.", callback=worded)
+    ],
     site: SiteOption = HERE,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
@@ -257,7 +254,7 @@ def monitor(
     from tesela.flow.run.site import open_site
     from tesela.products.monitor import QUANTITIES
 
-    _refuse_unknown("--metric", metric, QUANTITIES)
+    refuse_unknown("--metric", metric, QUANTITIES)
     since = _before(since, 0) if since else ""
     opened = open_site(site)
     found = monitors.overview(opened, since, metric)

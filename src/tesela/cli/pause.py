@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tesela.cli.common import HERE, JsonOption, SiteOption, emit, person
+from tesela.cli.common import HERE, JsonOption, SiteOption, emit, person, worded
 from tesela.errors import ConfigError, NotFound
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
 StepOption = Annotated[
-    str, typer.Option("--step", help="reduce, coadd ...; default: every step.", show_default=False)
+    str,
+    typer.Option(
+        "--step",
+        help="reduce, coadd ...; default: every step.",
+        show_default=False,
+        callback=worded,
+    ),
 ]
 ProjectOption = Annotated[
     str,
-    typer.Option("--project", help="Only the images of its frames.", show_default=False),
+    typer.Option(
+        "--project",
+        help="Only the images of its frames.",
+        show_default=False,
+        callback=worded,
+    ),
 ]
 
 
@@ -27,7 +39,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def pause(
-    reason: Annotated[str, typer.Option("--reason", help="Why; `status` says so.")],
+    reason: Annotated[
+        str, typer.Option("--reason", help="Why; `status` says so.", callback=worded)
+    ],
     step: StepOption = "",
     project: ProjectOption = "",
     site: SiteOption = HERE,
@@ -45,7 +59,11 @@ def pause(
             conn, step or pauses.ALL, project or pauses.ALL, reason=reason, who=person()
         )
     data = {"step": made.step, "project": made.project, "reason": made.reason, "who": made.who}
-    emit(data, as_json, lambda: iter([f"paused: {made.name}; `tesela resume` lets it go on"]))
+    again = shlex.join(
+        ["tesela", "resume", *(["--step", step] if step else []),
+         *(["--project", project] if project else [])]
+    )  # fmt: skip
+    emit(data, as_json, lambda: iter([f"paused: {made.name}; `{again}` lets it go on"]))
 
 
 def _check_step(step: str) -> None:

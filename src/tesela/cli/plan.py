@@ -70,7 +70,18 @@ def take_planned(opened: Site, file: Path, *, dry_run: bool) -> int:
 def _planned_rows(file: Path, bands: list[str]) -> Iterator[tuple[str, str, int]]:
     try:
         text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+    except FileNotFoundError as error:
+        raise BadInput(
+            str(file), found="no such file", expected="a CSV of tile,band,frames",
+            do="check the path",
+        ) from error  # fmt: skip
+    except OSError as error:
+        raise BadInput(
+            str(file),
+            found=f"it cannot be read ({error.strerror})",
+            expected="a CSV of tile,band,frames",
+        ) from error
+    except UnicodeDecodeError as error:
         raise BadInput(str(file), found=str(error), expected="a CSV of tile,band,frames") from error
     for n, row in enumerate(csv.reader(text.splitlines()), start=1):
         words = [word.strip() for word in row]

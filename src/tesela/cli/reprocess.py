@@ -20,7 +20,9 @@ from tesela.cli.common import (
     emit,
     person,
     progress_bar,
+    refuse_unknown,
     some,
+    worded,
 )
 from tesela.errors import ConfigError
 
@@ -39,10 +41,11 @@ def add_to(app: typer.Typer) -> None:
 
 def reprocess(
     keys: Annotated[
-        list[str] | None, typer.Argument(help="Keys of products.", show_default=False)
+        list[str] | None,
+        typer.Argument(help="Keys of products.", show_default=False, callback=worded),
     ] = None,
     step: Annotated[
-        list[str] | None, typer.Option("--step", help="Only what this step makes.")
+        list[str] | None, typer.Option("--step", help="Only what this step makes.", callback=worded)
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All that is stale.")] = False,
     where: WhereOption = "",
@@ -61,6 +64,7 @@ def reprocess(
     only those that meet it, such as `--step reduce --where 'night = 2017-07-03'`.
     """
     from tesela.flow.plan import reprocess as again
+    from tesela.flow.plan.rules import STEPS
     from tesela.flow.run.settings_now import settings_now
     from tesela.flow.run.site import open_site
     from tesela.ledger import stale, steps
@@ -68,6 +72,8 @@ def reprocess(
     from tesela.ledger.where_columns import ABOUT_PRODUCTS
 
     _check(keys, step, everything, where, anyway)
+    for one in step or ():
+        refuse_unknown("--step", one, tuple(STEPS.values()))
     opened = open_site(site)
     condition = parse(where, ABOUT_PRODUCTS) if where else None
     with opened.ledger.read() as conn:

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from tesela.cli.common import HERE, JsonOption, SiteOption, emit, person
-from tesela.cli.drop import KindOption, VersionOption
+from tesela.cli.common import HERE, JsonOption, SiteOption, emit, person, refuse_unknown, worded
+from tesela.cli.drop import VersionOption
 
 
 def add_to(app: typer.Typer) -> None:
@@ -17,8 +17,15 @@ def add_to(app: typer.Typer) -> None:
 
 
 def restore(
-    key: Annotated[str, typer.Argument(help="Key of a product.")],
-    kind: KindOption = "",
+    key: Annotated[str, typer.Argument(help="Key of a product.", callback=worded)],
+    kind: Annotated[
+        str,
+        typer.Option(
+            "--kind",
+            help="reduced, coadd, master, catalogue ...: what a step makes.",
+            callback=worded,
+        ),
+    ] = "",
     version: VersionOption = 0,
     site: SiteOption = HERE,
     as_json: JsonOption = False,
@@ -29,14 +36,16 @@ def restore(
     Of a file that is there this is a test of reproducibility: nothing is changed. Ends with 1 if
     the data come out otherwise.
     """
+    from tesela.flow.plan.rules import STEPS
     from tesela.flow.run import drop as files
     from tesela.flow.run.bodies import steps_of
     from tesela.flow.run.site import open_site
 
+    refuse_unknown("--kind", kind, STEPS)
     opened = open_site(site)
     steps = steps_of(opened)
     with opened.ledger.read() as conn:
-        row = files.version_of(conn, key, kind, version)
+        row = files.version_of(conn, key, kind, version, STEPS)
     put_back = files.restore(opened, steps, row, person())
     names = ("kind", "key", "version", "path", "data_hash")
     data: dict[str, Any] = {**{name: row[name] for name in names}, "put_back": put_back}

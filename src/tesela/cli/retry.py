@@ -19,7 +19,9 @@ from tesela.cli.common import (
     person,
     plural,
     progress_bar,
+    refuse_unknown,
     some,
+    worded,
 )
 from tesela.errors import ConfigError
 
@@ -31,12 +33,18 @@ def add_to(app: typer.Typer) -> None:
 
 def retry(
     keys: Annotated[
-        list[str] | None, typer.Argument(help="Keys, as `status` prints them.", show_default=False)
+        list[str] | None,
+        typer.Argument(help="Keys, as `status` prints them.", show_default=False, callback=worded),
     ] = None,
-    dead: Annotated[bool, typer.Option("--dead", help="All that is dead.")] = False,
-    skipped: Annotated[bool, typer.Option("--skipped", help="All that was skipped.")] = False,
+    dead: Annotated[
+        bool, typer.Option("--dead", help="All that is dead, or of KEYS what is.")
+    ] = False,
+    skipped: Annotated[
+        bool, typer.Option("--skipped", help="All that was skipped, or of KEYS what was.")
+    ] = False,
     step: Annotated[
-        list[str] | None, typer.Option("--step", help="Of these only what this step makes.")
+        list[str] | None,
+        typer.Option("--step", help="Of these only what this step makes.", callback=worded),
     ] = None,
     where: WhereOption = "",
     site: SiteOption = HERE,
@@ -46,10 +54,12 @@ def retry(
 ) -> None:
     """Try skipped and dead tasks again: those named, or all of a state; `run` does them.
 
-    With a condition only those that meet it: `--dead --where 'reason ~ "*No space left*"'`. A dry
+    With names and a state only those of the named that are in it. With a condition only those that
+    meet it: `--dead --where 'reason ~ "*No space left*"'`. A dry
     run tells them by their causes.
     """
     from tesela.flow.plan import retry as again
+    from tesela.flow.plan.rules import STEPS
     from tesela.flow.run.site import open_site
     from tesela.ledger.causes import alike
     from tesela.ledger.where import parse
@@ -61,6 +71,8 @@ def retry(
             "retry", found="nothing named", expected="a KEY, --dead or --skipped",
             do="see `tesela status` for what is skipped or dead",
         )  # fmt: skip
+    for one in step or ():
+        refuse_unknown("--step", one, tuple(STEPS.values()))
     opened = open_site(site)
     condition = parse(where, ABOUT_TASKS) if where else None
     with opened.ledger.read() as conn:

@@ -25,6 +25,7 @@ from tesela.cli.common import (
     stale_lines,
     waiting_lines,
     warning_lines,
+    worded,
 )
 from tesela.cli.watching import ends_quietly
 from tesela.errors import ConfigError
@@ -49,7 +50,12 @@ def add_to(app: typer.Typer) -> None:
 def status(
     night: Annotated[
         str,
-        typer.Option("--night", help="One night, such as 2017-07-03.", show_default=False),
+        typer.Option(
+            "--night",
+            help="One night, such as 2017-07-03.",
+            show_default=False,
+            callback=worded,
+        ),
     ] = "",
     last: Annotated[bool, typer.Option("--last", help="The last night with a frame.")] = False,
     count: Annotated[

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tesela.cli.common import HERE, JsonOption, SiteOption, emit, person, plural
+from tesela.cli.common import HERE, JsonOption, SiteOption, emit, person, plural, worded
 from tesela.errors import ConfigError
 
 verbs = typer.Typer(
@@ -16,7 +16,7 @@ verbs = typer.Typer(
     help="Accounts: who may read raw frames through the portal, and with which tokens.",
 )
 
-NameArgument = Annotated[str, typer.Argument(help="Name of the account.")]
+NameArgument = Annotated[str, typer.Argument(help="Name of the account.", callback=worded)]
 ProjectArgument = Annotated[
     str, typer.Argument(help="A project, as the headers of its frames have it.")
 ]

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tesela.cli.common import HERE, JsonOption, SiteOption, emit
+from tesela.cli.common import HERE, JsonOption, SiteOption, emit, worded
 
 
 def add_to(app: typer.Typer) -> None:
@@ -17,7 +17,10 @@ def add_to(app: typer.Typer) -> None:
 
 def why(
     key: Annotated[
-        str, typer.Argument(help="A frame, exposure, master, tile, <tile>.<band> or release.")
+        str,
+        typer.Argument(
+            help="A frame, exposure, master, tile, <tile>.<band> or release.", callback=worded
+        ),
     ],
     site: SiteOption = HERE,
     as_json: JsonOption = False,

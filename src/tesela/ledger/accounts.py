@@ -77,7 +77,7 @@ def add(
     if not insert_once(conn, schema.account, row, ["name"]):
         raise LedgerError(
             f"account {name}",
-            found="that it exists",
+            found="it exists already",
             expected="a new name",
             do="use it, or choose another name; `tesela user grant` adds projects",
         )
@@ -90,7 +90,12 @@ def set_role(conn: Connection, name: str, role: str, *, who: str) -> None:
     """Give an account another role; raise `LedgerError` if it has it already."""
     _must_be_role(name, role)
     if _must_be_there(conn, name)["role"] == role:
-        raise LedgerError(f"account {name}", found=f"that it is {role} already")
+        raise LedgerError(
+            f"account {name}",
+            found=f"it is {role} already",
+            expected=f"one of {', '.join(ROLES)} that it is not yet",
+            do="nothing needs to be done; see `tesela user list`",
+        )
     table = schema.account
     conn.execute(table.update().where(table.c.name == name).values(role=role))
     events.record(conn, "role changed", kind=KIND, key=name, detail=role, who=who)
@@ -117,7 +122,12 @@ def grant(conn: Connection, name: str, project: str, *, who: str) -> bool:
         )
     row = {"account": name, "project": project}
     if not insert_once(conn, schema.member, row, ["account", "project"]):
-        raise LedgerError(f"account {name}", found=f"that it is a member of {project} already")
+        raise LedgerError(
+            f"account {name}",
+            found=f"it is a member of {project} already",
+            expected="a project that it is no member of",
+            do="nothing needs to be done; see `tesela user list`",
+        )
     events.record(conn, "project granted", kind=KIND, key=name, detail=project, who=who)
     return is_project(conn, project)
 
@@ -131,7 +141,10 @@ def revoke(conn: Connection, name: str, project: str, *, who: str) -> None:
     ).rowcount
     if not gone:
         raise NotFound(
-            f"account {name}", found=f"no membership of {project}", do="see `tesela user list`"
+            f"account {name}",
+            found=f"it is no member of {project}",
+            expected="a project that it is a member of",
+            do="see `tesela user list`",
         )
     events.record(conn, "project revoked", kind=KIND, key=name, detail=project, who=who)
 
@@ -149,7 +162,13 @@ def enable(conn: Connection, name: str, *, who: str) -> None:
 def _set_disabled(conn: Connection, name: str, at: float | None, who: str) -> None:
     word = "enabled" if at is None else "disabled"
     if (_must_be_there(conn, name)["disabled_mjd"] is None) == (at is None):
-        raise LedgerError(f"account {name}", found=f"that it is {word} already")
+        other = "disabled" if at is None else "enabled"
+        raise LedgerError(
+            f"account {name}",
+            found=f"it is {word} already",
+            expected=f"an account that is {other}",
+            do="nothing needs to be done; see `tesela user list`",
+        )
     table = schema.account
     conn.execute(table.update().where(table.c.name == name).values(disabled_mjd=at))
     events.record(conn, f"account {word}", kind=KIND, key=name, who=who)
@@ -167,7 +186,10 @@ def new_token(conn: Connection, name: str, *, label: str = "", days: float = 0.0
     """
     if _must_be_there(conn, name)["disabled_mjd"] is not None:
         raise LedgerError(
-            f"account {name}", found="that it is disabled", do="`tesela user enable` it first"
+            f"account {name}",
+            found="it is disabled",
+            expected="an account that is enabled",
+            do="`tesela user enable` it first",
         )
     if len(label) > _LONGEST or not label.isprintable():
         raise BadInput("label", found="no label", expected=f"at most {_LONGEST} printable letters")
@@ -206,7 +228,12 @@ def revoke_tokens(
         and (not token_id or id_of(row["hash"]) == token_id)
     ]
     if not chosen:
-        raise NotFound(f"account {name}", found="no such token", do="see `tesela user list`")
+        raise NotFound(
+            f"account {name}",
+            found="no such token",
+            expected="a token of it that is not revoked",
+            do="see `tesela user list`",
+        )
     table = schema.access_token
     conn.execute(table.update().where(table.c.hash.in_(chosen)).values(revoked_mjd=now_mjd()))
     for digest in chosen:
@@ -282,6 +309,9 @@ def _must_be_there(conn: Connection, name: str) -> dict[str, Any]:
     row = conn.execute(queries.ACCOUNT, {"name": name}).mappings().first()
     if row is None:
         raise NotFound(
-            f"account {name}", found="no account of that name", do="see `tesela user list`"
+            f"account {name}",
+            found="no account of that name",
+            expected="an account that was added",
+            do="see `tesela user list`",
         )
     return dict(row)

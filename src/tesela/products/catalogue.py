@@ -127,7 +127,8 @@ def _damaged(path: Path, error: Exception) -> ProductError:
         str(path),
         found=str(error).split("\n")[0],
         expected="a whole Parquet file",
-        do="restore it from a copy or have it made again",
+        do="`tesela audit --checksum --repair` fetches it from another site; or move it away, "
+        "and `tesela restore` makes it again",
     )
 
 

@@ -154,7 +154,9 @@ def read_fits(path: Path, names: Sequence[str] | None = None) -> FitsFile:
         raise ProductError(
             str(path),
             found="no such file",
-            do="restore it from a copy, or have it made again: flag its key, run, unflag it, run",
+            expected="a file of ours",
+            do="`tesela audit --repair` fetches it from another site, `tesela restore` makes it "
+            "again",
         )
     result = FitsFile()
     try:
@@ -167,7 +169,13 @@ def read_fits(path: Path, names: Sequence[str] | None = None) -> FitsFile:
                 if names is None or name in names:
                     result.data[name] = hdu.read()
     except (OSError, ValueError) as error:
-        raise ProductError(str(path), found=str(error), expected="a whole FITS file") from error
+        raise ProductError(
+            str(path),
+            found=str(error),
+            expected="a whole FITS file",
+            do="`tesela audit --checksum --repair` fetches it from another site; or move it away, "
+            "and `tesela restore` makes it again",
+        ) from error
     missing = set(names or ()) - set(result.data)
     if missing:
         raise ProductError(

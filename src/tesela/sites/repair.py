@@ -92,5 +92,5 @@ def _impossible(fault: Fault, reason: str) -> TransferError:
         fault.path,
         found=reason,
         expected="a sound copy",
-        do="restore it from a backup, or have it made again",
+        do="put it back from a backup; what a step made, `tesela restore` makes again",
     )

@@ -36,8 +36,8 @@ class Consequences:
     own: tuple[Target, ...] = ()
     """Of these, the images of the frames themselves that are made now: there is none, or it was
     made with a master that was condemned since."""
-    judged: int = 0
-    """Products that get a verdict, or lose one; a group counts as its frames."""
+    subjects: tuple[str, ...] = ()
+    """Keys of the products that get a verdict, or lose one; of a group those of its frames."""
     retired: frozenset[Target] = frozenset()
     """Of the targets, those that nothing is left to make from, where that was asked for."""
     waiting: frozenset[Target] = frozenset()
@@ -49,7 +49,7 @@ class Consequences:
         targets: Iterable[Target],
         looked_at: Iterable[Target] = (),
         own: Iterable[Target] = (),
-        judged: int = 0,
+        subjects: Iterable[str] = (),
     ) -> Consequences:
         """In order, and each target once."""
         due = set(targets)
@@ -57,8 +57,13 @@ class Consequences:
             tuple(sorted(due)),
             tuple(sorted(set(looked_at) - due)),
             tuple(sorted(set(own) - due)),
-            judged,
+            tuple(subjects),
         )
+
+    @property
+    def judged(self) -> int:
+        """How many get a verdict, or lose one; a group counts as its frames."""
+        return len(self.subjects)
 
     @property
     def due(self) -> tuple[Target, ...]:
@@ -88,7 +93,7 @@ def of_flag(conn: Connection, rules: Rules, about: Subject) -> Consequences:
     of_science = set(_reached(conn, science)).difference(own)
     targets = _made_again(conn, of_science.union(_reached(conn, others)).difference(images))
     looked_at = own + _first_products(rules, others)
-    return Consequences.of(targets, looked_at, judged=len(about.keys))
+    return Consequences.of(targets, looked_at, subjects=about.keys)
 
 
 def of_unflag(conn: Connection, rules: Rules, about: Subject) -> Consequences:
@@ -106,12 +111,12 @@ def of_unflag(conn: Connection, rules: Rules, about: Subject) -> Consequences:
     in_tiles, unchanged, images = _of_tiles(conn, [row["name"] for row in science])
     past = _made_again(conn, _planned(of_masters), about.keys)
     targets = [*masters, *past, *in_tiles]
-    return Consequences.of(targets, [*own, *unchanged], images, judged=len(about.keys))
+    return Consequences.of(targets, [*own, *unchanged], images, subjects=about.keys)
 
 
 def _of_products(conn: Connection, about: Subject, used_by: Iterable[Target]) -> Consequences:
     own = [(about.kind, key) for key in about.keys]
-    return Consequences.of(own + _made_again(conn, used_by), judged=len(about.keys))
+    return Consequences.of(own + _made_again(conn, used_by), subjects=about.keys)
 
 
 def _first_products(rules: Rules, frames: Iterable[Mapping[str, Any]]) -> list[Target]:
@@ -184,5 +189,5 @@ def together(parts: Iterable[Consequences]) -> Consequences:
         (target for one in found for target in one.targets),
         (target for one in found for target in one.looked_at),
         (target for one in found for target in one.own),
-        sum(one.judged for one in found),
+        (key for one in found for key in one.subjects),
     )

@@ -79,6 +79,14 @@ def check(conn: Connection, meant: Products, steps: Collection[str] = ()) -> int
     counts = meant.count(conn)
     made_by = {STEPS[kind] for kind in counts}
     known = {row["key"] for row in meant.every(conn)} if meant.keys else set()
+    for key in meant.keys:
+        if key not in known and not Products(tuple(STEPS), (key,)).count(conn):
+            raise NotFound(
+                f"key {key}",
+                found="no such product is served",
+                expected="the key of a product",
+                do="check the key: `tesela why` knows frames and products by their names",
+            )
     absent = [f"--where {meant.condition}"] if meant.condition and not counts else []
     absent += [f"step {step}" for step in steps if step not in made_by]
     absent += [f"key {key}" for key in meant.keys if key not in known]

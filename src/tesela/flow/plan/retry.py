@@ -32,28 +32,23 @@ def choose(
     steps: Collection[str] = (),
     where: Condition | None = None,
 ) -> list[dict[str, Any]]:
-    """Return the tasks that ended badly and have one of the keys or one of the states; of these
-    those of some steps and that meet a condition, where such are given.
+    """Return the tasks that ended badly and have one of the keys, one of the states, one of the
+    steps and meet the condition, where such are given.
 
-    Raises `NotFound` if a key has no such task, or nothing is left.
+    Raises `NotFound` if a key has no such task.
     """
-    found = {}
-    if keys:
-        of_keys = chosen.failed_tasks(conn, STATES, where, keys=keys, steps=steps)
-        found = {(row["kind"], row["key"]): row for row in of_keys}
-        known = {key for _, key in found}
-        for key in keys:
-            if key not in known:
-                raise NotFound(
-                    key,
-                    found="no skipped or dead task",
-                    expected="a key that `tesela status` lists as skipped or dead",
-                    do="see `tesela why` for what it waits for",
-                )
-    if states:
-        of_states = chosen.failed_tasks(conn, states, where, steps=steps)
-        found |= {(row["kind"], row["key"]): row for row in of_states}
-    return sorted(found.values(), key=lambda row: (row["state"], row["step"], row["key"]))
+    found = chosen.failed_tasks(conn, states or STATES, where, keys=keys, steps=steps)
+    known = {row["key"] for row in found}
+    in_words = " or ".join(sorted(states or STATES, reverse=True))
+    for key in keys:
+        if key not in known:
+            raise NotFound(
+                key,
+                found=f"no {in_words} task",
+                expected=f"a key that `tesela status` lists as {in_words}",
+                do="see `tesela why` for what it waits for",
+            )
+    return found
 
 
 def retry(conn: Connection, some: Sequence[dict[str, Any]], who: str) -> None:

@@ -22,6 +22,11 @@ from tesela.ledger.where_columns import ABOUT_FRAMES, ABOUT_PRODUCTS
 FLAGGABLE = ("raw", EXPOSURE, NIGHT, "master", "detrended", "reduced", "coadd")
 """Kinds that a person may judge."""
 
+_NOUNS = {
+    "raw": "raw frame", "master": "master", "detrended": "detrended image",
+    "reduced": "reduced image", "coadd": "coadd",
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -171,7 +176,7 @@ def _condition_to_flag(
     standing = verdicts.standing_of(conn, WHERE, [head])
     if not found:
         raise NotFound(
-            f"--where {where}", found=f"no {kind} that meets it", do="correct the condition"
+            f"--where {where}", found=f"no {_NOUNS[kind]} meets it", do="correct the condition"
         )
     if not sound:
         raise verdicts.already(kind, found[0], before[found[0]])
@@ -191,7 +196,10 @@ def _condition_to_unflag(conn: Connection, kind: str, where: Condition) -> Subje
     if not flagged:
         raise NotFound(
             f"--where {where}",
-            found=f"{len(found)} {kind} that meet it, none of them flagged",
+            found=f"no {_NOUNS[kind]} meets it"
+            if not found
+            else f"the {_NOUNS[kind]}s that meet it ({len(found)}), none of them flagged",
+            expected="a condition that flagged ones meet",
             do="see `tesela status` for what is flagged",
         )
     return Subject(kind, tuple(sorted(flagged)))

@@ -33,11 +33,12 @@ class Backup:
 def backup(site: Path, folder: Path) -> Backup:
     """Write a copy of a site's ledger into a folder; its name tells the time (UTC).
 
+    The folder is made if its parent is there; otherwise, or if it is a file, raises `ConfigError`.
     On PostgreSQL it is what `pg_dump --format=custom` writes.
     """
     place = place_of(site)
     revision = Ledger.revision_of(place)
-    folder.mkdir(parents=True, exist_ok=True)
+    _make_folder(folder)
     now = dt.datetime.now(tz=dt.UTC)
     final = folder / f"ledger-{now:%Y%m%dT%H%M%SZ}{_SUFFIX[isinstance(place, Path)]}"
     part = final.with_name(f".{final.name}.part")
@@ -55,6 +56,30 @@ def backup(site: Path, folder: Path) -> Backup:
     beside.write_text(f"{checksum}  {final.name}\n")
     sync(beside)
     return Backup(str(final), checksum, size, revision)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make the last folder of a path: more than one is missing where a disk is not mounted, and
+    the copy would go to the disk that it shall be a copy of."""
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(
+            str(folder), found="a file", expected="a folder", do="name the folder for the copy"
+        )
+    if not folder.exists() and not folder.absolute().parent.is_dir():
+        raise ConfigError(
+            str(folder),
+            found=f"no folder {folder.absolute().parent}",
+            expected="a folder, or a name in a folder that is there",
+            do="mount the disk, or make the folder first",
+        )
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            str(folder),
+            found=f"it cannot be made ({error.strerror})",
+            expected="a folder that may be written to",
+        ) from error
 
 
 def restore(site: Path, copy: Path) -> str:

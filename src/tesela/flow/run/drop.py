@@ -157,17 +157,21 @@ def _in_own_process(made: remake.Remake, place: Path) -> Outcome:
     return report.outcome
 
 
-def version_of(conn: Connection, key: str, kind: str, number: int) -> dict[str, Any]:
+def version_of(
+    conn: Connection, key: str, kind: str, number: int, others: Iterable[str] = ()
+) -> dict[str, Any]:
     """Return the version of a key that is meant: the one that is served if no number is given.
 
-    Raises `NotFound`, also where the key is that of several kinds and none is named.
+    `others` are kinds that are looked through where no kind is named and nothing that may be
+    dropped has the key. Raises `NotFound`, also where the key is that of several kinds.
     """
-    kinds = [kind] if kind else [k for k in DROPPABLE if products.current(conn, k, key)]
+    others = [one for one in others if one not in DROPPABLE]
+    kinds = [kind] if kind else _kinds_of(conn, key, DROPPABLE) or _kinds_of(conn, key, others)
     if len(kinds) != 1:
         raise NotFound(
             key,
             found=f"{' and '.join(kinds) or 'nothing'} of that key that steps make again",
-            expected=f"one of {', '.join(DROPPABLE)}",
+            expected=f"one of {', '.join((*DROPPABLE, *others))}",
             do="say which with --kind",
         )
     if number:
@@ -176,3 +180,7 @@ def version_of(conn: Connection, key: str, kind: str, number: int) -> dict[str, 
     if row is None:
         raise NotFound(f"{kinds[0]} {key}", found="no version that is served")
     return row
+
+
+def _kinds_of(conn: Connection, key: str, kinds: Iterable[str]) -> list[str]:
+    return [kind for kind in kinds if products.current(conn, kind, key)]

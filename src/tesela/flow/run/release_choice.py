@@ -151,7 +151,10 @@ def _other_files(site: Site, science: Mapping[str, Any]) -> Iterator[str]:
         if not (site.folder / path).is_file():
             yield f"{path} is missing"
         elif sha256_of(site.folder / path) != known.get(str(path)):
-            yield f"{path} is not the file that was written: restore it from a copy"
+            yield (
+                f"{path} is not the file that was written: `tesela audit --checksum --repair` "
+                "fetches it from another site"
+            )
         else:
             yield from _other_bands(site, path)
 

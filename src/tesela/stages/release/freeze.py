@@ -117,7 +117,8 @@ def _link(source: Path, target: Path) -> None:
             str(source),
             found="no such file",
             expected="a coadd of the release",
-            do="restore it from a copy or have it made again",
+            do="`tesela audit --repair` fetches it from another site, `tesela restore` makes it "
+            "again",
         ) from None
     except OSError:  # another file system, or one without hard links
         shutil.copyfile(source, target)
