@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from tesela.config.toml import build, load_toml
 from tesela.errors import ConfigError
 
-ROLES = ("observatory", "core", "archive")
+OBSERVATORY, CORE, ARCHIVE = ROLES = ("observatory", "core", "archive")
 CLUSTER_KINDS = ("sge", "slurm")
 SITE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 
