@@ -33,7 +33,8 @@ class Cluster:
     """A batch system on which workers run."""
 
     kind: str
-    """`sge` or `slurm`."""
+    """`sge` or `slurm`: the cluster of dask-jobqueue by which jobs are submitted (dask-sge,
+    dask-slurm)."""
     max_jobs: int = 10
     """Most batch jobs at a time; each is a worker."""
     min_jobs: int = 0
