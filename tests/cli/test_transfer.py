@@ -77,7 +77,8 @@ def test_a_frame_goes_from_the_telescope_to_the_archive_and_its_file_at_the_sour
     transfer(sites.core, "send")
     assert "2 products verified and kept" in transfer(sites.archive, "receive").out
     transfer(sites.core, "send")
-    transfer(sites.obs, "send")
+    told = transfer(sites.obs, "send").out
+    assert "; 0 products verified; 2 products verified at a site behind it" in told
     free = ("free", "--older-than", "0")
     assert "would delete 2 raw files" in transfer(sites.obs, *free, "--dry-run").out
     assert "2 raw files deleted" in transfer(sites.obs, *free).out
@@ -164,11 +165,15 @@ def test_codes_and_sentences_of_what_goes_wrong(
 def test_what_has_not_come_yet_is_told(sites: Three, tmp_path: Path) -> None:
     take(sites, tmp_path, "b1")
     transfer(sites.obs, "send")
+    told = transfer(sites.core, "status").out
+    assert re.search(
+        r"^in the inbox: obs\.core\.\S+: complete \(1 file\), not received yet$", told, re.M
+    )
     (came,) = (sites.core / "inbox").rglob("b1.fits")
     came.unlink()
     said = transfer(sites.core, "receive", "--json").data
     assert [row["missing"] for row in said["waiting"]] == [1]
-    assert "1 of 1 files have not come yet" in transfer(sites.core, "status").out
+    assert "1 of 1 file not there yet" in transfer(sites.core, "status").out
 
 
 @contextlib.contextmanager

@@ -531,5 +531,6 @@ def test_status_tells_what_is_missing_of_an_exposure_and_its_verdict_once() -> N
         "products: none",
         "flagged: exposure T.cam.e1 by ann: guiding",
         "flagged: raw e1-02 by ann: trail",
-        "flagged: 3 in all: 1 exposure guiding, 1 raw guiding, 1 raw trail",
+        "flagged: 2 in all: 1 frame guiding, 1 frame trail",
+        "flagged as groups: 1 exposure guiding",
     ]

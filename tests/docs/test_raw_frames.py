@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from web import api_site
@@ -64,21 +65,23 @@ def test_the_page_has_all_that_may_be_asked_for() -> None:
     assert set(KNOWN) - {"after"} <= named
 
 
-def test_curl_resumes_where_it_ended(site: ApiSite, tmp_path: Path) -> None:
-    """As the page calls it; skipped where there is no curl."""
-    import shutil
-
+def test_the_curl_of_the_page_resumes_where_it_ended(site: ApiSite, tmp_path: Path) -> None:
+    """The very line of the page; skipped where there is no curl."""
     if shutil.which("curl") is None:
         pytest.skip("no curl here")
+    page = PAGE.read_text(encoding="utf-8")
+    blocks = re.findall(r"```\n(curl .*?)```", page, re.DOTALL)
+    (line,) = (block for block in blocks if "-C -" in block)
+    (frame,) = re.findall(r"/api/frames/([^/]+)/file", line)
+    (tmp_path / ".tesela-token").write_text(site.tokens["ana"] + "\n")
     target = tmp_path / "ours1.fits"
     whole = site.path("ours1").read_bytes()
     target.write_bytes(whole[:1000])
     with api_site.asking(site) as client:
-        url = str(httpx.URL(client.base_url).join("/api/frames/ours1/file"))
-        header = f"Authorization: Bearer {site.tokens['ana']}"
+        line = line.replace("https://portal.example", str(client.base_url).rstrip("/"))
         done = subprocess.run(
-            ["curl", "--noproxy", "*", "-sS", "-H", header, "-C", "-", "-o", target, url],
-            check=False, capture_output=True,
+            ["bash", "-c", line.replace(frame, "ours1")], cwd=tmp_path, check=False,
+            capture_output=True, env={**os.environ, "HOME": str(tmp_path), "NO_PROXY": "*"},
         )  # fmt: skip
     assert done.returncode == 0, done.stderr.decode()
     assert target.read_bytes() == whole

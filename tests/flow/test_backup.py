@@ -121,7 +121,7 @@ def test_a_damaged_ledger_is_told_of_and_the_copy_puts_it_right(tmp_path: Path) 
     content = bytearray(file.read_bytes())
     content[8192 : len(content) // 2] = b"\xff" * (len(content) // 2 - 8192)
     file.write_bytes(content)
-    with pytest.raises(LedgerError, match=r"damaged database.*restore the last backup"):
+    with pytest.raises(LedgerError, match=r"damaged database.*`tesela backup --restore FILE`"):
         toys.served(Ledger.open(file))
     with pytest.raises(LedgerError, match="damaged database"):
         backup.backup(site, tmp_path / "copies of damage")

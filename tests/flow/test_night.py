@@ -263,4 +263,9 @@ def test_verdicts_of_a_group_are_listed_once(made: Ledger) -> None:
     ]  # fmt: skip
     totals = {(row["kind"], row["reason"]): row["n"] for row in found["totals"]["flagged"]}
     assert totals["raw", "clouds"] == 9
-    assert "flagged: 13 in all: 9 raw clouds, " in "\n".join(status_verb._lines(found))
+    said = list(status_verb._lines(found))
+    n = sum(n for (kind, _), n in totals.items() if kind == "raw")
+    (line,) = (line for line in said if " in all: " in line)
+    assert line.startswith(f"flagged: {n} in all: 9 frames clouds, ")
+    assert "flagged as groups: 1 exposure guiding, 1 night clouds" in said
+    assert list(found["products"]) == sorted(found["products"])

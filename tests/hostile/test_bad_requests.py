@@ -60,6 +60,11 @@ NONSENSE = {
     "until infinity": ({"until": "inf"}, "an MJD"),
     "before time": ({"until": "0001-01-01"}, "an MJD"),
     "a year too far": ({"until": "99999-01-01"}, "an MJD"),
+    "until before since": ({"since": "2017-07-04", "until": "2017-07-03"}, "before until"),
+    "a sort of frame that nobody takes": (
+        {"obstype": "banana"},
+        "one of bias, dark, flat, science",
+    ),
     "limit none": ({"limit": "0"}, "1 to 1000"),
     "limit all": ({"limit": "1001"}, "1 to 1000"),
     "limit huge": ({"limit": "9" * 200}, "1 to 1000"),

@@ -169,6 +169,28 @@ def test_every_verb_in_a_folder_that_is_no_site(tmp_path: Path, words: tuple[str
 
 @pytest.mark.parametrize(
     "words",
+    [
+        ("status",), ("plan",), ("run",), ("history", "x"),
+        ("pause", "--step", "coadd", "--reason", "r"),
+        ("serve", "portal", "--port", "1"), ("upgrade",), ("quicklook", "."),
+        ("backup", "copies"), ("backup", "--restore", "copy.sqlite"),
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_every_verb_that_needs_a_ledger_at_an_archive(
+    tmp_path: Path, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    paths.site_file(tmp_path).write_text('name = "archive"\nrole = "archive"\n')
+    said = tesela(*words, "--site", tmp_path)
+    assert_one_sentence(said)
+    assert "an archive, which has no ledger" in said.err
+    assert "`tesela audit`, `tesela transfer status` and `tesela serve archive`" in said.err
+    assert [path.name for path in tmp_path.iterdir()] == ["site.toml"]
+
+
+@pytest.mark.parametrize(
+    "words",
     [("why", "ghost"), ("history", "ghost"), ("flag", "ghost", "--reason", "r"),
      ("unflag", "ghost"), ("flag", "ghost", "--kind", "coadd", "--reason", "r"),
      ("flag", "ghost", "--kind", "spoon", "--reason", "r")],

@@ -10,7 +10,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from tesela.errors import LedgerError
+from postgres import is_wanted, new_database
+from tesela.errors import LedgerError, LedgerLost
 from tesela.ledger import engine, events, schema
 from tesela.ledger.clock import iso
 from tesela.ledger.engine import HEAD_REVISION, Ledger
@@ -85,6 +86,29 @@ def test_a_ledger_of_another_revision_is_not_opened(tmp_path: Path) -> None:
     ledger.close()
     with pytest.raises(LedgerError, match="revision 9999"):
         Ledger.open(path)
+
+
+def test_a_database_that_was_never_made_is_not_waited_for_in_words() -> None:
+    if not is_wanted():
+        pytest.skip("about PostgreSQL")
+    nowhere = new_database().rpartition("/")[0] + "/nodb"
+    with pytest.raises(LedgerLost, match=r"\"nodb\" does not exist.*`createdb`"):
+        Ledger.open(nowhere)
+
+
+@pytest.mark.parametrize(
+    ("said", "advice"),
+    [
+        ('FATAL:  database "nodb" does not exist', "createdb"),
+        ("failed to resolve host 'nowhere.invalid': Name or service not known", "URL in site.toml"),
+        ('could not translate host name "nowhere.invalid" to address', "URL in site.toml"),
+        ('FATAL:  password authentication failed for user "tesela"', "pgpass"),
+        ("connection refused", "runs wait for it"),
+    ],
+)
+def test_what_to_do_depends_on_why_the_database_does_not_answer(said: str, advice: str) -> None:
+    with pytest.raises(LedgerLost, match=advice), engine._told_plainly():
+        raise sa.exc.OperationalError("", {}, Exception(said))
 
 
 def test_the_clock_counts_days_from_1858() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import os
 import shutil
@@ -9,12 +10,15 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tesela.cli.common import HERE, JsonOption, SiteOption, emit, progress_bar
 from tesela.errors import TeselaError
+
+if TYPE_CHECKING:
+    from tesela.config import Cluster
 
 PACKAGES = (
     "numpy", "scipy", "numba", "astropy", "fitsio", "sep", "pyarrow", "duckdb", "mocpy",
@@ -35,7 +39,8 @@ def doctor(
     warm: Annotated[bool, typer.Option(help="Compile the kernels (kept for next time).")] = True,
     as_json: JsonOption = False,
 ) -> None:
-    """Check the installation, the site if there is one, and compile what has to be compiled.
+    """Check the installation, the site and its clusters if there are any, and compile what has to
+    be compiled. Of a cluster it looks whether jobs can be submitted from here; none is.
 
     Ends with 1 if a check failed.
     """
@@ -46,6 +51,7 @@ def doctor(
         ("browser packages", _browser_packages),
         ("machine", _machine),
         ("site", lambda: _site(site)),
+        *_clusters(site),
     ]
     if warm:
         checks.append(("rehearsal", lambda: _rehearse(as_json)))
@@ -111,23 +117,58 @@ def _machine() -> str:
 
 
 def _site(folder: Path) -> str:
+    from tesela.config import load_site
+    from tesela.config.site import ARCHIVE
     from tesela.flow.run.site import open_site
     from tesela.products import paths
 
-    if not paths.survey_file(folder).is_file():
-        return f"none in {folder.resolve()} (pass --site to check one)"
-    opened = open_site(folder)
+    folder = folder.resolve()
+    if paths.survey_file(folder).is_file():
+        opened = open_site(folder)
+        opened.ledger.close()
+        return f"{folder}, survey {opened.survey.name}, {_room(paths.work_folder(folder))}"
+    settings = load_site(paths.site_file(folder))
+    if settings.role == ARCHIVE:
+        return f"{folder}, {settings.name}, an archive, {_room(folder)}"
+    return f"none in {folder} (pass --site to check one)"
+
+
+def _room(folder: Path) -> str:
+    """Say how much is free on the disk of a folder, which must be writable."""
+    folder.mkdir(parents=True, exist_ok=True)
     free_gb = shutil.disk_usage(folder).free / 1e9
-    probe = paths.work_folder(opened.folder) / f".doctor-{os.getpid()}"
-    probe.parent.mkdir(parents=True, exist_ok=True)
+    probe = folder / f".doctor-{os.getpid()}"
     probe.touch()
     probe.unlink()
-    opened.ledger.close()
     if free_gb < _FREE_GB:
         raise TeselaError(
             str(folder), found=f"{free_gb:.1f} GB free", expected=f"at least {_FREE_GB:g} GB"
         )
-    return f"{opened.folder}, survey {opened.survey.name}, {free_gb:.0f} GB free"
+    return f"{free_gb:.0f} GB free"
+
+
+def _clusters(folder: Path) -> list[tuple[str, Callable[[], str]]]:
+    """A check a cluster of the site."""
+    from tesela.config import load_site
+    from tesela.products import paths
+
+    try:
+        settings = load_site(paths.site_file(folder.resolve()))
+    except TeselaError:  # the check of the site tells of it
+        return []
+    return [
+        (f"cluster {name}", functools.partial(_cluster, cluster))
+        for name, cluster in settings.clusters.items()
+    ]
+
+
+def _cluster(cluster: Cluster) -> str:
+    from tesela.flow.run.engines.choice import SUBMITS, lacks
+
+    missing = lacks(cluster)
+    if missing:
+        raise TeselaError("\n  ".join(missing))
+    return f"{cluster.kind}, jobs by {shutil.which(SUBMITS[cluster.kind])}"
 
 
 def _rehearse(as_json: bool) -> str:

@@ -264,10 +264,25 @@ def _flagged(rows: list[dict[str, Any]], totals: list[dict[str, Any]]) -> Iterat
     for row in rows[:_LATEST]:
         comment = f" ({row['comment']})" if row["comment"] else ""
         yield f"flagged: {row['kind']} {row['key']} by {row['who']}: {row['reason']}{comment}"
-    n = sum(row["n"] for row in totals)
-    if n > min(len(rows), _LATEST):
-        said = ", ".join(f"{row['n']} {row['kind']} {row['reason']}" for row in totals[:_LATEST])
-        yield f"flagged: {n} in all: {said}"
+    if sum(row["n"] for row in totals) > min(len(rows), _LATEST):
+        yield from _flagged_in_all(totals)
+
+
+def _flagged_in_all(totals: list[dict[str, Any]]) -> Iterator[str]:
+    """What is flagged, and apart from it the groups: their frames are counted already."""
+    from tesela.ledger.verdicts import GROUPS, WHERE
+
+    def said(row: dict[str, Any]) -> str:
+        noun = {"raw": "frame", WHERE: "condition"}.get(row["kind"], row["kind"])
+        return f"{plural(row['n'], noun)} {row['reason']}"
+
+    single = [row for row in totals if row["kind"] not in GROUPS]
+    if single:
+        n = sum(row["n"] for row in single)
+        yield f"flagged: {n} in all: {', '.join(map(said, single[:_LATEST]))}"
+    groups = [row for row in totals if row["kind"] in GROUPS]
+    if groups:
+        yield f"flagged as groups: {', '.join(map(said, groups[:_LATEST]))}"
 
 
 def _ended_badly(causes: list[dict[str, Any]], totals: dict[str, int]) -> Iterator[str]:

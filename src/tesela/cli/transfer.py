@@ -200,6 +200,8 @@ def _sent_line(row: dict[str, Any]) -> str:
         f"{plural(row['shipments'], 'shipment')}, {mb(row['bytes'])}; "
         f"{plural(row['verified'], 'product')} verified"
     )
+    if row["elsewhere"]:
+        line += f"; {plural(row['elsewhere'], 'product')} verified at a site behind it"
     if row["under_way"]:
         line += f"; of {plural(row['under_way'], 'shipment')} no receipt yet"
     return line
@@ -322,12 +324,14 @@ def _told_lines(told: list[Told], waiting: list[dict[str, Any]]) -> Iterator[str
 
 def _waiting_lines(waiting: list[dict[str, Any]]) -> Iterator[str]:
     yield from some(
-        [
-            f"in the inbox: {row['shipment']}: "
-            + (row["reason"] or f"{row['missing']} of {row['files']} files have not come yet")
-            for row in waiting
-        ]
+        [f"in the inbox: {row['shipment']}: {row['reason'] or _how_far(row)}" for row in waiting]
     )
+
+
+def _how_far(row: dict[str, Any]) -> str:
+    if not row["missing"]:
+        return f"complete ({plural(row['files'], 'file')}), not received yet"
+    return f"{row['missing']} of {plural(row['files'], 'file')} not there yet"
 
 
 @verbs.command("status")

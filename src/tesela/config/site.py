@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from tesela.config.toml import build, load_toml
 from tesela.errors import ConfigError
 
-ROLES = ("observatory", "core", "archive")
+OBSERVATORY, CORE, ARCHIVE = ROLES = ("observatory", "core", "archive")
 CLUSTER_KINDS = ("sge", "slurm")
 SITE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 
@@ -33,7 +33,8 @@ class Cluster:
     """A batch system on which workers run."""
 
     kind: str
-    """`sge` or `slurm`."""
+    """`sge` or `slurm`: the cluster of dask-jobqueue by which jobs are submitted (dask-sge,
+    dask-slurm)."""
     max_jobs: int = 10
     """Most batch jobs at a time; each is a worker."""
     min_jobs: int = 0

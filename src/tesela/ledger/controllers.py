@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from tesela.ledger import leases, queries, schema
-from tesela.ledger.clock import SECONDS_A_DAY
+from tesela.ledger import schema
 
 
 def new_id() -> str:
@@ -42,11 +40,3 @@ def bury(conn: Connection, unseen_since: float, *, but: str = "") -> int:
     table = schema.controller
     gone = table.c.ended_mjd.is_(None) & (table.c.seen_mjd < unseen_since) & (table.c.id != but)
     return conn.execute(table.update().where(gone).values(ended_mjd=table.c.seen_mjd)).rowcount
-
-
-def running(conn: Connection) -> list[dict[str, Any]]:
-    """Return those that did not end: id, host, pid, engine, started_mjd, seen_mjd, age_s (since it
-    was last seen, where it keeps leases) and its running attempts, n."""
-    rows = conn.execute(queries.RUNNING_CONTROLLERS).mappings().all()
-    now = leases.now(conn)
-    return [{**row, "age_s": (now - row["seen_mjd"]) * SECONDS_A_DAY} for row in rows]

@@ -8,6 +8,7 @@ commit attempts go on side by side, and nobody plans or judges meanwhile.
 from __future__ import annotations
 
 import contextlib
+import re
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -35,6 +36,10 @@ _CONNECT_TIMEOUT_S = 10
 _TRUSTED_S, _RESTS_SINCE = 1.0, "tesela rests since"
 """A connection that rested for longer is tried before it is used."""
 _SQLITE_LOST = ("locked", "full", "unable to open", "disk I/O")
+_NO_DATABASE = re.compile('database ".*" does not exist')
+_NO_WAY_IN = (
+    "resolve host", "translate host name", "authentication failed", "no password supplied",
+)  # fmt: skip
 
 HEAD_REVISION = "0005"
 
@@ -234,8 +239,8 @@ def _told_plainly() -> Iterator[None]:
                 "ledger",
                 found=f"a damaged database ({_first_line(error)})",
                 expected="a sound one",
-                do="stop all work, keep the file, and restore the last backup: "
-                "docs/howto/operate.md says how",
+                do="stop all work at this site, then restore the last backup with "
+                "`tesela backup --restore FILE`, which keeps the file that is there",
             ) from error
         if "readonly database" in str(error.orig):
             raise LedgerError(
@@ -250,7 +255,7 @@ def _told_plainly() -> Iterator[None]:
                 "ledger",
                 found=_first_line(error),
                 expected="a database that answers",
-                do="if it is down or its disk is full, mend that: runs wait for it and go on",
+                do=_remedy(error),
             ) from error
         raise
 
@@ -265,6 +270,17 @@ def _is_lost(error: DBAPIError) -> bool:
     if isinstance(error.orig, sqlite3.Error):
         return any(word in str(error.orig) for word in _SQLITE_LOST)
     return isinstance(error, (OperationalError, InterfaceError))
+
+
+def _remedy(error: DBAPIError) -> str:
+    """A server that is there and says no, or a host that nobody knows, is told apart from one that
+    is down by words alone: psycopg has no code for what fails before there is a connection."""
+    said = str(error.orig)
+    if _NO_DATABASE.search(said):
+        return "make it with `createdb`, or correct the URL in site.toml"
+    if any(words in said for words in _NO_WAY_IN):
+        return "check the URL in site.toml, and ~/.pgpass"
+    return "if it is down or its disk is full, mend that: runs wait for it and go on"
 
 
 def _first_line(error: DBAPIError) -> str:

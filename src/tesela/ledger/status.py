@@ -59,7 +59,7 @@ def overview(conn: Connection, steps: Mapping[str, staleness.Now] | None = None)
             "nights": _nights(tally),
             "incomplete": _incomplete(conn, tally),
             "quick_looks": _quick_looks(conn, tally),
-            "products": {one.kind: one.n for one in tally.of("product")},
+            "products": dict(sorted((one.kind, one.n) for one in tally.of("product"))),
             "tasks": _tasks(tally),
             "proposed": proposed(conn),
             "waiting": _waiting(tally),

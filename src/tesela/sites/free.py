@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from tesela.config.site import OBSERVATORY
 from tesela.errors import ConfigError
 from tesela.ledger import replicas
 from tesela.ledger.clock import now_mjd
 from tesela.ledger.engine import Ledger
 from tesela.products.files import sha256_of, sync
-from tesela.sites.installation import OBSERVATORY, Installation
+from tesela.sites.installation import Installation
 
 COPIES: Final = 2
 """Verified copies at other sites, at the least."""

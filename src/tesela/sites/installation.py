@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tesela.config import Send, SiteSettings, load_site
+from tesela.config.site import ARCHIVE
 from tesela.errors import ConfigError
 from tesela.ledger.engine import Ledger
 from tesela.ledger.place import place_of
 from tesela.products import paths
-
-ARCHIVE, OBSERVATORY = "archive", "observatory"
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,9 @@ class Sent:
     files: int = 0
     bytes: int = 0
     verified: int = 0
-    """Products of which receipts came."""
+    """Products that it verified, by its receipts."""
+    elsewhere: int = 0
+    """Copies at other sites, that sent their receipts by this one."""
     under_way: int = 0
     """Shipments without a receipt yet."""
     problems: list[str] = field(default_factory=list)
@@ -50,7 +52,7 @@ class Sent:
     @property
     def is_anything(self) -> bool:
         """Whether there is something to tell."""
-        return bool(self.shipments or self.verified or self.problems)
+        return bool(self.shipments or self.verified or self.elsewhere or self.problems)
 
 
 class Sender:
@@ -255,7 +257,10 @@ class Sender:
             self.outbox.write_state(state)
             self._tell_on(sent, answer, settled.verified)
             self.outbox.discard(note.shipment)
-        sent.verified += len(settled.verified)
+        if answer.by == self.send.to:
+            sent.verified += len(settled.verified)
+        else:
+            sent.elsewhere += len(settled.verified)
         sent.problems += settled.problems
 
     def _tell_on(self, sent: Sent, answer: Receipt, verified: list[settle.Name]) -> None:

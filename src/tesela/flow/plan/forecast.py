@@ -14,6 +14,7 @@ from tesela.flow.plan.spread import spread
 from tesela.ledger import master_lists, masters, queries
 from tesela.ledger.keys import MasterKey, coadd_key, split_coadd_key
 from tesela.ledger.parts import ask, followed_by_index
+from tesela.ledger.queries import judging
 from tesela.products.masterkind import IMAGES, KINDS, RAW
 
 _BEFORE = {
@@ -88,7 +89,7 @@ class _Tiles:
         tiles = {split_coadd_key(key)[0] for key in coadds | catalogues} | {key for _, key in own}
         megapixels = {
             coadd_key(row["tile"], row["band"]): float(row["megapixels"])
-            for row in ask(conn, queries.MEGAPIXELS_OF_TILES, tiles)
+            for row in ask(conn, judging.SIZES_OF_TILES, tiles)
         }
         return cls(coadds, catalogues, own, megapixels)
 

@@ -89,8 +89,8 @@ def restore(site: Path, copy: Path) -> str:
     empty: make a new one, or drop it by hand. What was made since the copy has no row then:
     `tesela audit --sweep` moves it aside, and raw frames are taken in again by `tesela ingest`.
     """
-    _check(copy)
     place = place_of(site)
+    _check(copy)
     if not isinstance(place, Path):
         if Ledger.is_at(place):
             raise LedgerError(

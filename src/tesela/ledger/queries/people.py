@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import bindparam, text
+from sqlalchemy import text
 
 # What is due or waits for something under way, and the tiles that follow from it.
 _AHEAD = """
@@ -36,11 +36,6 @@ TILES_AHEAD = text(
     WHERE kind IN ('catalogue', 'dual', 'zeropoints', 'valueadded', 'science')
 """
 )
-MEGAPIXELS_OF_TILES = text("""
-    SELECT ft.tile, ft.band, SUM(f.nx * f.ny / 1e6) AS megapixels
-    FROM frame_tile ft JOIN frame f ON f.product_id = ft.frame_id
-    WHERE ft.tile IN :keys GROUP BY ft.tile, ft.band
-""").bindparams(bindparam("keys", expanding=True))
 
 # Among the latest attempts of all steps, the latest first.
 LATEST_SPEEDS = text("""

@@ -119,13 +119,6 @@ OF_CONTROLLER = text("""
     ORDER BY t.id
 """)
 
-RUNNING_CONTROLLERS = text("""
-    SELECT c.id, c.host, c.pid, c.engine, c.started_mjd, c.seen_mjd,
-           (SELECT COUNT(*) FROM attempt a
-            WHERE a.controller = c.id AND a.outcome = 'running') AS n
-    FROM controller c WHERE c.ended_mjd IS NULL ORDER BY c.started_mjd, c.id
-""")
-
 # After the clock was set back: what should have been due long ago would wait for that long.
 UNDO_CLOCK_TASKS = text("""
     UPDATE task SET not_before = :latest WHERE state = 'ready' AND not_before > :latest

@@ -13,6 +13,7 @@ import numpy as np
 from starlette.datastructures import QueryParams
 
 from tesela.cameras.camera import Camera
+from tesela.cameras.checks import OBSTYPES
 from tesela.errors import BadInput
 from tesela.ledger.frame_search import CHECKED, Cone, Mark, Row, Search
 from tesela.products.frame import mjd_of
@@ -23,6 +24,7 @@ USUAL_LIMIT, LARGEST_LIMIT = 100, 1000
 LARGEST_RADIUS_DEG: Final = 5.0
 _PLACE: Final = ("ra", "dec", "radius")
 KNOWN: Final = (*CHECKED, "since", "until", *_PLACE, "limit", "after")
+_OBSTYPES: Final = tuple(sorted(OBSTYPES))
 _LONGEST: Final = 200
 _NEAR_POLE_DEG: Final = 80.0
 _CORNERS: Final = 4
@@ -49,7 +51,11 @@ def parse(query: QueryParams, reach_deg: float) -> FrameQuery:
     words = {name: values[name] for name in CHECKED if name in values}
     if "night" in words:
         parse_night(words["night"])
+    if words.get("obstype", _OBSTYPES[0]) not in _OBSTYPES:
+        raise _wrong("obstype", words["obstype"], f"one of {', '.join(_OBSTYPES)}")
     since, until = (_moment(name, values.get(name)) for name in ("since", "until"))
+    if since is not None and until is not None and since > until:
+        raise _wrong("since", values["since"], f"a time before until, {values['until']!r}")
     ends = {name: mjd for name, mjd in (("since", since), ("until", until)) if mjd is not None}
     limit = values.get("limit", str(USUAL_LIMIT))
     if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:9]) <= LARGEST_LIMIT):

@@ -12,12 +12,11 @@ import sqlalchemy as sa
 from tesela import config
 from tesela.cameras.camera import Camera
 from tesela.cameras.camera import load as load_camera
-from tesela.errors import ConfigError
 from tesela.flow.plan.check import check
 from tesela.flow.plan.rules import Rules
 from tesela.ledger.engine import Ledger
 from tesela.ledger.keys import clean
-from tesela.ledger.place import place_of
+from tesela.ledger.place import folder_of, place_of
 from tesela.products import paths
 from tesela.quality.bands import settings_of
 from tesela.sky.tiles import TileGrid
@@ -49,14 +48,7 @@ def open_site(folder: Path) -> OpenSite:
 
     Raises `ConfigError` or `LedgerError` if there is none, or one of another version.
     """
-    folder = folder.resolve()
-    if not paths.survey_file(folder).is_file():
-        raise ConfigError(
-            str(folder),
-            found="no survey.toml",
-            expected="the folder of a site",
-            do="make one with `tesela init SITE --survey FILE`, or pass --site",
-        )
+    folder = folder_of(folder)
     survey = config.load_survey(paths.survey_file(folder))
     own = paths.cameras_folder(folder)
     cameras = [load_camera(name, own if own.is_dir() else None) for name in survey.cameras]

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import shutil
 from pathlib import Path
 
-from tesela.config import SiteSettings
+from tesela.config import Cluster, SiteSettings
 from tesela.errors import ConfigError
 from tesela.flow.run.engines.engine import Engine
 from tesela.flow.run.engines.local import LocalEngine
 
 LOCAL = "local"
+SUBMITS = {"sge": "qsub", "slurm": "sbatch"}
+"""What dask-jobqueue submits a job with, by the kind of a cluster."""
+_JOBQUEUE, _EXTRA = "dask-jobqueue", "tesela[cluster]"
 _MOST = 0.9
 """Of the machine's memory, for local workers."""
 _MIB = 1024.0 * 1024.0
@@ -36,12 +41,8 @@ def engine_for(settings: SiteSettings, name: str, workers: int, folder: Path) ->
             expected=", ".join((LOCAL, *settings.clusters)),
             do=f"describe it as [clusters.{name}] in site.toml",
         )
-    try:
-        import dask_jobqueue  # noqa: F401 - only to say plainly that it is missing
-    except ImportError:
-        raise ConfigError(
-            f"engine {name}", found="no dask-jobqueue", do="pip install 'tesela[cluster]'"
-        ) from None
+    if not _has_jobqueue():
+        raise ConfigError(f"engine {name}", found=f"no {_JOBQUEUE}", do=f"pip install '{_EXTRA}'")
     import dataclasses
 
     from tesela.flow.run.engines import sge, slurm
@@ -53,6 +54,24 @@ def engine_for(settings: SiteSettings, name: str, workers: int, folder: Path) ->
             cluster, max_jobs=workers, min_jobs=min(cluster.min_jobs, workers)
         )
     return PilotEngine(cluster, make, folder)
+
+
+def lacks(cluster: Cluster) -> list[str]:
+    """Return what this machine lacks to use a cluster, a sentence each; nothing is submitted."""
+    found = []
+    if not _has_jobqueue():
+        found.append(f"no {_JOBQUEUE} here: pip install '{_EXTRA}'")
+    command = SUBMITS[cluster.kind]
+    if shutil.which(command) is None:
+        found.append(
+            f"no {command} on the PATH, which kind = {cluster.kind!r} submits jobs with: "
+            "run on a host of the cluster that may submit"
+        )
+    return found
+
+
+def _has_jobqueue() -> bool:
+    return importlib.util.find_spec("dask_jobqueue") is not None
 
 
 def machine_memory_mb() -> float:
