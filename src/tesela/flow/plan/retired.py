@@ -130,11 +130,15 @@ def _is_left(conn: Connection, rules: Rules, name: str, bad: frozenset[str]) -> 
 
 def _good_coadds(conn: Connection, keys: Collection[str], bad: frozenset[str]) -> set[str]:
     """Coadds that an image is left for."""
-    tiles = {split_coadd_key(key)[0] for key in keys}
+    tiles: dict[str, list[str]] = {}
+    for key in keys:
+        tile, band = split_coadd_key(key)
+        tiles.setdefault(band, []).append(tile)
     with followed_by_index(conn):
         return {
-            coadd_key(row["tile"], row["band"])
-            for row in ask(conn, judging.GOOD_IMAGES_OF_TILES, tiles, yes=True)
+            coadd_key(row["tile"], band)
+            for band, some in tiles.items()
+            for row in ask(conn, judging.GOOD_IMAGES_OF_TILES, some, band=band, yes=True)
             if row["name"] not in bad
         }
 

@@ -150,13 +150,13 @@ RETRY = _of_keys("""
 
 # Frames whose image would go into a coadd now.
 GOOD_IMAGES_OF_TILES = _of_keys("""
-    SELECT ft.tile, ft.band, f.name
+    SELECT ft.tile, f.name
     FROM frame_tile ft
     JOIN frame f ON f.product_id = ft.frame_id
     JOIN product r ON r.kind = 'reduced' AND r.key = f.name AND r.is_current
     LEFT JOIN quality q ON q.product_id = r.id
     LEFT JOIN verdict v ON v.kind = 'raw' AND v.key = f.name AND v.withdrawn_mjd IS NULL
-    WHERE ft.tile IN :keys AND v.key IS NULL AND COALESCE(q.passed, :yes)
+    WHERE ft.tile IN :keys AND ft.band = :band AND v.key IS NULL AND COALESCE(q.passed, :yes)
 """)
 BANDS_OF_TILES = _of_keys("SELECT DISTINCT tile, band FROM frame_tile WHERE tile IN :keys")
 SERVED_OF_KEYS = _of_keys(
