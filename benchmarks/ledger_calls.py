@@ -18,7 +18,7 @@ from sqlalchemy.engine import Connection
 
 from tesela.flow.plan import downstream, flags, planner
 from tesela.flow.plan.rules import STEPS, Rules
-from tesela.flow.run import commit, controller
+from tesela.flow.run import commit, controller, worker
 from tesela.flow.run.engines.engine import Engine
 from tesela.flow.run.orders import Scribe
 from tesela.flow.run.steps import Order, Outcome, Registry, Report, StepSpec
@@ -27,6 +27,9 @@ from tesela.ledger.engine import Ledger
 from tesela.products.frame import FrameFacts
 
 Target = tuple[str, str]
+
+# A synthetic ledger names files that were never written, and these steps read none.
+worker._check_inputs = lambda _: None
 
 # ---------------------------------------------------------------- frames in
 
