@@ -356,6 +356,7 @@ def test_the_work_ahead_is_said_in_fitting_units(seconds: float, said: str) -> N
     found: dict[str, Any] = {
         "due": [{"step": "master", "key": "k", "why": "w"}],
         "n_due": 1,
+        "paused": [],
         "expected": [{"tasks": 133}],
         "core_seconds": seconds,
         "waiting": [],
