@@ -33,8 +33,7 @@ def why(
 
     opened = open_site(site)
     steps_of(opened)  # nothing is due, or as it is, because of settings that a run refuses
-    # Looking may choose a calset that was never used: nothing of that is kept.
-    with opened.ledger.rehearse() as conn:
+    with opened.ledger.read() as conn:
         data = explain(conn, opened.rules, key)
     emit(data, as_json, lambda: _lines(data))
 
