@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 from tesela.errors import LedgerError, NotFound
 from tesela.ledger import events, queries, schema
 from tesela.ledger.clock import now_mjd
-from tesela.ledger.parts import ask, followed_by_index
+from tesela.ledger.parts import ask, followed_by_index, in_written_order
 from tesela.ledger.queries import judging
 
 File = tuple[str, str, int]
@@ -206,7 +206,7 @@ def _walked(
     conn: Connection, query: TextClause, kind: str, keys: str | Collection[str]
 ) -> list[tuple[str, str]]:
     chosen = [keys] if isinstance(keys, str) else keys
-    with followed_by_index(conn):
+    with followed_by_index(conn), in_written_order(conn):
         found = {(row["kind"], row["key"]) for row in ask(conn, query, chosen, kind=kind)}
     return sorted(found.difference((kind, key) for key in chosen))
 
