@@ -90,15 +90,19 @@ def set_role(conn: Connection, name: str, role: str, *, who: str) -> None:
     """Give an account another role; raise `LedgerError` if it has it already."""
     _must_be_role(name, role)
     if _must_be_there(conn, name)["role"] == role:
-        raise LedgerError(
-            f"account {name}",
-            found=f"it is {role} already",
-            expected=f"one of {', '.join(ROLES)} that it is not yet",
-            do="nothing needs to be done; see `tesela user list`",
-        )
+        raise _already(name, role, f"one of {', '.join(ROLES)} that it is not yet")
     table = schema.account
     conn.execute(table.update().where(table.c.name == name).values(role=role))
     events.record(conn, "role changed", kind=KIND, key=name, detail=role, who=who)
+
+
+def _already(name: str, what: str, expected: str) -> LedgerError:
+    return LedgerError(
+        f"account {name}",
+        found=f"it is {what} already",
+        expected=expected,
+        do="nothing needs to be done; see `tesela user list`",
+    )
 
 
 def _must_be_role(name: str, role: str) -> None:
@@ -163,12 +167,7 @@ def _set_disabled(conn: Connection, name: str, at: float | None, who: str) -> No
     word = "enabled" if at is None else "disabled"
     if (_must_be_there(conn, name)["disabled_mjd"] is None) == (at is None):
         other = "disabled" if at is None else "enabled"
-        raise LedgerError(
-            f"account {name}",
-            found=f"it is {word} already",
-            expected=f"an account that is {other}",
-            do="nothing needs to be done; see `tesela user list`",
-        )
+        raise _already(name, word, f"an account that is {other}")
     table = schema.account
     conn.execute(table.update().where(table.c.name == name).values(disabled_mjd=at))
     events.record(conn, f"account {word}", kind=KIND, key=name, who=who)
