@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import random
 import subprocess
@@ -192,6 +193,27 @@ def left_by_a_dead_attempt(site: Path, order: Order, names: list[str]) -> Path:
     files = [[str(folder / "gone"), name] for name in names]
     (folder / commit.JOURNAL).write_text(json.dumps({**entry, "files": files}))
     return folder
+
+
+def test_a_run_ends_with_a_sweep(tmp_path: Path) -> None:
+    """A late result whose task ran again meanwhile kept its journal until then."""
+    site = tmp_path / "site"
+    ledger = toys.new_site(site)
+    toys.add_frames(ledger, site, toys.small_night(), toys.rules())
+    control = toys.controller(ledger, site)
+    submit, left = control.engine.submit, []
+
+    def one_more_is_left(run, order):  # type: ignore[no-untyped-def]
+        if not left:
+            another = dataclasses.replace(order, version=2)
+            left.append(left_by_a_dead_attempt(site, another, ["products/of/nobody.fits"]))
+            (site / "products/of").mkdir(parents=True)
+            (site / "products/of/nobody.fits").write_bytes(b"")
+        return submit(run, order)
+
+    control.engine.submit = one_more_is_left
+    control.run()
+    assert_nothing_lost_nothing_doubled(ledger, site)
 
 
 def test_names_that_another_attempt_committed_stay(tmp_path: Path) -> None:

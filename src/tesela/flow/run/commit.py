@@ -72,7 +72,10 @@ def commit(
     except LedgerLost:
         raise
     except Late:
-        is_clear = _take_back(ledger, site, _entry_of(order, claim.attempt_id, report))
+        # Without a journal it gave no name: there is nothing that another attempt may meet.
+        is_clear = not (Path(order.out_dir) / JOURNAL).exists() or _take_back(
+            ledger, site, _entry_of(order, claim.attempt_id, report)
+        )
         with ledger.write(how="shared") as conn:
             attempts.close(conn, claim.attempt_id, attempts.Ending("late"))
         if is_clear:

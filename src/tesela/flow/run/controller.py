@@ -195,9 +195,9 @@ class Controller:
             controllers.leave(conn, self.id, leases.now(conn))
         for _, order in self._flying.values():
             commit.discard(order)
-        if self._landed:  # results that the database did not take may have names already
-            with contextlib.suppress(LedgerLost):
-                commit.sweep(self.ledger, self.site)
+        # Results that the database did not take, and late ones whose task ran again, may have names.
+        with contextlib.suppress(LedgerLost):
+            commit.sweep(self.ledger, self.site)
         self.journal.write("controller ended", controller=self.id, done=self.summary.done)
         self.alerts.close()
 
