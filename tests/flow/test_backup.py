@@ -175,3 +175,20 @@ def test_nothing_is_restored_over_a_database_in_use(tmp_path: Path) -> None:
     made = backup.backup(site, tmp_path / "copies")
     with pytest.raises(LedgerError, match="expected an empty database"):
         backup.restore(site, Path(made.path))
+
+
+def test_nothing_is_restored_while_somebody_has_the_ledger_open(tmp_path: Path) -> None:
+    """Who has the file open would go on writing into the one that is moved aside."""
+    if is_wanted():
+        pytest.skip("a database on PostgreSQL has to be empty")
+    site = tmp_path / "site"
+    ledger = site_of_a_night(site)
+    made = backup.backup(site, tmp_path / "copies")
+    with ledger.read() as conn:
+        before = conn.execute(schema.product.select()).all()
+    with pytest.raises(LedgerError, match="has it open.*portal"):
+        backup.restore(site, Path(made.path))
+    with ledger.read() as conn:
+        assert conn.execute(schema.product.select()).all() == before
+    ledger.close()
+    assert backup.restore(site, Path(made.path))

@@ -85,7 +85,8 @@ def _make_folder(folder: Path) -> None:
 def restore(site: Path, copy: Path) -> str:
     """Put a copy back as the ledger of a site; returns where the one before is kept, '' if none.
 
-    On SQLite the present file is moved aside, sound or not. On PostgreSQL the database must be
+    On SQLite the present file is moved aside, sound or not; whoever has it open would go on writing
+    into that, so `LedgerError` is raised if anybody has. On PostgreSQL the database must be
     empty: make a new one, or drop it by hand. What was made since the copy has no row then:
     `tesela audit --sweep` moves it aside, and raw frames are taken in again by `tesela ingest`.
     """
@@ -108,10 +109,31 @@ def restore(site: Path, copy: Path) -> str:
         part = place.with_name(f".{place.name}.part")
         copy_sqlite(copy, part)
         sync(part)
+        _nobody_else(place)
         aside = _move_aside(place)
         part.replace(place)
         sync(place.parent)
     return aside
+
+
+def _nobody_else(place: Path) -> None:
+    """Refuse while another process has a ledger open: only then the write-ahead log cannot go."""
+    if not place.exists():
+        return
+    try:
+        with contextlib.closing(sqlite3.connect(place, timeout=0.5)) as alone:
+            is_open = alone.execute("PRAGMA journal_mode = DELETE").fetchone()[0] != "delete"
+    except sqlite3.OperationalError as error:
+        is_open = error.sqlite_errorcode == sqlite3.SQLITE_BUSY
+    except sqlite3.DatabaseError:  # damaged: it is moved aside as it is
+        is_open = False
+    if is_open:
+        raise LedgerError(
+            str(place),
+            found="another process has it open",
+            expected="that nothing else works on the site",
+            do="stop `tesela serve portal`, `run` and `quicklook` of this site first",
+        )
 
 
 def _move_aside(place: Path) -> str:
