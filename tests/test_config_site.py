@@ -52,6 +52,7 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
         (FARM + "min_jobs = 20", "expected at most 10"),
         (FARM + "memory_mb = 9000\nmax_memory_mb = 4000", "expected at least 9000"),
         (FARM + "idle_s = nan", "idle_s: nan"),
+        (FARM + "keep_logs_days = 0", "keep_logs_days: 0"),
         ("[limits]\ncoadd = -1", "limits.coadd: -1"),
         ("keep_free_gb = inf", "keep_free_gb: inf"),
         ('[alerts]\nurl = "file:///etc/passwd"', "expected http:// or https://"),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tesela.flow.run.engines import LocalEngine
+from tesela.flow.run.engines import LocalEngine, pilots
 from tesela.flow.run.steps import Order
 
 from . import toys
@@ -132,3 +132,12 @@ def test_one_order_at_a_time_needs_one_process(engine: LocalEngine, tmp_path: Pa
     for n in range(3):
         engine.submit(toys.toy_step, order(tmp_path, f"o{n}")).result(30)
     assert len(engine._keepers) == 1
+
+
+def test_logs_of_jobs_are_kept_for_a_while(tmp_path: Path) -> None:
+    old, new = tmp_path / "job.1", tmp_path / "job.2"
+    for log, days in ((old, 31), (new, 29)):
+        log.touch()
+        os.utime(log, (time.time() - days * 86400,) * 2)
+    pilots._prune(tmp_path, 30.0)
+    assert list(tmp_path.iterdir()) == [new]

@@ -68,6 +68,8 @@ class Cluster:
     """Network interface or address on which workers reach the controller; empty: found out."""
     idle_s: float = 60.0
     """A job is given back after so long without work."""
+    keep_logs_days: float = 30.0
+    """Logs of jobs that are older are removed when a run begins."""
 
 
 @dataclass(frozen=True)
@@ -197,6 +199,7 @@ def _check_cluster(cluster: Cluster, where: str) -> None:
     _at_least(f"{where}.max_memory_mb", cluster.max_memory_mb, cluster.memory_mb)
     _at_least(f"{where}.memory_headroom_mb", cluster.memory_headroom_mb, 0)
     _at_least(f"{where}.idle_s", cluster.idle_s, 1)
+    _at_least(f"{where}.keep_logs_days", cluster.keep_logs_days, 1)
     if cluster.min_jobs > cluster.max_jobs:
         raise ConfigError(
             f"{where}.min_jobs", found=f"{cluster.min_jobs}", expected=f"at most {cluster.max_jobs}"

@@ -12,6 +12,7 @@ import concurrent.futures as cf
 import contextlib
 import math
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from tesela.errors import ConfigError
 from tesela.flow.run.engines import pilot
 from tesela.flow.run.engines.engine import Run
 from tesela.flow.run.steps import Order, Report, WorkerDied
+from tesela.ledger.clock import SECONDS_A_DAY
 
 MakeCluster = Callable[[Cluster, int, Mapping[str, Any]], Any]
 """(settings, MB that a job asks for, arguments that all kinds share) -> a dask-jobqueue cluster."""
@@ -125,6 +127,7 @@ class _Pool:
         for one in (log, secret):
             one.mkdir(parents=True, exist_ok=True)
         secret.chmod(0o700)
+        _prune(log, settings.keep_logs_days)
         shared = {
             "cores": settings.cores,
             "processes": 1,
@@ -170,6 +173,15 @@ class _Pool:
         for one in (self.client, self.cluster):
             with contextlib.suppress(Exception):  # its jobs end by themselves without it
                 one.close()
+
+
+def _prune(log: Path, days: float) -> None:
+    """Remove logs of jobs that nothing was written to for so many days."""
+    before = time.time() - days * SECONDS_A_DAY
+    for file in log.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # another controller was quicker
+            if file.stat().st_mtime < before:
+                file.unlink()
 
 
 def _listening(interface: str) -> dict[str, Any]:
