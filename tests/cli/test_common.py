@@ -10,6 +10,7 @@ import pytest
 
 from tesela.cli.common import confirm, emit
 from tesela.errors import ConfigError
+from verbs import tesela
 
 
 def test_json_is_strict_however_deep_a_number_lies(capsys: pytest.CaptureFixture[str]) -> None:
@@ -22,3 +23,23 @@ def test_json_is_strict_however_deep_a_number_lies(capsys: pytest.CaptureFixture
 def test_one_product_is_said_in_the_singular() -> None:
     with pytest.raises(ConfigError, match=r"^1 product would be made again"):
         confirm(1, 0, yes=False)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["history"], "Missing argument"),
+        (["status", "--nope"], "No such option: --nope"),
+        (["statsu"], "No such command 'statsu'"),
+    ],
+)
+def test_programs_are_told_of_wrong_words_in_json_too(words: list[str], said: str) -> None:
+    told = tesela(*words, "--json")
+    assert (told.code, told.out) == (2, "")
+    assert said in json.loads(told.err)["error"]["found"]
+
+
+def test_help_is_help_also_for_programs() -> None:
+    told = tesela("history", "--json", "--help")
+    assert (told.code, told.err) == (0, "")
+    assert "Usage:" in told.out

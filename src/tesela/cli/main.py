@@ -92,10 +92,24 @@ def said(error: TeselaError, as_json: bool) -> str:
     return json.dumps({"error": {"type": type(error).__name__, "message": str(error), **parts}})
 
 
+def _run_for_programs() -> None:
+    """Run it; what the command-line library finds wrong becomes an error of ours, not a box."""
+    try:
+        code = build()(standalone_mode=False)
+    except Exception as error:
+        # By what it has: newer versions of typer bring a click of their own along.
+        if not hasattr(error, "format_message"):
+            raise
+        raise ConfigError(
+            "command line", found=error.format_message().rstrip("."), expected="a command as in --help"
+        ) from None
+    sys.exit(code if isinstance(code, int) else OK)
+
+
 def main() -> None:
     """Run the program; errors of ours are one sentence, not a traceback."""
     try:
-        build()()
+        _run_for_programs() if "--json" in sys.argv[1:] else build()()
     except TeselaError as error:
         typer.echo(said(error, "--json" in sys.argv[1:]), err=True)
         sys.exit(exit_code(error))
