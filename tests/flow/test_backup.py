@@ -186,7 +186,7 @@ def test_nothing_is_restored_while_somebody_has_the_ledger_open(tmp_path: Path) 
     made = backup.backup(site, tmp_path / "copies")
     with ledger.read() as conn:
         before = conn.execute(schema.product.select()).all()
-    with pytest.raises(LedgerError, match="has it open.*portal"):
+    with pytest.raises(LedgerError, match=r"has it open.*portal"):
         backup.restore(site, Path(made.path))
     with ledger.read() as conn:
         assert conn.execute(schema.product.select()).all() == before

@@ -101,7 +101,9 @@ def _run_for_programs() -> None:
         if not hasattr(error, "format_message"):
             raise
         raise ConfigError(
-            "command line", found=error.format_message().rstrip("."), expected="a command as in --help"
+            "command line",
+            found=error.format_message().rstrip("."),
+            expected="a command as in --help",
         ) from None
     sys.exit(code if isinstance(code, int) else OK)
 

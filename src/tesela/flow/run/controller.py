@@ -195,7 +195,7 @@ class Controller:
             controllers.leave(conn, self.id, leases.now(conn))
         for _, order in self._flying.values():
             commit.discard(order)
-        # Results that the database did not take, and late ones whose task ran again, may have names.
+        # What the database did not take, or came late while its task ran again, may have names.
         with contextlib.suppress(LedgerLost):
             commit.sweep(self.ledger, self.site)
         self.journal.write("controller ended", controller=self.id, done=self.summary.done)
