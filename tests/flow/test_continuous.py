@@ -295,6 +295,28 @@ def test_leases_are_renewed_while_a_controller_is_busy(ledger: Ledger, site: Pat
         assert len(conn.execute(schema.attempt.select()).all()) == 2
 
 
+def test_a_renewal_waits_for_nobody(ledger: Ledger, site: Path) -> None:
+    """It would hold some tasks while it waits for others: with a recovery, that is a deadlock."""
+    if not ledger.is_shared:
+        pytest.skip("SQLite has one controller, which needs no leases")
+    frames_of_ccds = [toys.facts(f"bias{ccd}", "bias", ccd=f"0{ccd}") for ccd in (1, 2, 3)]
+    toys.add_frames(ledger, site, frames_of_ccds, toys.rules())
+    planner.plan(ledger, toys.rules())
+    with ledger.write() as conn:
+        now = leases.now(conn)
+        claims = tasks.claim(conn, 5, now=now, rooms={"master": 5}, controller="me")
+    assert len(claims) == 3
+    later = now + 1.0
+    with ledger.write() as holding:
+        one = schema.task.c.id == claims[0].task_id
+        holding.execute(schema.task.update().where(one).values(attempts=1))
+        with ledger.write(how="free") as conn:
+            assert leases.renew(conn, "me", later) == 2
+    with ledger.write(how="free") as conn:
+        assert leases.renew(conn, "me", later) == 3
+        assert leases.renew(conn, "somebody else", later) == 0
+
+
 def _n_running(ledger: Ledger) -> int:
     with ledger.read() as conn:
         return sum(counts.running_by_step(conn).values())

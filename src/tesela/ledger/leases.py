@@ -80,7 +80,7 @@ def _release(conn: Connection, rows: Sequence[Any], why: str) -> list[int]:
 
 
 def renew(conn: Connection, controller: str, at: float) -> int:
-    """Prolong the leases of a controller; returns how many it holds."""
+    """Prolong the leases of a controller on PostgreSQL; returns how many. It never waits."""
     until = at + LEASE_S / SECONDS_A_DAY
     return conn.execute(queries.RENEW, {"controller": controller, "until": until}).rowcount
 
