@@ -299,7 +299,9 @@ def test_a_renewal_waits_for_nobody(ledger: Ledger, site: Path) -> None:
     """It would hold some tasks while it waits for others: with a recovery, that is a deadlock."""
     if not ledger.is_shared:
         pytest.skip("SQLite has one controller, which needs no leases")
-    frames_of_ccds = [toys.facts(f"bias{ccd}", "bias", ccd=f"0{ccd}") for ccd in (1, 2, 3)]
+    frames_of_ccds = [
+        toys.facts(f"b{ccd}-{n}", "bias", ccd=f"0{ccd}") for ccd in (1, 2, 3) for n in (1, 2)
+    ]
     toys.add_frames(ledger, site, frames_of_ccds, toys.rules())
     planner.plan(ledger, toys.rules())
     with ledger.write() as conn:

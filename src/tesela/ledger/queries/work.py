@@ -101,8 +101,8 @@ STEPS_RUNNING = text("""
     SELECT step, COUNT(*) AS n FROM task WHERE state = 'running' GROUP BY step
 """)
 
-# On PostgreSQL only. What another transaction has in its hands, because it ends the attempt or takes
-# it for lost, is left for the next time: waiting for one while holding others could be a deadlock.
+# On PostgreSQL only. What another transaction holds, because it ends the attempt or takes it for
+# lost, is left for the next time: waiting for one while holding others could be a deadlock.
 RENEW = text("""
     UPDATE task SET lease_until = :until WHERE id IN (
         SELECT t.id FROM attempt a JOIN task t ON t.id = a.task_id AND t.attempt_id = a.id
