@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from tesela.errors import LedgerError
 from tesela.ledger import queries, schema
 from tesela.ledger.clock import now_mjd
+from tesela.ledger.parts import ask, each
 
 
 @dataclass(frozen=True)
@@ -24,19 +25,22 @@ class Ending:
     log: str = ""
 
 
-def open_attempt(
-    conn: Connection, task_id: int, number: int, at: float, controller: str = ""
-) -> int:
-    """Begin an attempt; returns its id."""
-    row = {
-        "task_id": task_id, "number": number, "host": socket.gethostname(),
-        "controller": controller, "started_mjd": at,
-    }  # fmt: skip
-    result = conn.execute(schema.attempt.insert(), row)
-    key = result.inserted_primary_key
-    if key is None:
-        raise LedgerError(f"task {task_id}", found="no row after insert", expected="an attempt")
-    return int(key[0])
+def open_each(
+    conn: Connection, begun: Sequence[tuple[int, int]], at: float, controller: str = ""
+) -> list[int]:
+    """Begin an attempt at each (task id, number), where none runs; returns their ids in order."""
+    host = socket.gethostname()
+    rows = [
+        {
+            "task_id": task_id, "number": number, "host": host, "controller": controller,
+            "started_mjd": at,
+        }
+        for task_id, number in begun
+    ]  # fmt: skip
+    each(conn, schema.attempt.insert(), rows)
+    tasks = [task_id for task_id, _ in begun]
+    ids = {row["task_id"]: row["id"] for row in ask(conn, queries.RUNNING_OF_TASKS, tasks)}
+    return [ids[task_id] for task_id in tasks]
 
 
 def running(conn: Connection) -> list[int]:

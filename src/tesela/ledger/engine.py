@@ -171,6 +171,19 @@ class Ledger:
                 yield conn
 
     @contextlib.contextmanager
+    def glance(self) -> Iterator[Connection]:
+        """Give a connection for single questions, each of which sees the state of its moment.
+
+        On PostgreSQL it costs a third of `read`: a transaction begins and ends by round trips.
+        """
+        if not self.is_shared:
+            with self.read() as conn:
+                yield conn
+            return
+        with _told_plainly(), self.engine.connect() as conn:
+            yield conn.execution_options(isolation_level="AUTOCOMMIT")
+
+    @contextlib.contextmanager
     def write(self, *, how: str = "alone") -> Iterator[Connection]:
         """Give a connection whose changes are committed together, or not at all.
 

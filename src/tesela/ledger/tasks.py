@@ -278,25 +278,21 @@ def claim(
         Who takes them, and has to renew their leases.
     """
     at = now_mjd() if now is None else now
+    # Nobody else has them in hand: they are locked on PostgreSQL, and SQLite has one writer.
     rows = _next_ready(conn, limit, at, rooms)
-    claims = []
-    for row in rows:
-        number = row["attempts"] + 1
-        attempt_id = attempts.open_attempt(conn, row["id"], number, at, controller)
-        taken = conn.execute(
-            queries.CLAIM,
-            {
-                "task_id": row["id"],
-                "attempt_id": attempt_id,
-                "lease_until": at + leases.LEASE_S / SECONDS_A_DAY,
-            },
-        ).rowcount
-        if taken:
-            names = ("step", "kind", "key", "megapixels", "memory_faults")
-            claims.append(
-                Claim(row["id"], attempt_id, number, **{name: row[name] for name in names})
-            )
-    return claims
+    begun = [(row["id"], row["attempts"] + 1) for row in rows]
+    opened = attempts.open_each(conn, begun, at, controller)
+    until = at + leases.LEASE_S / SECONDS_A_DAY
+    running = [
+        {"task_id": task_id, "attempt_id": attempt_id, "lease_until": until}
+        for (task_id, _), attempt_id in zip(begun, opened)
+    ]
+    each(conn, queries.CLAIM, running)
+    names = ("step", "kind", "key", "megapixels", "memory_faults")
+    return [
+        Claim(task_id, attempt_id, number, **{name: row[name] for name in names})
+        for row, (task_id, number), attempt_id in zip(rows, begun, opened)
+    ]
 
 
 def _next_ready(

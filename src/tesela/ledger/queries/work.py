@@ -128,6 +128,10 @@ UNDO_CLOCK_TASKS = text("""
 """)
 UNDO_CLOCK_DIRTY = text("UPDATE dirty SET not_before = :latest WHERE not_before > :latest")
 
+RUNNING_OF_TASKS = text("""
+    SELECT id, task_id FROM attempt WHERE task_id IN :keys AND outcome = 'running' ORDER BY id
+""").bindparams(bindparam("keys", expanding=True))
+
 CLAIM = text("""
     UPDATE task SET state = 'running', attempt_id = :attempt_id, attempts = attempts + 1,
                     lease_until = :lease_until
