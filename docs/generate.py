@@ -434,7 +434,7 @@ def _commands() -> str:
     introduction = f"""
 `tesela VERB --help` says the same. The site is given by `--site FOLDER` or the variable
 `TESELA_SITE`, and is the present folder otherwise. With `--json` a verb prints JSON and nothing
-else.
+else; an error is then a JSON object on standard error: `{{"error": {{"message": "...", ...}}}}`.
 
 {_exit_codes(program)}
 """

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -177,18 +181,51 @@ def test_nothing_is_restored_over_a_database_in_use(tmp_path: Path) -> None:
         backup.restore(site, Path(made.path))
 
 
-def test_nothing_is_restored_while_somebody_has_the_ledger_open(tmp_path: Path) -> None:
+HOLD = """
+import sqlite3, sys
+conn = sqlite3.connect(sys.argv[1])
+try:
+    conn.execute("SELECT * FROM product").fetchall()
+except sqlite3.DatabaseError:
+    pass
+print("open", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextlib.contextmanager
+def somebody_has_it_open(file: Path) -> Iterator[None]:
+    """Another process; what it has open of a ledger it may write to."""
+    command = [sys.executable, "-c", HOLD, str(file)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout.readline() == b"open\n"
+        yield
+        process.stdin.close()
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_nothing_is_restored_while_somebody_has_the_ledger_open(
+    tmp_path: Path, damaged: bool
+) -> None:
     """Who has the file open would go on writing into the one that is moved aside."""
     if is_wanted():
         pytest.skip("a database on PostgreSQL has to be empty")
     site = tmp_path / "site"
-    ledger = site_of_a_night(site)
+    site_of_a_night(site).close()
     made = backup.backup(site, tmp_path / "copies")
-    with ledger.read() as conn:
-        before = conn.execute(schema.product.select()).all()
-    with pytest.raises(LedgerError, match=r"has it open.*portal"):
-        backup.restore(site, Path(made.path))
-    with ledger.read() as conn:
-        assert conn.execute(schema.product.select()).all() == before
-    ledger.close()
-    assert backup.restore(site, Path(made.path))
+    file = paths.ledger_file(site)
+    if damaged:
+        content = bytearray(file.read_bytes())
+        content[8192:] = b"\xff" * (len(content) - 8192)
+        file.write_bytes(content)
+    before, there = file.read_bytes(), sorted(site.iterdir())
+    with somebody_has_it_open(file):
+        with pytest.raises(LedgerError, match=r"has it open.*portal"):
+            backup.restore(site, Path(made.path))
+        assert file.read_bytes() == before
+        assert [path for path in sorted(site.iterdir()) if path.suffix == ".part"] == []
+    assert sorted(site.iterdir()) == there
+    aside = backup.restore(site, Path(made.path))
+    assert Path(aside).read_bytes() == before

@@ -69,7 +69,7 @@ class Cluster:
     idle_s: float = 60.0
     """A job is given back after so long without work."""
     keep_logs_days: float = 30.0
-    """Logs of jobs that are older are removed when a run begins."""
+    """Logs of jobs that are older are removed, once a day while there is work."""
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import fcntl
+import os
 import shutil
 import sqlite3
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,35 +108,42 @@ def restore(site: Path, copy: Path) -> str:
             _plain(place), copy,
         )  # fmt: skip
         return ""
-    with only_controller(paths.lock_file(site)):
-        part = place.with_name(f".{place.name}.part")
-        copy_sqlite(copy, part)
-        sync(part)
-        _nobody_else(place)
-        aside = _move_aside(place)
-        part.replace(place)
-        sync(place.parent)
+    part = place.with_name(f".{place.name}.part")
+    try:
+        with only_controller(paths.lock_file(site)), _nobody_else(place):
+            copy_sqlite(copy, part)
+            sync(part)
+            aside = _move_aside(place)
+            part.replace(place)
+            sync(place.parent)
+    finally:
+        part.unlink(missing_ok=True)
     return aside
 
 
-def _nobody_else(place: Path) -> None:
-    """Refuse while another process has a ledger open: only then the write-ahead log cannot go."""
-    if not place.exists():
+_SHARED_FIRST, _SHARED_SIZE = 0x40000002, 510
+"""Bytes of its file that SQLite locks while it has a database open
+(https://sqlite.org/src/file/src/os.h)."""
+
+
+@contextlib.contextmanager
+def _nobody_else(place: Path) -> Iterator[None]:
+    """Hold the lock of a ledger's file that whoever has it open shares, sound or not: refuse if
+    another process has it."""
+    if not os.access(place, os.W_OK):  # none, or one that nobody of ours writes to
+        yield
         return
-    try:
-        with contextlib.closing(sqlite3.connect(place, timeout=0.5)) as alone:
-            is_open = alone.execute("PRAGMA journal_mode = DELETE").fetchone()[0] != "delete"
-    except sqlite3.OperationalError as error:
-        is_open = error.sqlite_errorcode == sqlite3.SQLITE_BUSY
-    except sqlite3.DatabaseError:  # damaged: it is moved aside as it is
-        is_open = False
-    if is_open:
-        raise LedgerError(
-            str(place),
-            found="another process has it open",
-            expected="that nothing else works on the site",
-            do="stop `tesela serve portal`, `run` and `quicklook` of this site first",
-        )
+    with place.open("r+b") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, _SHARED_SIZE, _SHARED_FIRST)
+        except (BlockingIOError, PermissionError):
+            raise LedgerError(
+                str(place),
+                found="another process has it open",
+                expected="that nothing else works on the site",
+                do="stop its portal, `ingest`, `quicklook` and `transfer` first",
+            ) from None
+        yield
 
 
 def _move_aside(place: Path) -> str:

@@ -72,20 +72,30 @@ def commit(
     except LedgerLost:
         raise
     except Late:
-        # Without a journal it gave no name: there is nothing that another attempt may meet.
-        is_clear = not (Path(order.out_dir) / JOURNAL).exists() or _take_back(
-            ledger, site, _entry_of(order, claim.attempt_id, report)
-        )
-        with ledger.write(how="shared") as conn:
-            attempts.close(conn, claim.attempt_id, attempts.Ending("late"))
-        if is_clear:
-            discard(order)
+        _leave(ledger, site, claim, order, report)
         return None
     except Exception:
         _take_back(ledger, site, _entry_of(order, claim.attempt_id, report))
         raise
     discard(order)
     return raised
+
+
+def _leave(ledger: Ledger, site: Path, claim: tasks.Claim, order: Order, report: Report) -> None:
+    """Take back a result that came late, and close its attempt.
+
+    What cannot be taken back now, because the task runs again, stays in the journal: it is written
+    anew, for another controller may have swept it just before the names were given.
+    """
+    entry = _entry_of(order, claim.attempt_id, report)
+    gave = any(_is_given(Path(file.temporary), site / file.final) for file in report.files)
+    is_clear = not gave or _take_back(ledger, site, entry)
+    if not is_clear:
+        _write_journal(order, entry)
+    with ledger.write(how="shared") as conn:
+        attempts.close(conn, claim.attempt_id, attempts.Ending("late"))
+    if is_clear:
+        discard(order)
 
 
 def _give_name(ledger: Ledger, site: Path, claim: tasks.Claim, file: WrittenFile) -> None:

@@ -195,8 +195,9 @@ class Controller:
             controllers.leave(conn, self.id, leases.now(conn))
         for _, order in self._flying.values():
             commit.discard(order)
-        # What the database did not take, or came late while its task ran again, may have names.
-        with contextlib.suppress(LedgerLost):
+        # What the database did not take, or came late while its task ran again, may have names. If
+        # this fails, the next start does it: it must not hide how the run ended.
+        with contextlib.suppress(LedgerLost, OSError):
             commit.sweep(self.ledger, self.site)
         self.journal.write("controller ended", controller=self.id, done=self.summary.done)
         self.alerts.close()

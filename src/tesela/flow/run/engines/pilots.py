@@ -28,6 +28,7 @@ from tesela.ledger.clock import SECONDS_A_DAY
 MakeCluster = Callable[[Cluster, int, Mapping[str, Any]], Any]
 """(settings, MB that a job asks for, arguments that all kinds share) -> a dask-jobqueue cluster."""
 
+_LOGS = "jobs"
 _QUIET = {
     # A pilot that dies is no verdict on its task: the ledger counts, and decides.
     "distributed.scheduler.allowed-failures": 0,
@@ -60,6 +61,7 @@ class PilotEngine:
         self.slots = settings.max_jobs
         self._settings, self._make, self._folder = settings, make, folder
         self._pools: dict[int, _Pool] = {}
+        self._pruned_at = float("-inf")
 
     def submit(self, run: Run, order: Order) -> cf.Future[Report]:
         """Hand an order to the smallest jobs that have the memory for it."""
@@ -73,6 +75,9 @@ class PilotEngine:
             )
             ours.set_result(Report(None, fault_class="impossible", message=said))
             return ours
+        if time.monotonic() - self._pruned_at > SECONDS_A_DAY:
+            self._pruned_at = time.monotonic()
+            _prune(self._folder / _LOGS, self._settings.keep_logs_days)
         theirs = self._pool(size).submit(run, order)
         theirs.add_done_callback(lambda done: _hand_over(done, ours, order))
         return ours
@@ -122,12 +127,11 @@ class _Pool:
         from distributed import Client
 
         dask.config.set(_QUIET)
-        log = folder / "jobs"
+        log = folder / _LOGS
         secret = folder / "secret"
         for one in (log, secret):
             one.mkdir(parents=True, exist_ok=True)
         secret.chmod(0o700)
-        _prune(log, settings.keep_logs_days)
         shared = {
             "cores": settings.cores,
             "processes": 1,
@@ -178,9 +182,9 @@ class _Pool:
 def _prune(log: Path, days: float) -> None:
     """Remove logs of jobs that nothing was written to for so many days."""
     before = time.time() - days * SECONDS_A_DAY
-    for file in log.iterdir():
-        with contextlib.suppress(FileNotFoundError):  # another controller was quicker
-            if file.stat().st_mtime < before:
+    for file in log.glob("*"):
+        with contextlib.suppress(OSError):  # another controller was quicker, or it is not ours
+            if file.is_file() and file.stat().st_mtime < before:
                 file.unlink()
 
 
