@@ -210,6 +210,7 @@ def test_a_late_attempt_that_gave_names_takes_them_back(
     site = tmp_path / "site"
     ledger = toys.new_site(site)
     toys.add_frames(ledger, site, toys.small_night(), toys.rules())
+    monkeypatch.setattr(retries, "_LONGEST_DELAY_S", 0.1)
     publish, given = commit.publish, []
 
     def slow(temporary: Path, final: Path) -> None:
