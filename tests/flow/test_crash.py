@@ -26,6 +26,14 @@ RUN = [sys.executable, str(Path(__file__).with_name("crash_run.py"))]
 WHOLE_NIGHT = 2 + 5 + 3 + 3 + 4 * 3
 
 
+def site_of_a_night(folder: Path) -> tuple[Path, Ledger, controller.Controller]:
+    """A new site with the frames of a night, and who will process them."""
+    site = folder / "site"
+    ledger = toys.new_site(site)
+    toys.add_frames(ledger, site, toys.small_night(), toys.rules())
+    return site, ledger, toys.controller(ledger, site)
+
+
 def reference(folder: Path) -> dict[tuple[str, str], str]:
     """The archive as an undisturbed run makes it."""
     ledger = toys.new_site(folder)
@@ -174,10 +182,7 @@ def left_before_the_end(control: controller.Controller, site: Path) -> list[list
 
 
 def test_a_late_attempt_leaves_nothing(tmp_path: Path) -> None:
-    site = tmp_path / "site"
-    ledger = toys.new_site(site)
-    toys.add_frames(ledger, site, toys.small_night(), toys.rules())
-    control = toys.controller(ledger, site)
+    site, ledger, control = site_of_a_night(tmp_path)
     submit = control.engine.submit
     taken = []
 
@@ -247,10 +252,7 @@ def left_by_a_dead_attempt(site: Path, order: Order, names: list[str]) -> Path:
 
 def test_a_run_ends_with_a_sweep(tmp_path: Path) -> None:
     """A late result whose task ran again meanwhile kept its journal until then."""
-    site = tmp_path / "site"
-    ledger = toys.new_site(site)
-    toys.add_frames(ledger, site, toys.small_night(), toys.rules())
-    control = toys.controller(ledger, site)
+    site, ledger, control = site_of_a_night(tmp_path)
     submit, left = control.engine.submit, []
 
     def one_more_is_left(run, order):  # type: ignore[no-untyped-def]
@@ -268,10 +270,7 @@ def test_a_run_ends_with_a_sweep(tmp_path: Path) -> None:
 
 def test_names_that_another_attempt_committed_stay(tmp_path: Path) -> None:
     """The one before had the same names in its journal, for they are those of the version."""
-    site = tmp_path / "site"
-    ledger = toys.new_site(site)
-    toys.add_frames(ledger, site, toys.small_night(), toys.rules())
-    control = toys.controller(ledger, site)
+    site, ledger, control = site_of_a_night(tmp_path)
     submit, orders = control.engine.submit, []
 
     def noted(run, order):  # type: ignore[no-untyped-def]
@@ -291,10 +290,7 @@ def test_names_that_another_attempt_committed_stay(tmp_path: Path) -> None:
 
 def test_what_a_dead_attempt_left_under_a_name_gives_way(tmp_path: Path) -> None:
     """Its task was claimed again before anybody had swept."""
-    site = tmp_path / "site"
-    ledger = toys.new_site(site)
-    toys.add_frames(ledger, site, toys.small_night(), toys.rules())
-    control = toys.controller(ledger, site)
+    site, ledger, control = site_of_a_night(tmp_path)
     submit = control.engine.submit
 
     def met(run, order):  # type: ignore[no-untyped-def]
@@ -319,10 +315,7 @@ def test_a_name_that_nobody_knows_is_never_overwritten(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retries, "_FIRST_DELAY_S", 0.0)
-    site = tmp_path / "site"
-    ledger = toys.new_site(site)
-    toys.add_frames(ledger, site, toys.small_night(), toys.rules())
-    control = toys.controller(ledger, site)
+    site, _, control = site_of_a_night(tmp_path)
     submit, strange = control.engine.submit, []
 
     def met(run, order):  # type: ignore[no-untyped-def]
